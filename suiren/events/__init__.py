@@ -1,0 +1,1 @@
+"""TIME: who waits for whom, and the record of it. Integer picoseconds, no chip, no op."""

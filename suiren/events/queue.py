@@ -1,0 +1,117 @@
+"""Streams: in-order queues that a host fills and one device empties.
+
+The host needs some time to issue each op and runs ahead of the device until it waits. An
+op starts when it was issued, its stream is free and its launch is done. Streams of one
+device share its engines: kernels of different streams run one after the other, copies
+over the host link run beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from suiren.events.span import Span
+
+OP, SYNC, RECORD, WAIT, HOST_WAIT = 0, 3, 4, 5, 6
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """How long one op occupies a device, and what bounds it. Picoseconds."""
+
+    busy_ps: int
+    launch_ps: int
+    why: str
+    on_copy_engine: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far each queue's end lies after the host's clock when a step begins."""
+
+    compute_ps: tuple[tuple[int, int], ...] = ()
+    """(device, end after the host's now), sorted; only what lies in the future."""
+    stream_ps: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass
+class Queues:
+    """The state of all queues: absolute picoseconds."""
+
+    issue_ps: int
+    """Host time to issue one op."""
+    host_ps: int = 0
+    compute_ps: dict[int, int] = field(default_factory=dict)
+    """device -> when its compute engines are free."""
+    stream_ps: dict[int, int] = field(default_factory=dict)
+    """stream -> when its last op ends."""
+    event_ps: dict[int, int] = field(default_factory=dict)
+    """event -> when it was reached."""
+
+    def lag(self) -> Lag:
+        """The state relative to the host's clock: equal lags lead to equal futures."""
+        now = self.host_ps
+        return Lag(
+            tuple(sorted((k, t - now) for k, t in self.compute_ps.items() if t > now)),
+            tuple(sorted((k, t - now) for k, t in self.stream_ps.items() if t > now)),
+        )
+
+    def end_ps(self) -> int:
+        """When everything issued so far is done."""
+        return max((self.host_ps, *self.stream_ps.values()))
+
+    def run(
+        self,
+        rows: Sequence[tuple[int, int, int, int, int]],
+        cost_of: Callable[[int], Cost],
+        spans: list[Span] | None = None,
+    ) -> None:
+        """Takes the events of a step, in the order the host issued them.
+
+        `rows` are (kind, what, context, stream, value). Spans are appended where asked for.
+        """
+        for index, (kind, what, context, stream, _) in enumerate(rows):
+            if kind == OP:
+                self._op(index, what, context, stream, cost_of(what), spans)
+            elif kind == SYNC:
+                self.host_ps = max(self.host_ps, self._device_end(stream >> 16))
+            elif kind == RECORD:
+                self.event_ps[what] = max(self.stream_ps.get(stream, 0), self.host_ps)
+            elif kind == WAIT:
+                reached = self.event_ps.get(what, 0)
+                self.stream_ps[stream] = max(self.stream_ps.get(stream, 0), reached)
+            elif kind == HOST_WAIT:
+                self.host_ps = max(self.host_ps, self.event_ps.get(what, 0))
+
+    def _device_end(self, device: int) -> int:
+        return max((t for s, t in self.stream_ps.items() if s >> 16 == device), default=0)
+
+    def _op(
+        self,
+        index: int,
+        what: int,
+        context: int,
+        stream: int,
+        cost: Cost,
+        spans: list[Span] | None,
+    ) -> None:
+        self.host_ps += self.issue_ps
+        if cost.busy_ps == 0 and cost.launch_ps == 0:
+            return
+        device = stream >> 16
+        free = self.stream_ps.get(stream, 0)
+        engine = 0 if cost.on_copy_engine else self.compute_ps.get(device, 0)
+        start = max(free, engine, self.host_ps)
+        busy = start + cost.launch_ps
+        end = busy + cost.busy_ps
+        if spans is not None:
+            last = max(free, engine)
+            if start > last:
+                spans.append(Span("idle", -1, context, stream, last, start, "host", index))
+            if cost.launch_ps:
+                spans.append(Span("launch", what, context, stream, start, busy, "launch", index))
+            spans.append(Span("op", what, context, stream, busy, end, cost.why, index))
+        self.stream_ps[stream] = end
+        if not cost.on_copy_engine:
+            self.compute_ps[device] = end

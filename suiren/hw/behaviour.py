@@ -1,0 +1,71 @@
+"""How chips behave beyond their datasheet: one row a family, carried over by rule.
+
+A datasheet prints peaks. What a kernel sees also depends on what it costs to start one,
+on how much of a peak a well-written kernel sustains, and on how fast the host issues
+work. Such numbers are facts too, with a source and a kind. A family without a
+measurement of its own takes the row `default`, and then they are `assumed`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from suiren.hw.fact import Fact, assumed, derived
+from suiren.units import us
+
+_FLAGPERF = "FlagOpen/FlagPerf@1b5a030 base/benchmarks, A100: "
+_CARRIED = "nobody published it for this chip; carried over from the A100's measurement: "
+
+
+@dataclass(frozen=True, kw_only=True)
+class Behaviour:
+    """The behaviour facts of one family of chips; `Card` holds a copy of each."""
+
+    launch_s: Fact
+    host_issue_s: Fact
+    matrix_efficiency: Fact
+    memory_efficiency: Fact
+    memory_latency_s: Fact
+
+
+_HOST_ISSUE = assumed(
+    5 * us,
+    "an eager PyTorch op takes 4 to 8 µs of one CPU core on CUDA builds; DLPerf and vTrain's "
+    "smallest models, where launches rule, agree in magnitude",
+)
+
+_DEFAULT = Behaviour(
+    launch_s=assumed(2.5 * us, _CARRIED + "1.5 to 3 µs between dependent kernels of one stream"),
+    host_issue_s=_HOST_ISSUE,
+    matrix_efficiency=assumed(0.85, _CARRIED + "271.2 and 259.2 of 312 TFLOP/s in BF16"),
+    memory_efficiency=assumed(0.85, _CARRIED + "HBM copy 1328 of 1555 GB/s"),
+    memory_latency_s=assumed(0.8 * us, _CARRIED + "DRAM latency of 0.5 to 1 µs"),
+)
+
+_AMPERE = Behaviour(
+    launch_s=assumed(1.8 * us, "1.5 to 2 µs between dependent kernels of one stream on A100"),
+    host_issue_s=_HOST_ISSUE,
+    matrix_efficiency=derived(
+        0.87, "271.2 of 312 TFLOP/s in BF16: stas00/ml-engineering@744d01e accelerator README"
+    ),
+    memory_efficiency=derived(0.854, _FLAGPERF + "main-memory copy 1328 of 1555 GB/s"),
+    memory_latency_s=assumed(0.6 * us, "DRAM latency of a loaded A100, 0.5 to 0.7 µs"),
+)
+
+_HOPPER = Behaviour(
+    launch_s=assumed(1.8 * us, "taken to equal the A100's"),
+    host_issue_s=_HOST_ISSUE,
+    matrix_efficiency=derived(
+        0.80, "794.5 of 989 TFLOP/s in BF16: stas00/ml-engineering@744d01e accelerator README"
+    ),
+    memory_efficiency=assumed(0.854, "taken to equal the A100's"),
+    memory_latency_s=assumed(0.6 * us, "taken to equal the A100's"),
+)
+
+#: Family -> behaviour. A chip whose family is not listed takes `default`.
+FAMILIES: dict[str, Behaviour] = {"default": _DEFAULT, "ampere": _AMPERE, "hopper": _HOPPER}
+
+
+def behaviour(family: str) -> Behaviour:
+    """The row of the family, or the default row."""
+    return FAMILIES.get(family, _DEFAULT)

@@ -1,0 +1,115 @@
+"""Starts the device once per process: boxed ops, the name `gcu`, `torch.gcu`, compile."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import types
+
+import torch
+
+from suiren.hw.spec import Card
+from suiren.torch import _shim
+
+NAME = "gcu"
+NUM_DEVICES = 8
+"""A node of eight cards, as the DTU's are sold."""
+
+#: Ops that would fall apart into smaller ones before they reach the card, although the chip
+#: runs each as one kernel.
+_ONE_KERNEL = """
+embedding convolution convolution_backward stack sum mean index_put_ constant_pad_nd repeat
+masked_fill.Scalar masked_fill.Tensor clone logsumexp native_layer_norm native_group_norm
+_safe_softmax slice_backward huber_loss_backward smooth_l1_loss_backward
+binary_cross_entropy_with_logits abs dist _fused_rms_norm _fused_rms_norm_backward bernoulli sort
+_chunk_cat cummax cummin _amp_foreach_non_finite_check_and_unscale _amp_update_scale
+select_backward
+""".split()
+
+#: Ops that the shim registers itself.
+_OWN = set(
+    """empty.memory_format empty_strided resize_ _efficientzerotensor
+set_.source_Storage_storage_offset set_.source_Storage set_.source_Tensor set_ view as_strided
+_reshape_alias view_as_real view_as_complex unfold is_set_to native_dropout
+native_dropout_backward copy_ record_stream _local_scalar_dense
+_scaled_dot_product_fused_attention_overrideable
+_scaled_dot_product_fused_attention_overrideable_backward""".split()
+)
+
+_TF32_MODES = {"off": 0, "auto": 1, "on": 2}
+_started = False
+
+
+def _boxed_ops() -> list[str]:
+    registrations = torch._C._dispatch_get_registrations_for_dispatch_key
+    cpu = [name[6:] for name in registrations("CPU") if name.startswith("aten::")]
+    composite = registrations("CompositeExplicitAutograd")
+    foreach = [name[6:] for name in composite if name.startswith("aten::_foreach")]
+    names = dict.fromkeys([*cpu, *foreach, *_ONE_KERNEL])
+    return [name for name in names if name not in _OWN and _has_schema(name)]
+
+
+def _has_schema(name: str) -> bool:
+    op, _, overload = name.partition(".")
+    try:
+        torch._C._get_schema("aten::" + op, overload)
+    except RuntimeError:
+        return False
+    return True
+
+
+def start() -> None:
+    """Registers the device `gcu`; a second call does nothing."""
+    global _started
+    if _started:
+        return
+    _started = True
+    _shim.start(NUM_DEVICES, _boxed_ops())
+    torch.utils.rename_privateuse1_backend(NAME)
+    torch.utils.generate_methods_for_privateuse1_backend(for_storage=True)
+    from suiren.torch import gcu
+
+    torch._register_device_module(NAME, gcu)
+    sys.modules["torch.gcu"] = gcu
+    from suiren.torch import cells
+
+    cells.register()
+    _start_autograd_threads()
+
+
+def _start_autograd_threads() -> None:
+    """Runs one backward, so that a short script does not exit while threads still start."""
+    x = torch.ones(1, device=NAME, requires_grad=True)
+    x.backward()
+
+
+def configure(
+    card: Card, *, numerics: bool = True, tf32: str = "auto", memory_bytes: int | None = None
+) -> None:
+    """Makes every device the given card.
+
+    `tf32` is `auto` (as the script's PyTorch flags say), `on` or `off`; `memory_bytes`
+    replaces the card's capacity.
+    """
+    capacity = int(card.memory_bytes) if memory_bytes is None else memory_bytes
+    _shim.configure(capacity, numerics, "tf32" in card.formats(), _TF32_MODES[tf32])
+
+
+def visible_devices() -> int:
+    """How many devices a script sees: eight, or what TOPS_VISIBLE_DEVICES lists."""
+    listed = os.environ.get("TOPS_VISIBLE_DEVICES")
+    if listed is None:
+        return NUM_DEVICES
+    return min(NUM_DEVICES, len([part for part in listed.split(",") if part.strip()]))
+
+
+def submodule(name: str, **members: object) -> types.ModuleType:
+    """A small module made of the given members, registered under `torch.gcu`."""
+    module = types.ModuleType(f"torch.gcu.{name}")
+    module.__dict__.update(members)
+    sys.modules[module.__name__] = module
+    return module
+
+
+main_thread = threading.main_thread()

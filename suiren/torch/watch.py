@@ -1,0 +1,157 @@
+"""Watches a script without changing it: module paths, optimizer steps, owners of memory."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch.optim.optimizer import (
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+
+from suiren.torch import _shim
+from suiren.trace.program import Label
+
+paths: list[str] = [""]
+"""Module path by number; number 0 is outside every module."""
+_numbers: dict[tuple[int, str], int] = {}
+roots: list[weakref.ref[torch.nn.Module]] = []
+labels: dict[int, Label] = {}
+
+
+# ---- module paths
+
+
+def _name_of(parent: str, module: torch.nn.Module) -> str:
+    """The module's path: its root's class, then the attributes that lead to it."""
+    for reference in roots:
+        root = reference()
+        if root is None:
+            continue
+        prefix = type(root).__name__
+        for name, child in root.named_modules():
+            if child is module:
+                return f"{prefix}.{name}" if name else prefix
+    return f"{parent}.{type(module).__name__}" if parent else type(module).__name__
+
+
+def _path_number(parent: int, module: torch.nn.Module) -> int:
+    if parent == 0 and all(reference() is not module for reference in roots):
+        roots.append(weakref.ref(module))
+        label_module(module)
+    name = _name_of(paths[parent], module)
+    number = _numbers.get((parent, name))
+    if number is None:
+        number = _numbers[(parent, name)] = len(paths)
+        paths.append(name)
+    return number
+
+
+def _watch_calls() -> None:
+    original = torch.nn.Module.__call__
+    enter, leave = _shim.enter, _shim.leave
+
+    def __call__(self: torch.nn.Module, *arguments: Any, **keywords: Any) -> Any:  # noqa: N807
+        enter(self, arguments, keywords)
+        try:
+            return original(self, *arguments, **keywords)
+        finally:
+            leave()
+
+    torch.nn.Module.__call__ = __call__  # type: ignore[method-assign, assignment]
+
+
+# ---- what lives in memory
+
+
+def label_module(root: torch.nn.Module) -> None:
+    """Names the storages of a module's parameters and buffers, and of gradients they have."""
+    prefix = type(root).__name__
+    for name, parameter in root.named_parameters():
+        _label(parameter, "weights", f"{prefix}.{name}")
+        if parameter.grad is not None:
+            _label(parameter.grad, "gradients", f"{prefix}.{name}")
+    for name, buffer in root.named_buffers():
+        _label(buffer, "weights", f"{prefix}.{name}")
+
+
+def label_optimizer(optimizer: torch.optim.Optimizer) -> None:
+    """Names the storages of an optimizer's state after the parameter they serve."""
+    names = {id(p): n for root in _live_roots() for n, p in root.named_parameters()}
+    for parameter, state in optimizer.state.items():
+        name = names.get(id(parameter), "parameter")
+        for key, value in state.items():
+            if isinstance(value, torch.Tensor):
+                _label(value, "optimizer state", f"{name}.{key}")
+
+
+def _label(tensor: torch.Tensor, kind: str, name: str) -> None:
+    if tensor.device.type != "cpu" and tensor.layout == torch.strided:
+        number = _shim.storage_number(tensor)
+        if number:
+            labels[number] = Label(kind, name)
+
+
+def _live_roots() -> Iterable[torch.nn.Module]:
+    return [root for reference in roots if (root := reference()) is not None]
+
+
+def label_everything() -> None:
+    """Finds every module and optimizer of the process; for the moment memory runs out."""
+    labels.clear()
+    modules, optimizers = [], []
+    for thing in gc.get_objects():
+        kind = type(thing)
+        if issubclass(kind, torch.nn.Module):
+            modules.append(thing)
+        elif issubclass(kind, torch.optim.Optimizer):
+            optimizers.append(thing)
+    children = {id(child) for module in modules for child in module.children()}
+    for module in modules:
+        if id(module) not in children:
+            label_module(module)
+    for optimizer in optimizers:
+        label_optimizer(optimizer)
+
+
+# ---- steps
+
+
+class _Steps:
+    """Tells the end of a training step: the first optimizer that steps leads."""
+
+    def __init__(self, on_step: Callable[[], None]) -> None:
+        self.on_step = on_step
+        self.leader: weakref.ref[torch.optim.Optimizer] | None = None
+        self.labelled = 0
+
+    def before(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        if self.labelled < 2:
+            for root in _live_roots():
+                label_module(root)
+        _shim.in_optimizer(True)
+
+    def after(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        _shim.in_optimizer(False)
+        if self.leader is None or self.leader() is None:
+            self.leader = weakref.ref(optimizer)
+        if self.leader() is not optimizer:
+            return
+        if self.labelled < 2:
+            self.labelled += 1
+            label_optimizer(optimizer)
+        _shim.end_step()
+        self.on_step()
+
+
+def watch(on_step: Callable[[], None]) -> None:
+    """Starts watching; `on_step` is called after every training step."""
+    _shim.on_module(_path_number)
+    _watch_calls()
+    steps = _Steps(on_step)
+    register_optimizer_step_pre_hook(steps.before)
+    register_optimizer_step_post_hook(steps.after)

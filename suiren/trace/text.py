@@ -1,0 +1,180 @@
+"""A program as text: one line a thing, printed and parsed, saved compressed.
+
+    suiren-trace 1
+    facts {"script": "train.py"}
+    context 3 forward GPT.transformer.h.0.attn
+    call 12 aten::mm(self=f32[8,16],mat2=f32[16,4])->(f32[8,4])
+    label 17 weights GPT.wte.weight
+    step 0
+    alloc 17 3145728 3 0
+    op 12 3 0 4 5 17
+    free 17 3145728 3 0
+    live 4 512 1
+    order 0 1 1 1
+    rest
+
+The columns of an event are what, value (bytes), context, stream; those of an op are
+call, context, stream and then its storages; those of `live` number, bytes, context.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from suiren.trace.call import CallSyntaxError, parse_call
+from suiren.trace.program import EVENT, LIVE, PHASES, Context, Kind, Label, Program, Step
+
+HEADER = "suiren-trace 1"
+_WORDS = {kind: kind.name.lower() for kind in Kind}
+_KINDS = {word: kind for kind, word in _WORDS.items()}
+
+
+class TraceError(ValueError):
+    """A trace that cannot be read: the sentence names the file and the line."""
+
+
+def print_program(program: Program) -> Iterator[str]:
+    """The lines of a program's text form."""
+    yield HEADER
+    yield f"facts {json.dumps(program.facts, sort_keys=True)}"
+    for i, context in enumerate(program.contexts):
+        yield f"context {i} {context.phase} {context.path}"
+    for i, call in enumerate(program.calls):
+        yield f"call {i} {call}"
+    for number, label in sorted(program.labels.items()):
+        yield f"label {number} {label.kind.replace(' ', '_')} {label.name}"
+    for i, step in enumerate(program.distinct):
+        yield f"step {i}"
+        yield from _print_step(step)
+    yield f"order {' '.join(map(str, program.order))}"
+    if program.rest is not None:
+        yield "rest"
+        yield from _print_step(program.rest)
+
+
+def _print_step(step: Step) -> Iterator[str]:
+    rows = step.events.tolist()
+    storages = step.storages.tolist()
+    starts = [row[4] for row in rows if row[0] == Kind.OP]
+    ends = iter([*starts[1:], len(storages)])
+    for kind, what, context, stream, value in rows:
+        if kind == Kind.OP:
+            tail = storages[value : next(ends)]
+            yield " ".join(map(str, ("op", what, context, stream, *tail)))
+        else:
+            yield f"{_WORDS[Kind(kind)]} {what} {value} {context} {stream}"
+    for number, context, size in step.live.tolist():
+        yield f"live {number} {size} {context}"
+
+
+def save_program(program: Program, path: Path) -> None:
+    """Writes the text form, gzip-compressed; equal programs give equal bytes."""
+    text = "\n".join(print_program(program)) + "\n"
+    with path.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as out:
+        out.write(text.encode())
+
+
+def load_program(path: Path) -> Program:
+    """Reads a trace, compressed or plain; raises TraceError in one sentence."""
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
+    except FileNotFoundError:
+        raise TraceError(f"there is no trace at {path}") from None
+    except (OSError, EOFError, UnicodeDecodeError, gzip.BadGzipFile) as error:
+        raise TraceError(f"{path} is not a readable trace: {error}") from None
+    except Exception as error:  # zlib raises its own class on a damaged stream
+        raise TraceError(f"{path} is damaged: {error}") from None
+    return parse_program(text, str(path))
+
+
+def parse_program(text: str, name: str = "trace") -> Program:
+    """Reads what `print_program` prints; raises TraceError naming the line."""
+    lines = text.splitlines()
+    if not lines or lines[0] != HEADER:
+        raise TraceError(f"{name} is not a Suiren trace: its first line is not {HEADER!r}")
+    reader = _Reader()
+    for number, line in enumerate(lines[1:], 2):
+        try:
+            reader.read(line)
+        except (ValueError, KeyError, IndexError, CallSyntaxError) as error:
+            raise TraceError(f"{name}, line {number}: {line[:60]!r} cannot be read ({error})") from None
+    if not reader.ended:
+        raise TraceError(f"{name} ends in the middle, after line {len(lines)}: it was cut off")
+    return reader.finish()
+
+
+class _Reader:
+    """Collects lines into a program."""
+
+    def __init__(self) -> None:
+        self.program = Program()
+        self.rows: list[tuple[int, int, int, int, int]] = []
+        self.storages: list[int] = []
+        self.live: list[tuple[int, int, int]] = []
+        self.place: str | None = None
+        self.ended = False
+
+    def read(self, line: str) -> None:
+        word, _, rest = line.partition(" ")
+        if word == "op":
+            what, context, stream, *storages = (int(n) for n in rest.split())
+            self.program.calls[what], self.program.contexts[context]
+            self.rows.append((Kind.OP, what, context, stream, len(self.storages)))
+            self.storages.extend(storages)
+        elif word == "live":
+            number, size, context = (int(n) for n in rest.split())
+            self.live.append((number, context, size))
+        elif word in _KINDS:
+            what, value, context, stream = (int(n) for n in rest.split())
+            self.rows.append((_KINDS[word], what, context, stream, value))
+        else:
+            self.read_head(word, rest)
+
+    def read_head(self, word: str, rest: str) -> None:
+        if word == "facts":
+            self.program.facts = json.loads(rest)
+        elif word == "context":
+            _, phase, path = rest.split(" ", 2)
+            if phase not in PHASES:
+                raise ValueError(f"no phase {phase!r}")
+            self.program.contexts.append(Context(phase, path))
+        elif word == "call":
+            self.program.calls.append(parse_call(rest.split(" ", 1)[1]))
+        elif word == "label":
+            number, kind, name = rest.split(" ", 2)
+            self.program.labels[int(number)] = Label(kind.replace("_", " "), name)
+        elif word in ("step", "rest"):
+            self.close()
+            self.place = word
+        elif word == "order":
+            self.close()
+            self.program.order = [int(n) for n in rest.split()]
+            if any(k >= len(self.program.distinct) for k in self.program.order):
+                raise ValueError("it names a step that is not there")
+            self.ended = True
+        else:
+            raise ValueError(f"no such line: {word}")
+
+    def close(self) -> None:
+        if self.place is None:
+            return
+        step = Step(
+            np.array(self.rows, dtype=EVENT),
+            np.array(self.storages, dtype=np.int32),
+            np.array(self.live, dtype=LIVE),
+        )
+        if self.place == "step":
+            self.program.distinct.append(step)
+        else:
+            self.program.rest = step
+        self.rows, self.storages, self.live, self.place = [], [], [], None
+
+    def finish(self) -> Program:
+        self.close()
+        return self.program
