@@ -1,0 +1,1 @@
+"""WHAT TO CHANGE: alternatives to a step, each simulated on the same card."""

@@ -14,7 +14,7 @@ from suiren.hw.fact import KINDS, Kind
 from suiren.hw.spec import PEAK_FORMATS
 
 
-class BadChipFile(ValueError):
+class BadChipFile(ValueError):  # noqa: N818 - reads as what it is
     """A chip file that cannot be used; `faults` holds one sentence for each reason."""
 
     def __init__(self, path: str, faults: Sequence[str]) -> None:

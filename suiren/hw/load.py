@@ -13,7 +13,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from suiren.hw.catalog.build import CardBlock, ChipBlock
+from suiren.hw.catalog.block import CardBlock, ChipBlock
 from suiren.hw.catalog.build import card as build_card
 from suiren.hw.catalog.build import chip as build_chip
 from suiren.hw.check import faults

@@ -35,7 +35,7 @@ UNDISCLOSED = frozenset({"unnamed", "undisclosed"})
 _LONGEST_PHRASE = 5
 
 
-class UnknownChip(ValueError):
+class UnknownChip(ValueError):  # noqa: N818 - reads as what it is
     """No card of the catalogue has this name; the message names the nearest ones."""
 
 

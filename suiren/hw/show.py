@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -53,11 +54,12 @@ def quantity(name: str, value: float) -> str:
 
 
 def chips_table(cards: Iterable[Card]) -> RenderableType:
-    """One row a card: dense peaks in TFLOP/s, memory, bandwidth, links and power."""
-    table = Table(title="Cards (dense peaks in TFLOP/s)", caption="* rests on assumed facts")
+    """One row a card: dense peaks in TFLOP/s, memory, bandwidth and links in GB/s, power."""
+    table = Table(box=box.SIMPLE, padding=(0, 1, 0, 0))
+    table.title, table.caption = "Cards (dense peaks in TFLOP/s)", "* rests on assumed facts"
     table.add_column("card", no_wrap=True)
     table.add_column("year")
-    for heading in (*_LISTED, "GiB", "GB/s", "link GB/s", "W"):
+    for heading in (*_LISTED, "GiB", "GB/s", "link", "W"):
         table.add_column(heading, justify="right", no_wrap=True)
     for card in cards:
         link_gb = f"{card.link.bytes_per_s / 1e9:.4g}" if card.link else _NONE

@@ -1,0 +1,123 @@
+"""Changes a user could make, each simulated on the same card, best first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from suiren.advise import rewrite
+from suiren.advise.asked import Asked, asked_of, period_s
+from suiren.hw.spec import Card
+from suiren.mapper.memory import MemoryUse
+from suiren.trace.program import Program, Step
+
+#: A gain below this is not worth a user's time, percent.
+SMALLEST_GAIN_PERCENT = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change and what it would bring."""
+
+    name: str
+    how: str
+    """What to write in the script."""
+    step_time_s: float
+    """Time of the changed step, per unchanged batch."""
+    gain_percent: float
+    """How much more work per second."""
+    caution: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    name: str
+    how: str
+    asked: Asked | None
+    caution: str = ""
+    batches: int = 1
+    issue_s: float | None = None
+
+
+def changes(program: Program, step: Step, card: Card, memory: MemoryUse) -> list[Change]:
+    """Every change that helps, best first."""
+    asked = asked_of(program, step)
+    now_s = period_s(asked, card)
+    found = []
+    for candidate in _candidates(program, asked, card, memory):
+        if candidate.asked is None or now_s <= 0:
+            continue
+        seconds = period_s(candidate.asked, card, candidate.issue_s) / candidate.batches
+        gain = 100 * (now_s / seconds - 1) if seconds > 0 else 0.0
+        if gain >= SMALLEST_GAIN_PERCENT:
+            found.append(Change(candidate.name, candidate.how, seconds, gain, candidate.caution))
+    return sorted(found, key=lambda c: (-c.gain_percent, c.name))
+
+
+def _candidates(
+    program: Program, asked: Asked, card: Card, memory: MemoryUse
+) -> Iterator[_Candidate]:
+    yield _Candidate(
+        "BF16 autocast",
+        'with torch.autocast("cuda", dtype=torch.bfloat16): around the forward pass and the loss',
+        rewrite.use_bf16(asked, card),
+        "same exponent range as FP32, 8 bits of mantissa: compare the loss curve",
+    )
+    yield _Candidate(
+        "TF32 products",
+        'torch.set_float32_matmul_precision("high")',
+        rewrite.use_tf32(asked, card),
+        "10 bits of mantissa in the operands, FP32 sums",
+    )
+    yield from _batch(asked, card, memory)
+    yield _Candidate(
+        "torch.compile",
+        "model = torch.compile(model)",
+        rewrite.fuse_chains(asked),
+        "gain of fusing neighbouring elementwise and norm ops alone",
+    )
+    sizes, states = _parameters(program)
+    yield _Candidate(
+        "fused optimizer",
+        "fused=True in the optimizer",
+        rewrite.fuse_optimizer(asked, sizes, states),
+    )
+    yield _Candidate(
+        "fewer synchronisations",
+        "read loss.item() every N steps instead of in every step",
+        rewrite.drop_syncs(asked),
+    )
+    yield _Candidate(
+        "graph capture",
+        "capture the step once and replay it: the host then issues one launch a step",
+        rewrite.drop_syncs(asked) or asked,
+        "shapes and control flow must not change from step to step",
+        issue_s=0.0,
+    )
+    kept = rewrite.keep_activations(asked)
+    yield _Candidate("no recomputation", "switch activation checkpointing off", kept,
+                     "needs the memory that checkpointing saved")  # fmt: skip
+
+
+def _batch(asked: Asked, card: Card, memory: MemoryUse) -> Iterator[_Candidate]:
+    """The largest power of two times the batch that still fits."""
+    kinds = memory.by_kind()
+    per_batch = kinds["activations"] + kinds["temporaries"] + kinds["data"]
+    room = float(card.memory_bytes) - memory.peak_bytes
+    times = 1
+    while times < 8 and per_batch > 0 and (2 * times - 1) * per_batch <= room:
+        times *= 2
+    if times > 1:
+        yield _Candidate(
+            f"batch × {times}",
+            f"a batch {times} times as large: {times} batches' activations still fit",
+            rewrite.grow_batch(asked, times),
+            "changes the optimisation: adjust the learning rate",
+            batches=times,
+        )
+
+
+def _parameters(program: Program) -> tuple[list[tuple[int, str]], int]:
+    """Elements and format of every parameter, and optimizer states of each."""
+    sizes = program.facts.get("parameters", [])
+    return [(int(n), str(dtype)) for n, dtype in sizes], int(program.facts.get("optimizer_states", 0))

@@ -1,0 +1,43 @@
+"""The command line: every command is a few lines around one function of a room."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from suiren import __version__
+from suiren.commands import chips, replay, run
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="suiren")
+def suiren() -> None:
+    """Suiren: run PyTorch training scripts on AI chips you do not own."""
+
+
+suiren.add_command(run.run)
+suiren.add_command(replay.replay)
+suiren.add_command(chips.chips)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line; a user's mistake is one sentence and exit code 2."""
+    try:
+        code = suiren.main(args=arguments, prog_name="suiren", standalone_mode=False)
+    except click.ClickException as problem:
+        problem.show()
+        sys.exit(2)
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

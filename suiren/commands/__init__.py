@@ -1,0 +1,1 @@
+"""The commands of `suiren`, one file each."""

@@ -1,0 +1,74 @@
+"""What the commands ask of the rooms, with a user's mistakes turned into one sentence each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from suiren.hw.load import BadChipFile, resolve_card
+from suiren.hw.names import UnknownChip
+from suiren.hw.spec import Card
+from suiren.report.answer import Answer
+
+_plain = Console()
+#: Tables need about a hundred columns; a pipe has as many as we like.
+screen = Console(highlight=False, width=None if _plain.is_terminal else 110)
+notices = Console(stderr=True, highlight=False)
+
+
+def card_named(text: str) -> Card:
+    """The card of `--on`, by name or file; it must have published or given peaks."""
+    try:
+        card = resolve_card(text)
+    except UnknownChip as problem:
+        raise click.UsageError(str(problem)) from None
+    except BadChipFile as problem:
+        raise click.UsageError(f"{text} is not a sound chip file:\n{problem}") from None
+    except OSError as problem:
+        raise click.UsageError(f"{text} cannot be read: {problem.strerror}") from None
+    if not card.can_time:
+        raise click.UsageError(
+            f"no peak of {card.title} was ever published, so no time can be told; "
+            f"describe it in a TOML file with based_on = {card.name!r} and your own [chip.matrix]"
+        )
+    return card
+
+
+def must_be_writable(*paths: Path | None) -> None:
+    """Fails before anything runs if a result could not be written at the end."""
+    for path in paths:
+        if path is None:
+            continue
+        is_new = not path.exists()
+        try:
+            with path.open("ab"):
+                pass
+            if is_new:
+                path.unlink()
+        except OSError as problem:
+            raise click.UsageError(
+                f"{path} cannot be written ({problem.strerror}); nothing was run: "
+                "give a path in a folder that exists and that you may write to"
+            ) from None
+
+
+def write_results(
+    answer: Answer, json: Path | None, trace: Path | None, report: Path | None
+) -> None:
+    """Writes what was asked for; a path that fails by now costs that file alone."""
+    from suiren.report import document, page, perfetto
+
+    for path, write in (
+        (json, document.write_document),
+        (trace, perfetto.write_trace),
+        (report, page.write_page),
+    ):
+        if path is None:
+            continue
+        try:
+            write(answer, path)
+            notices.print(f"wrote {path}")
+        except OSError as problem:
+            notices.print(f"[red]{path} could not be written: {problem.strerror}[/]")

@@ -1,0 +1,166 @@
+"""`suiren run`: an unmodified training script on a virtual card."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.markup import escape
+
+from suiren.commands.ask import card_named, must_be_writable, notices, screen, write_results
+from suiren.hw.spec import Card
+
+if TYPE_CHECKING:
+    from suiren.torch.runner import Outcome
+
+PATH = click.Path(path_type=Path, dir_okay=False)
+PASS_THROUGH = {"ignore_unknown_options": True, "allow_extra_args": True}
+_MEMORY = re.compile(r"^(\d+(?:\.\d+)?)\s*(GiB|GB|MiB|MB)?$", re.IGNORECASE)
+_UNITS = {"gib": 2**30, "gb": 10**9, "mib": 2**20, "mb": 10**6, None: 2**30}
+
+
+def _memory_bytes(text: str | None) -> int | None:
+    """Bytes of `--memory`: `unlimited`, `64GiB`, `80 GB`."""
+    from suiren.torch.session import UNLIMITED_BYTES
+
+    if text is None:
+        return None
+    if text == "unlimited":
+        return UNLIMITED_BYTES
+    match = _MEMORY.match(text)
+    if match is None or float(match[1]) <= 0:
+        raise click.UsageError(
+            f"--memory {text!r} is no size; give `unlimited` or a size such as 64GiB or 80GB"
+        )
+    unit = match[2].lower() if match[2] else None
+    return int(float(match[1]) * _UNITS[unit])
+
+
+@click.command(context_settings=PASS_THROUGH)
+@click.argument("script", type=click.Path(path_type=Path))
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.option("--on", "on", default="t21", show_default=True, help="A chip's name, or a TOML or Python file.")
+@click.option("--no-numerics", is_flag=True, help="Tensors without storage: trace models of any size.")
+@click.option("--tf32", type=click.Choice(["auto", "on", "off"]), default="auto", show_default=True,
+              help="FP32 products in TF32: as the script's PyTorch flags say, always, or never.")
+@click.option("--plain-fp32", is_flag=True, help="FP32 products stay FP32: the same as --tf32 off.")
+@click.option("--memory", "memory", help="Another capacity: unlimited, 64GiB, 80GB …")
+@click.option("--seed", type=int, help="Seed Python, NumPy and PyTorch before the script starts.")
+@click.option("--max-steps", type=click.IntRange(min=1), help="End the script after so many training steps.")
+@click.option("--json", "json_path", type=PATH, help="Write the whole answer as JSON.")
+@click.option("--trace", "perfetto_path", type=PATH, help="Write a Perfetto/Chrome trace of the step.")
+@click.option("--report", "page_path", type=PATH, help="Write a self-contained HTML page.")
+@click.option("--save-trace", "trace_path", type=PATH, help="Save what was asked, for `suiren replay`.")
+@click.option("--quiet", is_flag=True, help="No progress bar and no report on screen.")
+def run(script: Path, arguments: tuple[str, ...], on: str, **options: Any) -> int:
+    """Run SCRIPT on a virtual chip and tell what its step takes and why.
+
+    Options of the script itself follow it; put `--` before them where a name is also ours.
+
+    \b
+    suiren run train.py --on t21
+    suiren run train.py --on a100 --report page.html -- --seed 3
+    """
+    card = card_named(on)
+    if not script.is_file():
+        raise click.UsageError(f"there is no script {str(script)!r} in {Path.cwd()}{_nearest(script)}")
+    files = [options[k] for k in ("json_path", "perfetto_path", "page_path", "trace_path")]
+    must_be_writable(*files)
+    memory_bytes = _memory_bytes(options["memory"])
+    outcome = _run(script, arguments, card, memory_bytes, options)
+    return _tell(outcome, script, arguments, card, options)
+
+
+def _nearest(script: Path) -> str:
+    from difflib import get_close_matches
+
+    folder = script.parent if script.parent.is_dir() else Path()
+    names = get_close_matches(script.name, [p.name for p in folder.glob("*.py")], n=3)
+    return f"; did you mean {', '.join(names)}?" if names else ""
+
+
+def _run(
+    script: Path, arguments: tuple[str, ...], card: Card, memory_bytes: int | None, options: dict[str, Any]
+) -> Outcome:
+    from suiren.commands.progress import steps_bar
+    from suiren.torch.runner import How, run_script
+    from suiren.torch.session import Session
+
+    how = How(
+        numerics=not options["no_numerics"],
+        tf32="off" if options["plain_fp32"] else options["tf32"],
+        memory_bytes=memory_bytes,
+        seed=options["seed"],
+        max_steps=options["max_steps"],
+    )
+    session = Session(card)
+    with steps_bar(session, shown=not options["quiet"]):
+        return run_script(script, arguments, session, how)
+
+
+def _tell(
+    outcome: Outcome, script: Path, arguments: tuple[str, ...], card: Card, options: dict[str, Any]
+) -> int:
+    from suiren.report.answer import NothingRan, answer
+    from suiren.report.screen import render
+    from suiren.trace.text import save_program
+
+    if outcome.error:
+        notices.print(escape(outcome.error))
+    if outcome.ended == "out of memory":
+        _advise_fit(outcome, script, arguments, card)
+    elif outcome.ended != "finished":
+        notices.print(f"[yellow]the script {_ENDED[outcome.ended]}; what was learnt until then follows[/]")
+    try:
+        found = answer(outcome.program, card)
+    except NothingRan as problem:
+        notices.print(f"[yellow]{problem}[/]")
+        return outcome.exit_code or 2
+    if not options["quiet"]:
+        screen.print(render(found))
+    if options["trace_path"] is not None:
+        save_program(outcome.program, options["trace_path"])
+        notices.print(f"wrote {options['trace_path']}")
+    write_results(found, options["json_path"], options["perfetto_path"], options["page_path"])
+    return outcome.exit_code
+
+
+_ENDED = {"raised": "raised an error", "interrupted": "was interrupted"}
+
+#: Seconds that the probe for what would fit may take.
+PROBE_TIMEOUT_S = 120
+
+
+def _advise_fit(outcome: Outcome, script: Path, arguments: tuple[str, ...], card: Card) -> None:
+    """Traces one step without values and without limit, in a process of its own, for what would fit."""
+    notices.print("[yellow]the model does not fit; one step is traced without values to see what would …[/]")
+    with tempfile.TemporaryDirectory() as folder:
+        found = Path(folder) / "probe.json"
+        command = [
+            sys.executable, "-m", "suiren.cli", "run", str(script.resolve()), "--on", _name(card),
+            "--no-numerics", "--memory", "unlimited", "--max-steps", "1", "--quiet",
+            "--json", str(found), "--", *arguments,
+        ]  # fmt: skip
+        try:
+            subprocess.run(command, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False)
+            answer = json.loads(found.read_text())
+        except (OSError, ValueError, subprocess.TimeoutExpired):
+            notices.print("one step could not be traced, so what would fit is not known")
+            return
+    outcome.program.facts["fit"] = answer["fit"]
+    outcome.program.facts["needed_bytes"] = answer["peak_memory_bytes"]
+    needed = answer["peak_memory_bytes"] / 2**30
+    notices.print(
+        f"[bold]a whole step needs {needed:.2f} GiB on a card of {card.memory_bytes / 2**30:.2f} GiB: "
+        f"{answer['fit']['sentence']}[/]"
+    )
+
+
+def _name(card: Card) -> str:
+    return card.name

@@ -1,0 +1,190 @@
+"""NVIDIA desktop cards that people train on: Titan, GeForce GTX and RTX.
+
+GeForce tensor cores run at half rate when they accumulate in FP32, which training does;
+that half rate is the peak here.
+"""
+
+from __future__ import annotations
+
+from suiren.hw.catalog.build import card, tera
+from suiren.hw.catalog.nvidia_pascal import GM200, GP102
+from suiren.hw.catalog.sm import sm
+from suiren.hw.spec import Card
+from suiren.units import GB, GHz, GiB, KiB, MHz, MiB
+
+GTX = "nvidia.com GeForce product pages, 2015 to 2017"
+AMPERE = "NVIDIA Ampere GA102 whitepaper, 2020"
+ADA = "NVIDIA Ada GPU architecture whitepaper, 2022, RTX 4090 table"
+BLACKWELL = "NVIDIA RTX Blackwell GPU architecture whitepaper, 2025, RTX 5090 table"
+
+GA102_GEFORCE = sm(
+    AMPERE,
+    "ga102-geforce",
+    "GA102 (GeForce)",
+    "ampere",
+    2020,
+    matrix={"tf32": 128, "bf16": 256, "fp16": 256, "int8": 1024},
+    vector={"fp64": 2, "fp32": 128, "bf16": 128, "fp16": 128},
+    l1_kib=128,
+    gpcs=7,
+    process_nm=8,
+)
+AD102_GEFORCE = sm(
+    ADA,
+    "ad102-geforce",
+    "AD102 (GeForce)",
+    "ada",
+    2022,
+    matrix={"tf32": 128, "bf16": 256, "fp16": 256, "fp8": 512, "int8": 1024},
+    vector={"fp64": 2, "fp32": 128, "bf16": 128, "fp16": 128},
+    l1_kib=128,
+    gpcs=11,
+    process_nm=4,
+)
+GB202_GEFORCE = sm(
+    BLACKWELL,
+    "gb202-geforce",
+    "GB202 (GeForce)",
+    "blackwell",
+    2025,
+    matrix={"tf32": 128, "bf16": 256, "fp16": 256, "fp8": 512, "fp4": 2048, "int8": 1024},
+    vector={"fp64": 2, "fp32": 128, "bf16": 128, "fp16": 128},
+    l1_kib=128,
+    gpcs=11,
+    process_nm=4,
+)
+
+CARDS: tuple[Card, ...] = (
+    card(
+        source=GTX,
+        name="titan-x",
+        title="NVIDIA GeForce GTX Titan X (Maxwell)",
+        chip=GM200,
+        year=2015,
+        form="PCIe",
+        cores=24,
+        clock_hz=1075 * MHz,
+        memory_bytes=12 * GiB,
+        memory_bytes_per_s=336.5 * GB,
+        memory_type="GDDR5",
+        l2_bytes=3 * MiB,
+        host="3.0 x16",
+        tdp_w=250,
+        aliases=("titanx", "gtx titan x", "titan x maxwell"),
+        capability=(5, 2),
+    ),
+    card(
+        source=GTX,
+        name="titan-x-pascal",
+        title="NVIDIA Titan X (Pascal)",
+        chip=GP102,
+        year=2016,
+        form="PCIe",
+        cores=28,
+        clock_hz=1531 * MHz,
+        memory_bytes=12 * GiB,
+        memory_bytes_per_s=480 * GB,
+        memory_type="GDDR5X",
+        l2_bytes=3 * MiB,
+        host="3.0 x16",
+        tdp_w=250,
+        printed=tera(fp32=11),
+        aliases=("titanx pascal",),
+        capability=(6, 1),
+    ),
+    card(
+        source=GTX,
+        name="titan-xp",
+        title="NVIDIA Titan Xp",
+        chip=GP102,
+        year=2017,
+        form="PCIe",
+        cores=30,
+        clock_hz=1582 * MHz,
+        memory_bytes=12 * GiB,
+        memory_bytes_per_s=547.7 * GB,
+        memory_type="GDDR5X",
+        l2_bytes=3 * MiB,
+        host="3.0 x16",
+        tdp_w=250,
+        aliases=("titanxp",),
+        capability=(6, 1),
+    ),
+    card(
+        source=GTX,
+        name="gtx-1080-ti",
+        title="NVIDIA GeForce GTX 1080 Ti",
+        chip=GP102,
+        year=2017,
+        form="PCIe",
+        cores=28,
+        clock_hz=1582 * MHz,
+        memory_bytes=11 * GiB,
+        memory_bytes_per_s=484 * GB,
+        memory_type="GDDR5X",
+        l2_bytes=2816 * KiB,
+        host="3.0 x16",
+        tdp_w=250,
+        aliases=("1080ti", "gtx 1080ti", "geforce gtx 1080 ti"),
+        capability=(6, 1),
+    ),
+    card(
+        source=AMPERE,
+        name="rtx-3090",
+        title="NVIDIA GeForce RTX 3090",
+        chip=GA102_GEFORCE,
+        year=2020,
+        form="PCIe",
+        cores=82,
+        clock_hz=1695 * MHz,
+        memory_bytes=24 * GiB,
+        memory_bytes_per_s=936 * GB,
+        memory_type="GDDR6X",
+        l2_bytes=6 * MiB,
+        host="4.0 x16",
+        tdp_w=350,
+        printed=tera(fp32=35.6, tf32=35.6, bf16=71, fp16=71, int8=284),
+        aliases=("3090", "geforce rtx 3090"),
+        capability=(8, 6),
+    ),
+    card(
+        source=ADA,
+        name="rtx-4090",
+        title="NVIDIA GeForce RTX 4090",
+        chip=AD102_GEFORCE,
+        year=2022,
+        form="PCIe",
+        cores=128,
+        clock_hz=2.52 * GHz,
+        memory_bytes=24 * GiB,
+        memory_bytes_per_s=1008 * GB,
+        memory_type="GDDR6X",
+        l2_bytes=72 * MiB,
+        host="4.0 x16",
+        tdp_w=450,
+        printed=tera(fp32=82.6, tf32=82.6, bf16=165.2, fp16=165.2, fp8=330.3, int8=660.6),
+        aliases=("4090", "geforce rtx 4090"),
+        capability=(8, 9),
+    ),
+    card(
+        source=BLACKWELL,
+        name="rtx-5090",
+        title="NVIDIA GeForce RTX 5090",
+        chip=GB202_GEFORCE,
+        year=2025,
+        form="PCIe",
+        cores=170,
+        clock_hz=2.407 * GHz,
+        memory_bytes=32 * GiB,
+        memory_bytes_per_s=1792 * GB,
+        memory_type="GDDR7",
+        l2_bytes=96 * MiB,
+        host="5.0 x16",
+        tdp_w=575,
+        printed=tera(
+            fp32=104.8, tf32=104.8, bf16=209.5, fp16=209.5, fp8=419, fp4=1676, int8=838
+        ),
+        aliases=("5090", "geforce rtx 5090"),
+        capability=(12, 0),
+    ),
+)

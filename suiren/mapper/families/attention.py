@@ -1,0 +1,44 @@
+"""Fused attention: two products forward, five backward, scores never leave the core.
+
+Causal attention skips the half of the scores above the diagonal.
+"""
+
+from __future__ import annotations
+
+from suiren.mapper.work import Kernel, Product, Work
+from suiren.trace.call import Call, Tensor
+
+OPS = frozenset({"_scaled_dot_product_fused_attention_overrideable",
+                 "_scaled_dot_product_fused_attention_overrideable_backward"})  # fmt: skip
+
+
+def work(call: Call) -> Work:
+    """One kernel; keys and values are read once, and rows of queries keep their softmax."""
+    backward = call.name.endswith("_backward")
+    q, k = call.tensor("query"), call.tensor("key")
+    rows, keys = q.shape[2], k.shape[2]
+    causal = call.arguments.get("is_causal") is True
+    share = _causal_share(rows, keys) if causal else 1.0
+    products = 5 if backward else 2
+    scores = int(q.shape[0] * q.shape[1] * rows * keys * share)
+    product = Product(
+        q.shape[0] * q.shape[1], rows, max(1, int(keys * share)), q.shape[3] * products,
+        q.dtype, "math" in call.arguments, q.bytes, 2 * k.bytes, q.bytes,
+    )  # fmt: skip
+    read = sum(t.bytes for t in call.inputs() if not t.on_host)
+    written = sum(t.bytes for t in call.results() if not t.on_host)
+    # scale, mask, running maximum and sum, rescale: about eight lane operations a score
+    kernel = Kernel(product, 8.0 * scores, scores, read, written, dtype=q.dtype)
+    return Work("attention", (kernel,))
+
+
+def _causal_share(rows: int, keys: int) -> float:
+    """Share of the score matrix on or below the diagonal that starts at its upper left corner."""
+    kept = sum(min(r + 1, keys) for r in range(rows)) if rows <= 4096 else rows * (keys + 1) / 2
+    return min(1.0, kept / (rows * keys)) if rows and keys else 1.0
+
+
+def score_tensor(call: Call) -> Tensor:
+    """The scores an unfused attention would have written to memory."""
+    q, k = call.tensor("query"), call.tensor("key")
+    return Tensor(q.dtype, (q.shape[0], q.shape[1], q.shape[2], k.shape[2]))

@@ -1,0 +1,118 @@
+"""Memory over time and who owns it at the peak: read from allocations, no chip involved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from suiren.trace.program import Kind, Program, Step
+
+#: Kinds in the order reports show them.
+KINDS = ("weights", "gradients", "optimizer state", "activations", "temporaries", "data", "other")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Live bytes of one kind under one name."""
+
+    kind: str
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """The highest point of a step."""
+
+    peak_bytes: int
+    start_bytes: int
+    """What was allocated before the step began."""
+    owners: tuple[Owner, ...]
+    """At the peak, largest first."""
+    curve: tuple[tuple[int, int], ...]
+    """(event index, allocated bytes) after every change."""
+
+    def by_kind(self) -> dict[str, int]:
+        """Bytes at the peak by kind, every kind named."""
+        sums = dict.fromkeys(KINDS, 0)
+        for owner in self.owners:
+            sums[owner.kind] = sums.get(owner.kind, 0) + owner.bytes
+        return sums
+
+
+@dataclass(slots=True)
+class _Allocation:
+    number: int
+    bytes: int
+    context: int
+    in_step: bool
+
+
+def live_before(step: Step) -> dict[int, tuple[int, int]]:
+    """number -> (bytes, context) when the step began: what is live at its end, rewound."""
+    now = {int(n): (int(size), int(c)) for n, c, size in step.live.tolist()}
+    for kind, what, context, _, value in reversed(step.events.tolist()):
+        if kind == Kind.ALLOC:
+            now.pop(what, None)
+        elif kind == Kind.FREE:
+            now[what] = (value, context)
+    return now
+
+
+def memory_use(program: Program, step: Step) -> MemoryUse:
+    """Replays a step's allocations and names the owners at its highest point."""
+    live = {
+        n: _Allocation(n, size, context, in_step=False)
+        for n, (size, context) in live_before(step).items()
+    }
+    total = start = sum(a.bytes for a in live.values())
+    peak, at_peak, curve = total, dict(live), [(0, total)]
+    for index, (kind, what, context, _, value) in enumerate(step.events.tolist()):
+        if kind == Kind.ALLOC:
+            live[what] = _Allocation(what, value, context, in_step=True)
+            total += value
+        elif kind == Kind.FREE:
+            gone = live.pop(what, None)
+            total -= gone.bytes if gone else value
+        else:
+            continue
+        curve.append((index, total))
+        if total > peak:
+            peak, at_peak = total, dict(live)
+    survivors = {id(a) for a in live.values() if a.in_step}
+    owners = _owners(program, at_peak, survivors)
+    return MemoryUse(peak, start, owners, tuple(curve))
+
+
+def owners_of(program: Program, live: list[tuple[int, int, int]]) -> tuple[Owner, ...]:
+    """Owners of (number, bytes, context) rows, for the moment memory runs out."""
+    rows = {n: _Allocation(n, size, context, in_step=True) for n, size, context in live}
+    return _owners(program, rows, set())
+
+
+def _owners(
+    program: Program, live: dict[int, _Allocation], survivors: set[int]
+) -> tuple[Owner, ...]:
+    sums: dict[tuple[str, str], int] = {}
+    for allocation in live.values():
+        key = _kind_and_name(program, allocation, survivors)
+        sums[key] = sums.get(key, 0) + allocation.bytes
+    rows = [Owner(kind, name, size) for (kind, name), size in sums.items()]
+    return tuple(sorted(rows, key=lambda o: (-o.bytes, o.kind, o.name)))
+
+
+def _kind_and_name(program: Program, a: _Allocation, survivors: set[int]) -> tuple[str, str]:
+    context = program.contexts[a.context] if a.context < len(program.contexts) else None
+    phase, path = (context.phase, context.path) if context else ("forward", "")
+    label = program.labels.get(a.number)
+    if label is not None and (label.kind == "weights" or not a.in_step):
+        return label.kind, label.name
+    if not a.in_step:
+        kind = {"optimizer": "optimizer state", "backward": "gradients"}.get(phase, "other")
+        return kind, path or phase
+    if phase == "backward":
+        return ("gradients" if id(a) in survivors else "temporaries"), path or "backward"
+    if phase == "optimizer":
+        return ("optimizer state" if id(a) in survivors else "temporaries"), "optimizer"
+    if phase == "data":
+        return "data", "batch"
+    return "activations", path or "outside any module"

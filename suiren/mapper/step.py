@@ -1,0 +1,152 @@
+"""A program on a card: when every op of every distinct step runs.
+
+Steps that repeat are simulated once for each state they start in, and that state settles
+after one or two of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from suiren.events.queue import Cost, Lag, Queues
+from suiren.events.span import Span
+from suiren.hw.spec import Card
+from suiren.mapper.price import Price, price
+from suiren.trace.call import Call
+from suiren.trace.program import Program, Step
+from suiren.units import PS_PER_S
+
+Rows = list[tuple[int, int, int, int, int]]
+
+
+class Prices:
+    """Prices of calls on one card, each worked out once."""
+
+    def __init__(self, calls: Sequence[Call], card: Card) -> None:
+        self.calls = calls
+        self.card = card
+        self._prices: dict[int, Price] = {}
+        self._costs: dict[int, Cost] = {}
+
+    def price(self, call: int) -> Price:
+        """The price of a call, by its number."""
+        found = self._prices.get(call)
+        if found is None:
+            found = self._prices[call] = price(self.calls[call], self.card)
+        return found
+
+    def cost(self, call: int) -> Cost:
+        """The same, as picoseconds of a queue."""
+        found = self._costs.get(call)
+        if found is None:
+            found = self._costs[call] = cost_of(self.price(call))
+        return found
+
+
+def cost_of(priced: Price) -> Cost:
+    """Picoseconds of a price; transfers over the host link have an engine of their own."""
+    return Cost(
+        round(priced.busy_s * PS_PER_S),
+        round(priced.launch_s * PS_PER_S),
+        priced.why,
+        on_copy_engine=priced.family == "transfer",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Memo:
+    """What a step did from a given state."""
+
+    host_ps: int
+    compute_ps: tuple[tuple[int, int], ...]
+    stream_ps: tuple[tuple[int, int], ...]
+    event_ps: tuple[tuple[int, int], ...]
+
+
+@dataclass
+class Clock:
+    """Walks a program's steps on one card, one after the other; repeated steps are looked up."""
+
+    prices: Prices
+    queues: Queues = field(init=False)
+    _memo: dict[tuple[int, Lag], _Memo] = field(default_factory=dict)
+    _rows: dict[int, Rows] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.queues = Queues(issue_ps=round(self.prices.card.host_issue_s * PS_PER_S))
+
+    def run(self, key: int, step: Step) -> None:
+        """Runs the distinct step number `key`."""
+        queues = self.queues
+        lag = queues.lag()
+        memo = self._memo.get((key, lag))
+        now = queues.host_ps
+        if memo is None:
+            rows = self._rows.get(key)
+            if rows is None:
+                rows = self._rows[key] = step.events.tolist()
+            before = set(queues.event_ps)
+            queues.run(rows, self.prices.cost)
+            self._memo[(key, lag)] = _Memo(
+                queues.host_ps - now,
+                _after(queues.compute_ps, now),
+                _after(queues.stream_ps, now),
+                tuple((e, t - now) for e, t in queues.event_ps.items() if e not in before or t >= now),
+            )
+            return
+        queues.compute_ps.update((k, t + now) for k, t in memo.compute_ps)
+        queues.stream_ps.update((k, t + now) for k, t in memo.stream_ps)
+        queues.event_ps.update((k, t + now) for k, t in memo.event_ps)
+        queues.host_ps = now + memo.host_ps
+
+
+def _after(ends_ps: dict[int, int], now: int) -> tuple[tuple[int, int], ...]:
+    return tuple((k, t - now) for k, t in ends_ps.items() if t >= now)
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """A step in its steady state. Spans start at the step's first picosecond."""
+
+    period_ps: int
+    """From one step's end to the next one's, steps following each other."""
+    spans: list[Span]
+    start_ps: int
+    end_ps: int
+
+
+#: After so many repetitions a step's period has settled; it needs two, rarely three.
+MAX_REPEATS = 16
+
+
+def steady_step(program: Program, prices: Prices, key: int) -> StepTime:
+    """Repeats one step until it takes the same time again, and records its spans."""
+    clock = Clock(prices)
+    step = program.distinct[key]
+    last = -1
+    for _ in range(MAX_REPEATS):
+        before = clock.queues.end_ps()
+        clock.run(key, step)
+        period = clock.queues.end_ps() - before
+        if period == last:
+            break
+        last = period
+    spans: list[Span] = []
+    start = clock.queues.end_ps()
+    clock.queues.run(step.events.tolist(), prices.cost, spans)
+    end = clock.queues.end_ps()
+    return StepTime(end - start, spans, start, end)
+
+
+def step_times_s(program: Program, prices: Prices) -> list[float]:
+    """Seconds of every step in the order they ran, warm-up included."""
+    clock = Clock(prices)
+    times: list[float] = []
+    before = 0
+    for key in program.order:
+        clock.run(key, program.distinct[key])
+        end = clock.queues.end_ps()
+        times.append((end - before) / PS_PER_S)
+        before = end
+    return times

@@ -1,0 +1,253 @@
+"""The answer: every number a report shows, worked out once from a program and a card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from suiren.advise.change import Change, changes
+from suiren.advise.fit import Fit, fit
+from suiren.events.span import Span
+from suiren.hw.spec import Card
+from suiren.mapper.energy import dynamic_energy_j, energy_j
+from suiren.mapper.hazard import Hazard, hazards
+from suiren.mapper.memory import MemoryUse, memory_use
+from suiren.mapper.step import Prices, StepTime, steady_step, step_times_s
+from suiren.report.basis import Rested, rests_on
+from suiren.report.batch import Batch, batch_of
+from suiren.trace.program import Kind, Program, Step
+from suiren.units import PS_PER_S
+
+#: What the time of a step divides into, in the order reports show it.
+SPLIT = ("matrix", "vector", "memory", "l2", "link", "launch", "idle")
+
+
+@dataclass(slots=True)
+class Row:
+    """Time and work of some calls together: of one op, one module or one phase."""
+
+    name: str
+    calls: int = 0
+    time_s: float = 0.0
+    roofline_s: float = 0.0
+    flop: float = 0.0
+    memory_bytes: float = 0.0
+    launches: int = 0
+    family: str = ""
+    why_s: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def why(self) -> str:
+        """What bounds most of the row's time."""
+        return max(self.why_s, key=lambda part: self.why_s[part], default="")
+
+    @property
+    def roofline_share(self) -> float:
+        """Roofline time over actual time: 1 is the best any kernel could do."""
+        return self.roofline_s / self.time_s if self.time_s else 0.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a step takes on a card, and why. Seconds, bytes, FLOP, joules, watts."""
+
+    card: Card
+    program: Program
+    step: Step
+    time: StepTime
+    memory: MemoryUse
+    peak_bytes: int
+    """Highest over the whole run, warm-up included."""
+    step_time_s: float
+    step_times_s: tuple[float, ...]
+    num_warm_up: int
+    batch: Batch
+    split_s: dict[str, float]
+    phases_s: dict[str, float]
+    ops: tuple[Row, ...]
+    modules: tuple[Row, ...]
+    shapes: tuple[Row, ...]
+    model_flop: float
+    hardware_flop: float
+    flop_by_format: dict[str, float]
+    peak_flop_per_s: float
+    energy_j: float
+    approximated: tuple[Row, ...]
+    hazards: tuple[Hazard, ...]
+    changes: tuple[Change, ...]
+    rested: tuple[Rested, ...]
+    fit: Fit | None
+
+    @property
+    def mfu(self) -> float:
+        """Model FLOP (nothing computed twice) over what the card could do in the step's time."""
+        return self._utilisation(self.model_flop)
+
+    @property
+    def hfu(self) -> float:
+        """As `mfu`, recomputed activations counted."""
+        return self._utilisation(self.hardware_flop)
+
+    def _utilisation(self, flop: float) -> float:
+        possible = self.peak_flop_per_s * self.step_time_s
+        return flop / possible if possible else 0.0
+
+    @property
+    def average_power_w(self) -> float:
+        """Energy over time."""
+        return self.energy_j / self.step_time_s if self.step_time_s else 0.0
+
+    @property
+    def approximated_share(self) -> float:
+        """Share of the step in ops whose traffic alone was counted."""
+        return sum(r.time_s for r in self.approximated) / self.step_time_s if self.step_time_s else 0.0
+
+    @property
+    def spans(self) -> list[Span]:
+        """The spans of the steady step."""
+        return self.time.spans
+
+
+class NothingRan(ValueError):  # noqa: N818 - reads as what it is
+    """The script asked nothing of the device."""
+
+
+def reported_step(program: Program) -> tuple[Step, int]:
+    """The steady step and its number in `distinct`; a script without steps is one step."""
+    key = program.steady()
+    if key is not None:
+        return program.distinct[key], key
+    if program.rest is not None and program.rest.num_ops:
+        program.distinct.append(program.rest)
+        program.order.append(len(program.distinct) - 1)
+        program.rest = None
+        return program.distinct[-1], len(program.distinct) - 1
+    raise NothingRan(
+        'the script ran no op on the device: does it move its model and data there (device="cuda")?'
+    )
+
+
+def answer(program: Program, card: Card, *, advise: bool = True) -> Answer:
+    """Works everything out; raises NothingRan if there is nothing to tell about."""
+    step, key = reported_step(program)
+    prices = Prices(program.calls, card)
+    time = steady_step(program, prices, key)
+    seconds = time.period_ps / PS_PER_S
+    memory = memory_use(program, step)
+    batch = batch_of(program, step)
+    tables = _Tables(program, prices)
+    for span in time.spans:
+        tables.add(span)
+    flops = _Flop(program, prices, step)
+    capacity = int(card.memory_bytes)
+    peak = max(memory_use(program, s).peak_bytes for s in program.distinct)
+    counted = [(program.calls[c], n, prices.price(c)) for c, n in flops.counts.items()]
+    return Answer(
+        card, program, step, time, memory, peak, seconds,
+        tuple(step_times_s(program, prices)), program.num_warm_up(), batch,
+        tables.split(time, seconds), tables.phases_s, _sorted(tables.ops), _sorted(tables.modules),
+        _sorted(tables.shapes), flops.model, flops.total, flops.by_format, flops.peak(card),
+        energy_j(flops.dynamic_j, seconds, card), _sorted(tables.approximated),
+        tuple(hazards(counted, card)),
+        tuple(changes(program, step, card, memory)) if advise else (),
+        tuple(rests_on(program, key, card, seconds)) if advise else (),
+        fit(memory, capacity, batch.samples, batch.sequence) if memory.peak_bytes else None,
+    )  # fmt: skip
+
+
+def _sorted(rows: dict[str, Row]) -> tuple[Row, ...]:
+    return tuple(sorted(rows.values(), key=lambda r: (-r.time_s, r.name)))
+
+
+class _Tables:
+    """Sums of spans by op, by distinct call, by module and by phase."""
+
+    def __init__(self, program: Program, prices: Prices) -> None:
+        self.program, self.prices = program, prices
+        self.ops: dict[str, Row] = {}
+        self.shapes: dict[str, Row] = {}
+        self.modules: dict[str, Row] = {}
+        self.approximated: dict[str, Row] = {}
+        self.phases_s: dict[str, float] = {}
+        self.bound_s = dict.fromkeys(SPLIT, 0.0)
+        self._labels: dict[int, tuple[str, str]] = {}
+
+    def add(self, span: Span) -> None:
+        seconds = span.duration_ps / PS_PER_S
+        if span.kind == "idle":
+            return
+        context = self.program.contexts[span.context]
+        self.bound_s[span.why] += seconds
+        self.phases_s[context.phase] = self.phases_s.get(context.phase, 0.0) + seconds
+        name, line = self._label(span.call)
+        tables = [(self.ops, name), (self.shapes, line), (self.modules, context.path or "(outside)")]
+        if self.prices.price(span.call).approximated:
+            tables.append((self.approximated, name))
+        for table, key in tables:
+            row = table.get(key)
+            if row is None:
+                row = table[key] = Row(key)
+            self._count(row, span, seconds)
+
+    def _label(self, call: int) -> tuple[str, str]:
+        found = self._labels.get(call)
+        if found is None:
+            asked = self.program.calls[call]
+            found = self._labels[call] = (asked.op, str(asked))
+        return found
+
+    def _count(self, row: Row, span: Span, seconds: float) -> None:
+        row.time_s += seconds
+        row.why_s[span.why] = row.why_s.get(span.why, 0.0) + seconds
+        if span.kind != "op":
+            return
+        priced = self.prices.price(span.call)
+        row.calls += 1
+        row.family = priced.family
+        row.roofline_s += priced.roofline_s
+        row.flop += sum(priced.flop.values())
+        row.memory_bytes += priced.memory_bytes
+        row.launches += priced.launches
+
+    def split(self, time: StepTime, seconds: float) -> dict[str, float]:
+        """Parts of the step's time; what no op fills is idle."""
+        split = dict(self.bound_s)
+        busy = sum(split.values())
+        if busy > seconds:  # transfers run beside kernels: the parts are scaled to the whole
+            hidden = min(split["link"], busy - seconds)
+            split["link"] -= hidden
+            busy -= hidden
+        if busy > seconds > 0:
+            split = {part: s * seconds / busy for part, s in split.items()}
+            busy = seconds
+        split["idle"] = max(0.0, seconds - busy)
+        return split
+
+
+class _Flop:
+    """Matrix FLOP and dynamic energy of a step."""
+
+    def __init__(self, program: Program, prices: Prices, step: Step) -> None:
+        self.counts: dict[int, int] = {}
+        self.by_format: dict[str, float] = {}
+        self.model = self.total = self.dynamic_j = 0.0
+        events = step.events
+        ops = events[events["kind"] == Kind.OP]
+        for call, context in zip(ops["what"].tolist(), ops["context"].tolist(), strict=True):
+            self.counts[call] = self.counts.get(call, 0) + 1
+            flop = prices.price(call).flop
+            for name, amount in flop.items():
+                self.by_format[name] = self.by_format.get(name, 0.0) + amount
+            amount = sum(flop.values())
+            self.total += amount
+            if program.contexts[context].phase != "recompute":
+                self.model += amount
+        for call, times in self.counts.items():
+            self.dynamic_j += times * dynamic_energy_j(prices.price(call), prices.card)
+
+    def peak(self, card: Card) -> float:
+        """Peak of the format in which most FLOP ran."""
+        if not self.by_format:
+            return max((card.peak_flop_per_s(f) for f in card.formats()), default=0.0)
+        return card.peak_flop_per_s(max(self.by_format, key=lambda f: self.by_format[f]))
+
+

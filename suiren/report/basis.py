@@ -1,0 +1,80 @@
+"""What an answer rests on: the assumed facts that move it, and by how much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+
+from suiren.hw.fact import Fact
+from suiren.hw.spec import Card, Chip
+from suiren.mapper.energy import MATRIX_SHARE, MEMORY_SHARE, VECTOR_SHARE
+from suiren.mapper.step import Prices, steady_step
+from suiren.trace.program import Program
+from suiren.units import PS_PER_S
+
+#: How far an assumed fact is moved to see what depends on it.
+NUDGE = 1.2
+
+
+@dataclass(frozen=True, slots=True)
+class Rested:
+    """An assumed or fitted fact and what +20 % of it does to the step time."""
+
+    name: str
+    fact: Fact
+    effect_percent: float
+    """Change of the step time, signed. None of it means the answer does not depend on the fact."""
+
+
+#: Facts that only decide energy.
+_ENERGY = {"tdp_w", "idle_w"}
+
+
+def rests_on(program: Program, key: int, card: Card, seconds: float) -> Iterator[Rested]:
+    """Assumed facts that the step's time or energy depends on, strongest first."""
+    rows = []
+    for name, fact, nudged in _nudged(card):
+        time = steady_step(program, Prices(program.calls, nudged), key).period_ps / PS_PER_S
+        effect = 100 * (time / seconds - 1) if seconds else 0.0
+        if abs(effect) >= 0.005 or name in _ENERGY:
+            rows.append(Rested(name, fact, effect))
+    for name, fact in (
+        ("energy.matrix_share", MATRIX_SHARE),
+        ("energy.memory_share", MEMORY_SHARE),
+        ("energy.vector_share", VECTOR_SHARE),
+    ):
+        rows.append(Rested(name, fact, 0.0))
+    yield from sorted(rows, key=lambda r: (-abs(r.effect_percent), r.name))
+
+
+#: Capacities that time does not depend on in this model.
+_INERT = {"memory_bytes", "chip.core_groups", "chip.process_nm"}
+
+
+def _nudged(card: Card) -> Iterator[tuple[str, Fact, Card]]:
+    """Every assumed fact with a card in which it alone is 20 % larger."""
+    for owner, prefix in ((card.chip, "chip."), (card, "")):
+        for f in fields(owner):
+            value = getattr(owner, f.name)
+            name = prefix + f.name
+            if name in _INERT:
+                continue
+            if isinstance(value, Fact) and value.kind in ("assumed", "fitted"):
+                yield name, value, _with(card, owner, f.name, value.at(_larger(name, value)))
+            elif isinstance(value, dict) and f.name in ("matrix", "vector"):
+                for key, fact in value.items():
+                    if fact.kind in ("assumed", "fitted"):
+                        table = {**value, key: fact.at(fact * NUDGE)}
+                        yield f"{name}.{key}", fact, _with(card, owner, f.name, table)
+
+
+def _larger(name: str, fact: Fact) -> float:
+    """20 % more, but an efficiency never above 1."""
+    return min(1.0, fact * NUDGE) if name.endswith("efficiency") else fact * NUDGE
+
+
+def _with(card: Card, owner: Card | Chip, name: str, value: object) -> Card:
+    changed = {name: value}
+    if isinstance(owner, Card):
+        return replace(card, **changed)  # type: ignore[arg-type]
+    return replace(card, chip=replace(owner, **changed))  # type: ignore[arg-type]

@@ -1,0 +1,146 @@
+"""One run on one card: the record goes in, programs and simulated times come out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from suiren.events.queue import Queues
+from suiren.hw.spec import Card
+from suiren.mapper.memory import Owner, owners_of
+from suiren.mapper.step import Clock, Prices
+from suiren.torch import _shim, device, watch
+from suiren.trace.call import Call, parse_call
+from suiren.trace.program import EVENT, LIVE, PHASES, Context, Program, Step
+from suiren.units import show_bytes
+
+UNLIMITED_BYTES = 1 << 62
+
+
+class Session:
+    """Holds the card, follows the record, answers what scripts ask about time and memory."""
+
+    def __init__(self, card: Card) -> None:
+        self.card = card
+        self.calls: list[Call] = []
+        self.clock: Clock | None = None
+        self.num_walked = 0
+        self.on_step: Callable[[int], None] = lambda _: None
+        self.facts: dict[str, Any] = {}
+
+    def begin(
+        self, *, numerics: bool = True, tf32: str = "auto", memory_bytes: int | None = None
+    ) -> None:
+        """Starts the device as this card and records from now on."""
+        device.start()
+        device.configure(self.card, numerics=numerics, tf32=tf32, memory_bytes=memory_bytes)
+        from suiren.torch import gcu
+
+        gcu._card = self.card
+        self.facts["numerics"] = numerics
+        _shim.on_out_of_memory(self.out_of_memory)
+        _shim.on_elapsed(self.elapsed_ms)
+        watch.watch(self._stepped)
+        _shim.recording(True)
+
+    def _stepped(self) -> None:
+        self.on_step(int(_shim.num_steps()))
+
+    # ---- the record
+
+    def program(self) -> Program:
+        """Everything recorded so far."""
+        self._read_calls()
+        distinct = [_step(_shim.distinct_step(i)) for i in range(_shim.num_distinct_steps())]
+        rest = _step(_shim.events_now())
+        return Program(
+            calls=self.calls,
+            contexts=self._contexts(),
+            distinct=distinct,
+            order=list(_shim.steps()),
+            rest=rest if len(rest.events) else None,
+            labels=dict(watch.labels),
+            facts={**self.facts, **_model_facts()},
+        )
+
+    def _contexts(self) -> list[Context]:
+        return [Context(PHASES[phase], watch.paths[path]) for phase, path in _shim.contexts()]
+
+    def _read_calls(self) -> None:
+        self.calls.extend(parse_call(line) for line in _shim.signatures(len(self.calls)))
+
+    # ---- questions of the script
+
+    def elapsed_ms(self, first: int, second: int) -> float:
+        """Simulated milliseconds between two recorded events."""
+        self._read_calls()
+        if self.clock is None:
+            self.clock = Clock(Prices(self.calls, self.card))
+        order = _shim.steps()
+        for key in order[self.num_walked :]:
+            self.clock.run(key, _step(_shim.distinct_step(key)))
+        self.num_walked = len(order)
+        now: Queues = copy.deepcopy(self.clock.queues)
+        now.run(_step(_shim.events_now()).events.tolist(), self.clock.prices.cost)
+        return (now.event_ps.get(second, 0) - now.event_ps.get(first, 0)) / 1e9
+
+    def out_of_memory(self, index: int, size: int) -> str:
+        """The text of an out-of-memory error: size, free, capacity and the largest owners."""
+        watch.label_everything()
+        live = _shim.live(index)
+        program = Program(contexts=self._contexts(), labels=watch.labels)
+        owners = owners_of(program, [(n, b, c) for n, b, c in live])
+        capacity, used = _shim.capacity(), _shim.allocated(index)
+        self.facts["out_of_memory"] = {"tried_bytes": size, "allocated_bytes": used, "capacity_bytes": capacity}
+        return (
+            f"GCU out of memory. Tried to allocate {show_bytes(size)}. GCU {index} ({self.card.title}) "
+            f"has a total capacity of {show_bytes(capacity)} of which {show_bytes(capacity - used)} is free. "
+            f"{show_bytes(used)} is allocated: {_kinds(owners)}. Largest owners: {_largest(owners)}."
+        )
+
+
+def _kinds(owners: tuple[Owner, ...]) -> str:
+    sums: dict[str, int] = {}
+    for owner in owners:
+        sums[owner.kind] = sums.get(owner.kind, 0) + owner.bytes
+    ranked = sorted(sums.items(), key=lambda item: -item[1])
+    return ", ".join(f"{kind} {show_bytes(size)}" for kind, size in ranked) or "nothing"
+
+
+def _largest(owners: tuple[Owner, ...], count: int = 5) -> str:
+    rows = [f"{o.name} ({o.kind}) {show_bytes(o.bytes)}" for o in owners[:count]]
+    return "; ".join(rows) or "none"
+
+
+def _step(raw: tuple[bytes, bytes, bytes]) -> Step:
+    events, storages, live = raw
+    return Step(
+        np.frombuffer(events, EVENT), np.frombuffer(storages, np.int32), np.frombuffer(live, LIVE)
+    )
+
+
+def _model_facts() -> dict[str, Any]:
+    """Sizes that the record does not hold: parameters, optimizer states, root modules."""
+    roots = {}
+    parameters: list[list[Any]] = []
+    for reference in watch.roots:
+        root = reference()
+        if root is None:
+            continue
+        own = list(root.parameters())
+        roots[type(root).__name__] = sum(p.numel() for p in own)
+        if own:
+            parameters.extend([p.numel(), _FORMATS.get(p.dtype, "f32")] for p in own if p.requires_grad)
+    states = [n.name.rsplit(".", 1)[-1] for n in watch.labels.values() if n.kind == "optimizer state"]
+    return {
+        "roots": roots,
+        "parameters": parameters,
+        "optimizer_states": len(set(states) - {"step"}),
+    }
+
+
+_FORMATS = {torch.float32: "f32", torch.bfloat16: "bf16", torch.float16: "f16", torch.float64: "f64"}
