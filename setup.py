@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from pathlib import Path
 
 from setuptools import setup
 
@@ -22,7 +23,10 @@ def shim() -> tuple[list[object], dict[str, object]]:
 
     flags = ["-O2", "-g0", "-Wno-unused-function"]
     extension = CppExtension(
-        "suiren.torch._shim", ["suiren/torch/shim/module.cpp"], extra_compile_args=flags
+        "suiren.torch._shim",
+        ["suiren/torch/shim/module.cpp"],
+        depends=sorted(str(p) for p in Path("suiren/torch/shim").glob("*.h")),
+        extra_compile_args=flags,
     )
     return [extension], {"build_ext": BuildExtension.with_options(use_ninja=False)}
 

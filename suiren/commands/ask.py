@@ -58,13 +58,7 @@ def write_results(
     answer: Answer, json: Path | None, trace: Path | None, report: Path | None
 ) -> None:
     """Writes what was asked for; a path that fails by now costs that file alone."""
-    from suiren.report import document, page, perfetto
-
-    for path, write in (
-        (json, document.write_document),
-        (trace, perfetto.write_trace),
-        (report, page.write_page),
-    ):
+    for path, write in ((json, _json), (trace, _perfetto), (report, _page)):
         if path is None:
             continue
         try:
@@ -72,3 +66,21 @@ def write_results(
             notices.print(f"wrote {path}")
         except OSError as problem:
             notices.print(f"[red]{path} could not be written: {problem.strerror}[/]")
+
+
+def _json(answer: Answer, path: Path) -> None:
+    from suiren.report.document import write_document
+
+    write_document(answer, path)
+
+
+def _perfetto(answer: Answer, path: Path) -> None:
+    from suiren.report.perfetto import write_trace
+
+    write_trace(answer, path)
+
+
+def _page(answer: Answer, path: Path) -> None:
+    from suiren.report.page import write_page
+
+    write_page(answer, path)

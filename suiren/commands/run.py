@@ -15,6 +15,7 @@ from rich.markup import escape
 
 from suiren.commands.ask import card_named, must_be_writable, notices, screen, write_results
 from suiren.hw.spec import Card
+from suiren.units import show_bytes
 
 if TYPE_CHECKING:
     from suiren.torch.runner import Outcome
@@ -74,7 +75,7 @@ def run(script: Path, arguments: tuple[str, ...], on: str, **options: Any) -> in
     must_be_writable(*files)
     memory_bytes = _memory_bytes(options["memory"])
     outcome = _run(script, arguments, card, memory_bytes, options)
-    return _tell(outcome, script, arguments, card, options)
+    return _tell(outcome, script, arguments, card, on, options)
 
 
 def _nearest(script: Path) -> str:
@@ -105,16 +106,21 @@ def _run(
 
 
 def _tell(
-    outcome: Outcome, script: Path, arguments: tuple[str, ...], card: Card, options: dict[str, Any]
+    outcome: Outcome,
+    script: Path,
+    arguments: tuple[str, ...],
+    card: Card,
+    on: str,
+    options: dict[str, Any],
 ) -> int:
     from suiren.report.answer import NothingRan, answer
     from suiren.report.screen import render
     from suiren.trace.text import save_program
 
     if outcome.error:
-        notices.print(escape(outcome.error))
+        notices.print(escape(outcome.error), soft_wrap=True)
     if outcome.ended == "out of memory":
-        _advise_fit(outcome, script, arguments, card)
+        _advise_fit(outcome, script, arguments, card, on)
     elif outcome.ended != "finished":
         notices.print(f"[yellow]the script {_ENDED[outcome.ended]}; what was learnt until then follows[/]")
     try:
@@ -137,13 +143,15 @@ _ENDED = {"raised": "raised an error", "interrupted": "was interrupted"}
 PROBE_TIMEOUT_S = 120
 
 
-def _advise_fit(outcome: Outcome, script: Path, arguments: tuple[str, ...], card: Card) -> None:
+def _advise_fit(
+    outcome: Outcome, script: Path, arguments: tuple[str, ...], card: Card, on: str
+) -> None:
     """Traces one step without values and without limit, in a process of its own, for what would fit."""
     notices.print("[yellow]the model does not fit; one step is traced without values to see what would …[/]")
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder) / "probe.json"
         command = [
-            sys.executable, "-m", "suiren.cli", "run", str(script.resolve()), "--on", _name(card),
+            sys.executable, "-m", "suiren.cli", "run", str(script.resolve()), "--on", on,
             "--no-numerics", "--memory", "unlimited", "--max-steps", "1", "--quiet",
             "--json", str(found), "--", *arguments,
         ]  # fmt: skip
@@ -154,13 +162,7 @@ def _advise_fit(outcome: Outcome, script: Path, arguments: tuple[str, ...], card
             notices.print("one step could not be traced, so what would fit is not known")
             return
     outcome.program.facts["fit"] = answer["fit"]
-    outcome.program.facts["needed_bytes"] = answer["peak_memory_bytes"]
-    needed = answer["peak_memory_bytes"] / 2**30
     notices.print(
-        f"[bold]a whole step needs {needed:.2f} GiB on a card of {card.memory_bytes / 2**30:.2f} GiB: "
-        f"{answer['fit']['sentence']}[/]"
+        f"[bold]a whole step needs {show_bytes(answer['fit']['needed_bytes'])} on a card of "
+        f"{show_bytes(card.memory_bytes)}: {answer['fit']['sentence']}[/]"
     )
-
-
-def _name(card: Card) -> str:
-    return card.name

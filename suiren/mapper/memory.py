@@ -104,7 +104,8 @@ def _kind_and_name(program: Program, a: _Allocation, survivors: set[int]) -> tup
     context = program.contexts[a.context] if a.context < len(program.contexts) else None
     phase, path = (context.phase, context.path) if context else ("forward", "")
     label = program.labels.get(a.number)
-    if label is not None and (label.kind == "weights" or not a.in_step):
+    trusted = not a.in_step or "out_of_memory" in program.facts
+    if label is not None and (label.kind == "weights" or trusted):
         return label.kind, label.name
     if not a.in_step:
         kind = {"optimizer": "optimizer state", "backward": "gradients"}.get(phase, "other")

@@ -102,6 +102,14 @@ class Answer:
         return sum(r.time_s for r in self.approximated) / self.step_time_s if self.step_time_s else 0.0
 
     @property
+    def fit_sentence(self) -> str:
+        """What batch would fit; of the whole step where this one ran out of memory."""
+        probed = self.program.facts.get("fit")
+        if probed is not None:
+            return str(probed["sentence"])
+        return "" if self.fit is None else self.fit.sentence
+
+    @property
     def spans(self) -> list[Span]:
         """The spans of the steady step."""
         return self.time.spans
@@ -150,7 +158,8 @@ def answer(program: Program, card: Card, *, advise: bool = True) -> Answer:
         tuple(hazards(counted, card)),
         tuple(changes(program, step, card, memory)) if advise else (),
         tuple(rests_on(program, key, card, seconds)) if advise else (),
-        fit(memory, capacity, batch.samples, batch.sequence) if memory.peak_bytes else None,
+        None if "out_of_memory" in program.facts or not memory.peak_bytes
+        else fit(memory, capacity, batch.samples, batch.sequence),
     )  # fmt: skip
 
 

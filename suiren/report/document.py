@@ -85,7 +85,6 @@ def _speed(answer: Answer) -> dict[str, Any]:
 
 
 def _memory(answer: Answer) -> dict[str, Any]:
-    fit = answer.fit
     return {
         "peak_memory_bytes": answer.peak_bytes,
         "steady_peak_memory_bytes": answer.memory.peak_bytes,
@@ -94,14 +93,25 @@ def _memory(answer: Answer) -> dict[str, Any]:
         "memory_owners": [
             {"kind": o.kind, "name": o.name, "bytes": o.bytes} for o in answer.memory.owners[:MAX_ROWS]
         ],
-        "fit": None if fit is None else {
-            "fixed_bytes": fit.fixed_bytes,
-            "per_batch_bytes": fit.per_batch_bytes,
-            "largest_batch": fit.largest_batch,
-            "largest_sequence": fit.largest_sequence,
-            "sentence": fit.sentence,
-        },
-    }  # fmt: skip
+        "out_of_memory": answer.program.facts.get("out_of_memory"),
+        "fit": answer.program.facts.get("fit") or _fit(answer),
+    }
+
+
+def _fit(answer: Answer) -> dict[str, Any] | None:
+    fit = answer.fit
+    if fit is None:
+        return None
+    return {
+        "needed_bytes": answer.memory.peak_bytes,
+        "fixed_bytes": fit.fixed_bytes,
+        "per_batch_bytes": fit.per_batch_bytes,
+        "batch": fit.batch,
+        "sequence": fit.sequence,
+        "largest_batch": fit.largest_batch,
+        "largest_sequence": fit.largest_sequence,
+        "sentence": fit.sentence,
+    }
 
 
 def _row(row: Row, answer: Answer) -> dict[str, Any]:

@@ -66,8 +66,8 @@ def _facts(answer: Answer) -> Iterator[tuple[str, str]]:
     yield "peak memory", (
         f"{show_bytes(answer.peak_bytes)} of {show_bytes(answer.card.memory_bytes)} ({share:.1f} %)"
     )
-    if answer.fit is not None:
-        yield "fits", answer.fit.sentence
+    if answer.fit_sentence:
+        yield "fits", answer.fit_sentence
     yield "energy", (
         f"{answer.energy_j:.3g} J a step, {answer.average_power_w:.0f} W on average "
         f"of {answer.card.tdp_w:.0f} W"
@@ -135,7 +135,7 @@ def _doubts(answer: Answer) -> Iterator[RenderableType]:
         table = Table(title="porting hazards", title_justify="left")
         for name in ("kind", "op", "a step", "what it means"):
             justify: Literal["left", "right"] = "right" if name == "a step" else "left"
-            table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis")
+            table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", max_width=52)
         for hazard in answer.hazards[:8]:
             table.add_row(hazard.kind, _op_name(hazard.op), str(hazard.count), hazard.text)
         yield table
@@ -144,7 +144,7 @@ def _doubts(answer: Answer) -> Iterator[RenderableType]:
         table.add_column("fact", no_wrap=True)
         table.add_column("value", justify="right", no_wrap=True)
         table.add_column("+20 % changes the step by", justify="right", no_wrap=True)
-        table.add_column("why", no_wrap=True, overflow="ellipsis")
+        table.add_column("why", no_wrap=True, overflow="ellipsis", max_width=44)
         for rested in answer.rested[:8]:
             effect = f"{rested.effect_percent:+.2f} %" if rested.effect_percent else "energy only"
             table.add_row(rested.name, f"{float(rested.fact):.4g}", effect, rested.fact.source)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import types
 
 import torch
@@ -79,7 +78,13 @@ def start() -> None:
 
 
 def _start_autograd_threads() -> None:
-    """Runs one backward, so that a short script does not exit while threads still start."""
+    """Backward runs in the thread that asks for it, as on the host.
+
+    A thread per device would only hand over to the same processor. PyTorch starts those
+    threads anyway at the first backward; starting them here lets a short script exit while
+    none of them is still being born.
+    """
+    torch.autograd.set_multithreading_enabled(False)
     x = torch.ones(1, device=NAME, requires_grad=True)
     x.backward()
 
@@ -111,5 +116,3 @@ def submodule(name: str, **members: object) -> types.ModuleType:
     sys.modules[module.__name__] = module
     return module
 
-
-main_thread = threading.main_thread()

@@ -92,10 +92,17 @@ class Session:
         """The text of an out-of-memory error: size, free, capacity and the largest owners."""
         watch.label_everything()
         live = _shim.live(index)
-        program = Program(contexts=self._contexts(), labels=watch.labels)
+        program = Program(
+            contexts=self._contexts(), labels=watch.labels, facts={"out_of_memory": True}
+        )
         owners = owners_of(program, [(n, b, c) for n, b, c in live])
         capacity, used = _shim.capacity(), _shim.allocated(index)
-        self.facts["out_of_memory"] = {"tried_bytes": size, "allocated_bytes": used, "capacity_bytes": capacity}
+        self.facts["out_of_memory"] = {
+            "tried_bytes": size,
+            "allocated_bytes": used,
+            "capacity_bytes": capacity,
+            "owners": [{"kind": o.kind, "name": o.name, "bytes": o.bytes} for o in owners[:20]],
+        }
         return (
             f"GCU out of memory. Tried to allocate {show_bytes(size)}. GCU {index} ({self.card.title}) "
             f"has a total capacity of {show_bytes(capacity)} of which {show_bytes(capacity - used)} is free. "

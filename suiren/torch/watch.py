@@ -26,24 +26,23 @@ labels: dict[int, Label] = {}
 # ---- module paths
 
 
-def _name_of(parent: str, module: torch.nn.Module) -> str:
-    """The module's path: its root's class, then the attributes that lead to it."""
-    for reference in roots:
-        root = reference()
-        if root is None:
-            continue
-        prefix = type(root).__name__
+def _name_in_roots(module: torch.nn.Module) -> str | None:
+    """The module's path from a root already seen: the root's class, then attributes."""
+    for root in _live_roots():
         for name, child in root.named_modules():
             if child is module:
-                return f"{prefix}.{name}" if name else prefix
-    return f"{parent}.{type(module).__name__}" if parent else type(module).__name__
+                return f"{type(root).__name__}.{name}" if name else type(root).__name__
+    return None
 
 
 def _path_number(parent: int, module: torch.nn.Module) -> int:
-    if parent == 0 and all(reference() is not module for reference in roots):
+    name = _name_in_roots(module)
+    if name is None and parent == 0:
         roots.append(weakref.ref(module))
         label_module(module)
-    name = _name_of(paths[parent], module)
+    if name is None:
+        kind = type(module).__name__
+        name = f"{paths[parent]}.{kind}" if parent else kind
     number = _numbers.get((parent, name))
     if number is None:
         number = _numbers[(parent, name)] = len(paths)

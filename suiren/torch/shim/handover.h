@@ -212,6 +212,27 @@ inline void round_operands(Stack* stack, size_t from, const OpCard& card) {
   }
 }
 
+// The host multiplies FP16 slowly; the chip sums it in FP32, so it is computed as float.
+inline bool widen_half(Stack* stack, size_t from, const OpCard& card) {
+  if (card.matrix == MatrixOp::none) return false;
+  if (card.name.find("out") != std::string::npos || card.name.back() == '_') return false;
+  bool any = false;
+  for (size_t i = from; i < stack->size(); i++) {
+    c10::IValue& v = (*stack)[i];
+    if (!v.isTensor() || !v.toTensor().defined() || v.toTensor().scalar_type() != at::kHalf) continue;
+    v = v.toTensor().to(at::kFloat);
+    any = true;
+  }
+  return any;
+}
+inline void narrow_half(Stack* stack, size_t num_returns) {
+  for (size_t i = stack->size() - num_returns; i < stack->size(); i++) {
+    c10::IValue& v = (*stack)[i];
+    if (v.isTensor() && v.toTensor().defined() && v.toTensor().scalar_type() == at::kFloat)
+      v = v.toTensor().to(at::kHalf);
+  }
+}
+
 [[noreturn]] inline void host_is_full(const c10::Error& e) {
   TORCH_CHECK(false, "this machine ran out of its own memory while holding the card's values; "
               "run with --no-numerics to trace without values. (", e.what_without_backtrace(), ")");
@@ -232,9 +253,11 @@ inline void hand_over(const c10::OperatorHandle& op, Stack* stack, bool meta = f
   if (keep) begin_call(call, op, card.name, *stack, from, tf32 ? "tf32" : nullptr);
   alias_arguments(stack, from, frame, card);
   if (tf32 && !meta) round_operands(stack, from, card);
+  bool widened = !meta && widen_half(stack, from, card);
   int device = index_or_current(frame.device);
   try {
     op.redispatchBoxed(meta ? META_KEY : CPU_KEY, stack);
+    if (widened) narrow_half(stack, schema.returns().size());
   } catch (const c10::OutOfMemoryError&) {
     throw;
   } catch (const c10::Error& e) {

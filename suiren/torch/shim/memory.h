@@ -11,7 +11,8 @@ namespace suiren {
 
 constexpr int64_t ROUND = 512;               // granularity of `memory_allocated`
 constexpr int64_t SEGMENT = 2 << 20;         // granularity of `memory_reserved`
-constexpr uintptr_t NOWHERE = 0x100000000000ull, NOWHERE_END = 0x700000000000ull;
+// Addresses that no host memory has: beyond what a 64-bit processor maps.
+constexpr uintptr_t NOWHERE = 1ull << 60, NOWHERE_END = 1ull << 61;
 constexpr size_t SMALL_BYTES = 65536;        // control tensors up to this size stay real
 
 inline bool is_nowhere(const void* p) {
@@ -88,7 +89,7 @@ inline c10::DataPtr own(c10::DataPtr inner, int device, size_t size, bool claime
   if (!p) {
     p = reinterpret_cast<void*>(next_nowhere);
     next_nowhere += bytes;
-    if (next_nowhere > NOWHERE_END - (uintptr_t(1) << 44)) next_nowhere = NOWHERE;
+    if (next_nowhere > NOWHERE_END - (uintptr_t(1) << 50)) next_nowhere = NOWHERE;
   }
   b->number = block_numbers.take();
   b->context = context_here(false);

@@ -1,0 +1,50 @@
+"""One process, one card: the device is started once and every test here shares it.
+
+No `__init__.py` may stand in this folder: a package called `torch` would shadow PyTorch.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+
+from suiren.hw.load import resolve_card
+from suiren.torch import device as gcu_device
+from suiren.torch.session import Session
+
+
+@pytest.fixture(scope="session")
+def session() -> Session:
+    """The recording session on the toy card (16 GiB, with TF32)."""
+    session = Session(resolve_card("toy"))
+    session.begin()
+    return session
+
+
+@pytest.fixture(autouse=True)
+def fresh(session: Session) -> Iterator[None]:
+    """Every test starts on gcu:0, seeded, with plain FP32 products."""
+    torch.manual_seed(0)
+    torch.backends.cudnn.allow_tf32 = False
+    yield
+    torch.gcu.set_device(0)
+    torch.gcu.set_stream(torch.gcu.default_stream(0))
+    torch.set_default_dtype(torch.float32)
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = True
+
+
+@pytest.fixture
+def set_capacity(session: Session) -> Iterator[Callable[[int], None]]:
+    """Gives the card so many bytes beyond what is allocated; the test's end takes it back."""
+
+    def so_much_more(extra_bytes: int) -> None:
+        gc.collect()
+        total = torch.gcu.memory_allocated() + extra_bytes
+        gcu_device.configure(session.card, memory_bytes=total)
+
+    yield so_much_more
+    gcu_device.configure(session.card)
