@@ -33,6 +33,7 @@ class Lag:
     compute_ps: tuple[tuple[int, int], ...] = ()
     """(device, end after the host's now), sorted; only what lies in the future."""
     stream_ps: tuple[tuple[int, int], ...] = ()
+    event_ps: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass
@@ -46,6 +47,8 @@ class Queues:
     """device -> when its compute engines are free."""
     stream_ps: dict[int, int] = field(default_factory=dict)
     """stream -> when its last op ends."""
+    done_ps: dict[int, int] = field(default_factory=dict)
+    """stream -> when its last op ended, whatever the stream waits for since."""
     event_ps: dict[int, int] = field(default_factory=dict)
     """event -> when it was reached."""
 
@@ -53,8 +56,7 @@ class Queues:
         """The state relative to the host's clock: equal lags lead to equal futures."""
         now = self.host_ps
         return Lag(
-            tuple(sorted((k, t - now) for k, t in self.compute_ps.items() if t > now)),
-            tuple(sorted((k, t - now) for k, t in self.stream_ps.items() if t > now)),
+            _ahead(self.compute_ps, now), _ahead(self.stream_ps, now), _ahead(self.event_ps, now)
         )
 
     def end_ps(self) -> int:
@@ -106,12 +108,21 @@ class Queues:
         busy = start + cost.launch_ps
         end = busy + cost.busy_ps
         if spans is not None:
-            last = max(free, engine)
-            if start > last:
-                spans.append(Span("idle", -1, context, stream, last, start, "host", index))
+            last = max(self.done_ps.get(stream, 0), engine)
+            held = min(start, max(last, free))
+            if held > last:
+                spans.append(Span("idle", -1, context, stream, last, held, "event", index))
+            if start > held:
+                spans.append(Span("idle", -1, context, stream, held, start, "host", index))
             if cost.launch_ps:
                 spans.append(Span("launch", what, context, stream, start, busy, "launch", index))
             spans.append(Span("op", what, context, stream, busy, end, cost.why, index))
+        self.done_ps[stream] = end
         self.stream_ps[stream] = end
         if not cost.on_copy_engine:
             self.compute_ps[device] = end
+
+
+def _ahead(times_ps: dict[int, int], now: int) -> tuple[tuple[int, int], ...]:
+    """What lies after the host's clock, relative to it."""
+    return tuple(sorted((k, t - now) for k, t in times_ps.items() if t > now))

@@ -28,7 +28,7 @@ def dynamic_energy_j(priced: Price, card: Card) -> float:
     matrix_s = sum(
         amount * waste / card.peak_flop_per_s(name) for name, amount in priced.flop.items()
     )
-    bandwidth = card.memory_bytes_per_s or card.l2_bytes_per_s
+    bandwidth = card.memory_bytes_per_s
     memory_s = priced.memory_bytes / bandwidth if bandwidth else 0.0
     vector_s = priced.parts_s["vector"]
     return room_w * (

@@ -104,8 +104,10 @@ def _kind_and_name(program: Program, a: _Allocation, survivors: set[int]) -> tup
     context = program.contexts[a.context] if a.context < len(program.contexts) else None
     phase, path = (context.phase, context.path) if context else ("forward", "")
     label = program.labels.get(a.number)
+    # Numbers are reused: inside a step a label only counts for what the model was built from.
     trusted = not a.in_step or "out_of_memory" in program.facts
-    if label is not None and (label.kind == "weights" or trusted):
+    built = id(a) in survivors and phase in ("forward", "data")
+    if label is not None and (trusted or (built and label.kind == "weights")):
         return label.kind, label.name
     if not a.in_step:
         kind = {"optimizer": "optimizer state", "backward": "gradients"}.get(phase, "other")

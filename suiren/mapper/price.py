@@ -103,11 +103,11 @@ def price_kernel(kernel: Kernel, card: Card, total: _Sum) -> None:
     moved, l2_bytes = kernel.bytes, kernel.bytes
     ideal_s = 0.0
     if kernel.product is not None:
-        tiled = time_product(kernel.product, card)
+        extra = max(0.0, kernel.bytes - _operand_bytes(kernel))
+        tiled = time_product(kernel.product, card, _is_resident(kernel, card), extra)
         parts["matrix"] = tiled.matrix_s
         l2_bytes = tiled.l2_bytes
-        extra = kernel.bytes - _operand_bytes(kernel)
-        moved = tiled.memory_bytes + max(0.0, extra)
+        moved = tiled.memory_bytes + extra
         name = peak_format(kernel.product, card)
         total.flop[name] = total.flop.get(name, 0.0) + kernel.product.flop
         total.padded_flop += tiled.padded_flop
@@ -115,16 +115,16 @@ def price_kernel(kernel: Kernel, card: Card, total: _Sum) -> None:
         total.emulated = total.emulated or tiled.emulated
     parts["vector"] = vector_s(kernel, card)
     ideal_s = max(ideal_s, parts["vector"])
+    if card.l2_bytes_per_s:
+        parts["l2"] = max(l2_bytes, kernel.bytes) / card.l2_bytes_per_s
     if _is_resident(kernel, card):
-        parts["l2"] = kernel.bytes / card.l2_bytes_per_s
-        ideal_s = max(ideal_s, parts["l2"])
+        ideal_s = max(ideal_s, kernel.bytes / card.l2_bytes_per_s)
         moved = 0.0
-    elif card.l2_bytes_per_s:
-        parts["l2"] = l2_bytes / card.l2_bytes_per_s
+    if not card.memory_bytes_per_s:  # all of it lives in the cores
+        moved = 0.0
     if moved:
-        bandwidth = card.memory_bytes_per_s or card.l2_bytes_per_s
-        parts["memory"] = moved / (bandwidth * card.memory_efficiency)
-        ideal_s = max(ideal_s, kernel.bytes / bandwidth)
+        parts["memory"] = moved / (card.memory_bytes_per_s * card.memory_efficiency)
+        ideal_s = max(ideal_s, kernel.bytes / card.memory_bytes_per_s)
     if kernel.link_bytes:
         parts["link"] = kernel.link_bytes / card.host_bytes_per_s
         ideal_s = max(ideal_s, parts["link"])

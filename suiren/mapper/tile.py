@@ -7,9 +7,9 @@ library would run.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 
 from suiren.dtype import PEAK_NAME, itemsize_bytes
 from suiren.hw.spec import Card
@@ -37,6 +37,12 @@ class Tiled:
     split_k: int
     waves: int
     emulated: str = ""
+
+    def seconds_on(self, card: Card, extra_bytes: float) -> tuple[float, float, float]:
+        """The slowest of the engine, device memory and the shared level; ties by the rest."""
+        l2_s = self.l2_bytes / card.l2_bytes_per_s if card.l2_bytes_per_s else 0.0
+        memory_s = (self.memory_bytes + extra_bytes) / _bandwidth(card)
+        return max(self.matrix_s, memory_s, l2_s), self.matrix_s, self.l2_bytes
 
 
 def peak_format(product: Product, card: Card) -> str:
@@ -67,68 +73,80 @@ class _CardKey:
 
 
 @lru_cache(maxsize=65536)
-def _time(product: Product, card_key: _CardKey) -> Tiled:
+def _time(product: Product, card_key: _CardKey, resident: bool, extra_bytes: float) -> Tiled:
     card = card_key.card
     name = peak_format(product, card)
-    best: Tiled | None = None
-    best_s = 0.0
-    for tm, tn in _tiles(product, card):
-        for split in SPLITS_OF_K:
-            if split > 1 and product.k < 64 * split:
-                break
-            tiled = _candidate(product, card, name, tm, tn, split)
-            seconds = max(
-                tiled.matrix_s,
-                tiled.memory_bytes / _bandwidth(card),
-                tiled.l2_bytes / card.l2_bytes_per_s if card.l2_bytes_per_s else 0.0,
-            )
-            if best is None or seconds < best_s:
-                best, best_s = tiled, seconds
-    assert best is not None
-    return best
+    # A library computes the transposed product where that pads less.
+    turned = replace(
+        product, m=product.n, n=product.m, a_bytes=product.b_bytes, b_bytes=product.a_bytes
+    )
+    candidates = [
+        _candidate(way, card, name, tm, tn, split, resident)
+        for way in (product, turned)
+        for tm, tn in _tiles(way, card)
+        for split in SPLITS_OF_K
+        if split == 1 or product.k >= 64 * split
+    ]
+    return min(candidates, key=lambda tiled: tiled.seconds_on(card, extra_bytes))
 
 
-def time_product(product: Product, card: Card) -> Tiled:
-    """Tries every tile the core can hold and keeps the fastest."""
-    return _time(product, _CardKey(card))
+def time_product(
+    product: Product, card: Card, resident: bool = False, extra_bytes: float = 0.0
+) -> Tiled:
+    """Tries every tile the core can hold and keeps the fastest.
+
+    `resident`: the operands lie in the shared level already, device memory is not touched.
+    `extra_bytes`: what else the kernel moves, a bias for instance.
+    """
+    return _time(product, _CardKey(card), resident, 0.0 if resident else extra_bytes)
 
 
 def _bandwidth(card: Card) -> float:
-    return float((card.memory_bytes_per_s or card.l2_bytes_per_s) * card.memory_efficiency)
+    """Sustained bytes per second of device memory; without limit where a chip has none."""
+    return float(card.memory_bytes_per_s * card.memory_efficiency) or inf
 
 
 def _tiles(product: Product, card: Card) -> list[tuple[int, int]]:
     """Tiles whose sums fit the registers and whose operand slices fit the scratchpad twice."""
     m_grain, n_grain, k_grain = card.chip.tile_mnk
     size = itemsize_bytes(product.dtype)
-    sides = [s for s in TILE_SIDES if s >= min(m_grain, n_grain)] or [max(m_grain, n_grain)]
     fitting = [
         (tm, tn)
-        for tm in sides
-        for tn in sides
+        for tm in _sides(m_grain)
+        for tn in _sides(n_grain)
         if tm * tn * ACCUMULATOR_BYTES <= card.chip.register_bytes
         and 2 * (tm + tn) * k_grain * size <= card.chip.scratchpad_bytes
     ]
     return fitting or [(m_grain, n_grain)]
 
 
-def _candidate(product: Product, card: Card, name: str, tm: int, tn: int, split: int) -> Tiled:
+def _sides(grain: int) -> list[int]:
+    """Sides of a tile that are whole multiples of the engine's grain."""
+    return [s for s in TILE_SIDES if s >= grain and s % grain == 0] or [grain]
+
+
+def _round_up(n: int, grain: int) -> int:
+    return ceil(n / grain) * grain
+
+
+def _candidate(
+    product: Product, card: Card, name: str, tm: int, tn: int, split: int, resident: bool
+) -> Tiled:
     engine = "matrix" if name in card.chip.matrix else "vector"
     core_flop_per_s = card.engine_flop_per_s(engine, name) / card.cores
     m_grain, n_grain, k_grain = card.chip.tile_mnk if engine == "matrix" else (1, 1, 1)
     rows, cols = ceil(product.m / tm), ceil(product.n / tn)
     tiles = product.batch * rows * cols * split
     waves = ceil(tiles / card.cores)
-    k = ceil(ceil(product.k / split) / k_grain) * k_grain
+    k = _round_up(ceil(product.k / split), k_grain)
     # An edge smaller than the tile is padded to the engine's grain only.
-    used_m = min(tm, ceil(product.m / m_grain) * m_grain)
-    used_n = min(tn, ceil(product.n / n_grain) * n_grain)
-    tile_flop = 2.0 * used_m * used_n * k
+    used_m, used_n = min(tm, _round_up(product.m, m_grain)), min(tn, _round_up(product.n, n_grain))
+    tile_flop = 2.0 * used_m * used_n * k * product.share
     matrix_s = waves * tile_flop / (core_flop_per_s * card.matrix_efficiency)
     size = itemsize_bytes(product.dtype)
     partial_bytes = 2 * (split - 1) * product.batch * product.m * product.n * ACCUMULATOR_BYTES
-    l2_bytes = tiles * (used_m + used_n) * k * size + product.c_bytes + partial_bytes
-    memory_bytes = _memory_bytes(product, card, tm, tn, rows, cols)
+    l2_bytes = tiles * (used_m + used_n) * k * size * product.share + product.c_bytes + partial_bytes
+    memory_bytes = 0.0 if resident else _memory_bytes(product, card, tm, tn, rows, cols)
     emulated = ""
     wanted = "tf32" if product.tf32 else PEAK_NAME.get(product.dtype, "fp32")
     if name != wanted and card.peak_flop_per_s(wanted) == 0:

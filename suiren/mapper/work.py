@@ -25,11 +25,13 @@ class Product:
     a_bytes: int = 0
     b_bytes: int = 0
     c_bytes: int = 0
+    share: float = 1.0
+    """Part of the output that is computed at all: causal attention skips the rest."""
 
     @property
     def flop(self) -> int:
         """One multiply-accumulate is two FLOP."""
-        return 2 * self.batch * self.m * self.n * self.k
+        return round(2 * self.batch * self.m * self.n * self.k * self.share)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,12 +31,12 @@ SCRIPTS = (
 
 
 def write_page(answer: Answer, path: Path) -> None:
-    """Writes the page; the same run gives the same bytes."""
+    """Write the page; the same run gives the same bytes."""
     path.write_text(page_html(answer), encoding="utf-8")
 
 
 def page_html(answer: Answer) -> str:
-    """The page as text. Everything that comes from a script or a trace is escaped."""
+    """Render the page. Everything that comes from a script or a trace is escaped."""
     return _template().render(
         **words(answer),
         style=Markup(_read("page.css")),

@@ -36,7 +36,8 @@ def _roofline(answer: Answer) -> dict[str, Any]:
     streaming = [r for r in timed if r.flop <= 0 and r.memory_bytes > 0]
     return {
         "roofs": [
-            {"flop_per_s": peak, "formats": names, "used": any(f in answer.flop_by_format for f in names)}
+            {"flop_per_s": peak, "formats": names,
+             "used": any(f in answer.flop_by_format for f in names)}
             for peak, names in sorted(roofs.items())
             if peak > 0
         ],

@@ -46,9 +46,9 @@ function pick(state, found) {
   state.draw();
 }
 
-function listenPointer(state) {
-  const { canvas, overview } = state;
-  let held = null;
+// The wheel zooms; while the page is being scrolled past, it goes on scrolling the page.
+function listenWheel(state) {
+  const { canvas } = state;
   let scrolledElsewhere = 0;
   addEventListener("wheel", (event) => {
     if (event.target !== canvas) scrolledElsewhere = event.timeStamp;
@@ -67,6 +67,11 @@ function listenPointer(state) {
     if (sideways) move(state, amount / canvas.clientWidth);
     else zoom(state, Math.exp(Math.max(-240, Math.min(240, amount)) * 0.0028), event.offsetX);
   }, { passive: false });
+}
+
+function listenPointer(state) {
+  const { canvas, overview } = state;
+  let held = null;
   canvas.addEventListener("pointerdown", (event) => {
     held = { x: event.offsetX, from: state.view.from, to: state.view.to, moved: false };
     canvas.setPointerCapture(event.pointerId);
@@ -94,6 +99,7 @@ function listenPointer(state) {
   canvas.addEventListener("pointercancel", release);
   canvas.addEventListener("pointerleave", hideHover);
   canvas.addEventListener("dblclick", (event) => zoomTo(state, under(state, event.offsetX, event.offsetY)));
+  listenWheel(state);
   listenOverview(state, overview);
 }
 

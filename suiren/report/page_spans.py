@@ -16,7 +16,7 @@ MAX_TEXT = 360
 
 
 def shorten(text: str) -> str:
-    """The text, cut to `MAX_TEXT` characters."""
+    """Cut the text to `MAX_TEXT` characters."""
     return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"
 
 

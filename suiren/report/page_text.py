@@ -1,12 +1,12 @@
-"""The page's words: headline, changes and doubts as strings with units."""
+"""The page's words: the headline as strings with units."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from suiren import __version__
-from suiren.advise.change import Change
 from suiren.report.answer import SPLIT, Answer
+from suiren.report.page_doubts import change_words, doubt_words, out_of_memory, show_percent
 from suiren.units import show_bytes, show_rate, show_time
 
 #: Steps drawn in the row of step times.
@@ -19,14 +19,14 @@ PHASES = ("forward", "backward", "optimizer", "data", "recompute")
 def words(answer: Answer) -> dict[str, Any]:
     """Every string the template sets."""
     facts = answer.program.facts
-    changes = [_change(c, answer) for c in answer.changes]
+    changes = [change_words(c, answer) for c in answer.changes]
     return {
         "version": __version__,
         "script": str(facts.get("script") or "script"),
         "card": answer.card.title,
         "card_line": _card_line(answer),
         "outcome": str(facts.get("outcome", "finished")),
-        "out_of_memory": _out_of_memory(facts.get("out_of_memory")),
+        "out_of_memory": out_of_memory(facts.get("out_of_memory")),
         "numerics": bool(facts.get("numerics", True)),
         "tiles": _tiles(answer),
         "memory": _memory(answer),
@@ -35,17 +35,12 @@ def words(answer: Answer) -> dict[str, Any]:
         "steps": _steps(answer),
         "changes": changes[:MAX_CHANGES],
         "more_changes": changes[MAX_CHANGES:],
-        "doubts": _doubts(answer),
+        "doubts": doubt_words(answer),
     }
 
 
-def show_percent(share: float, digits: int = 1) -> str:
-    """A share of one as percent: `27.5 %`."""
-    return f"{100 * share:.{digits}f} %"
-
-
 def _show_energy(joules: float) -> str:
-    """An energy in the unit a reader expects: `48.9 mJ`."""
+    """Show an energy in the unit a reader expects: `48.9 mJ`."""
     for size, unit in ((1e3, "kJ"), (1.0, "J"), (1e-3, "mJ")):
         if joules >= size:
             return f"{joules / size:.3g} {unit}"
@@ -56,8 +51,9 @@ def _card_line(answer: Answer) -> str:
     card = answer.card
     return (
         f"{show_bytes(card.memory_bytes)} {card.memory_type} at "
-        f"{show_rate(card.memory_bytes_per_s, 'B/s')}, {show_rate(answer.peak_flop_per_s, 'FLOP/s')}"
-        f" peak in {_main_format(answer)}, {card.tdp_w:.0f} W"
+        f"{show_rate(card.memory_bytes_per_s, 'B/s')}, "
+        f"{show_rate(answer.peak_flop_per_s, 'FLOP/s')} peak in {_main_format(answer)}, "
+        f"{card.tdp_w:.0f} W"
     )
 
 
@@ -91,7 +87,7 @@ def _tiles(answer: Answer) -> list[dict[str, str]]:
 
 
 def _tile(label: str, value: str, note: str) -> dict[str, str]:
-    """A number of the headline, its unit apart: `2.096 M tokens/s` is `2.096` and `M tokens/s`."""
+    """Set a number of the headline apart from its unit: `2.096`, `M tokens/s`."""
     number, _, unit = _spaced(value).partition(" ")
     return {"label": label, "value": number, "unit": unit, "note": note}
 
@@ -121,7 +117,9 @@ def _memory(answer: Answer) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _parts(seconds_of: dict[str, float], order: tuple[str, ...], whole_s: float) -> list[dict[str, Any]]:
+def _parts(
+    seconds_of: dict[str, float], order: tuple[str, ...], whole_s: float
+) -> list[dict[str, Any]]:
     """Parts of a stacked bar, in order; what takes no time is left out."""
     names = [*order, *(n for n in seconds_of if n not in order)]
     drawn_s = max(whole_s, sum(seconds_of.values()))
@@ -130,8 +128,9 @@ def _parts(seconds_of: dict[str, float], order: tuple[str, ...], whole_s: float)
         seconds = seconds_of.get(name, 0.0)
         if seconds > 0 and whole_s > 0:
             share = seconds / whole_s
-            parts.append({"name": name, "time": show_time(seconds), "share": show_percent(share),
-                          "width": f"{100 * seconds / drawn_s:.3f}%", "wide": share > 0.07})  # fmt: skip
+            parts.append({
+                "name": name, "time": show_time(seconds), "share": show_percent(share),
+                "width": f"{100 * seconds / drawn_s:.3f}%", "wide": share > 0.07})  # fmt: skip
     return parts
 
 
@@ -150,63 +149,3 @@ def _steps(answer: Answer) -> dict[str, Any]:
         ],
         "num_hidden": max(0, len(times) - MAX_STEPS),
     }  # fmt: skip
-
-
-def _out_of_memory(sizes: Any) -> str:
-    if not isinstance(sizes, dict):
-        return ""
-    return (
-        f"an allocation of {show_bytes(sizes.get('tried_bytes', 0))} failed with "
-        f"{show_bytes(sizes.get('allocated_bytes', 0))} of "
-        f"{show_bytes(sizes.get('capacity_bytes', 0))} in use"
-    )
-
-
-def _change(change: Change, answer: Answer) -> dict[str, Any]:
-    return {
-        "name": change.name,
-        "how": change.how,
-        "is_code": any(mark in change.how for mark in ("(", "=")),
-        "caution": change.caution,
-        "gain": f"+{change.gain_percent:.0f} %" if change.gain_percent >= 10 else f"+{change.gain_percent:.1f} %",
-        "time": f"{show_time(answer.step_time_s)} → {show_time(change.step_time_s)}",
-    }  # fmt: skip
-
-
-def _doubts(answer: Answer) -> dict[str, Any]:
-    return {
-        "share": show_percent(answer.approximated_share),
-        "approximated": [
-            {"name": r.name, "calls": r.calls, "time": show_time(r.time_s)} for r in answer.approximated
-        ],
-        "hazards": answer.hazards,
-        "rested": [
-            {"name": r.name, "value": _fact(r.name, float(r.fact)), "kind": r.fact.kind,
-             "source": r.fact.source, "effect": _effect(r.effect_percent),
-             "width": f"{min(100.0, 5 * abs(r.effect_percent)):.1f}%", "slower": r.effect_percent > 0}
-            for r in answer.rested
-        ],
-    }  # fmt: skip
-
-
-def _fact(name: str, value: float) -> str:
-    """A fact with the unit that its name ends in."""
-    for ending, unit in (("_bytes_per_s", "B/s"), ("_hz", "Hz")):
-        if name.endswith(ending):
-            return show_rate(value, unit)
-    if name.endswith("_bytes"):
-        return show_bytes(value)
-    if name.endswith("_s"):
-        return show_time(value)
-    if name.endswith("_w"):
-        return f"{value:.4g} W"
-    if name.startswith(("chip.matrix.", "chip.vector.")):
-        return f"{value:.4g} MAC/cycle"
-    if name.endswith(("efficiency", "share")):
-        return show_percent(value)
-    return f"{value:.6g}"
-
-
-def _effect(percent: float) -> str:
-    """Signed percent of the step time; a fact that moves only energy moves it by none."""
-    return "energy only" if abs(percent) < 0.005 else f"{percent:+.2f} %".replace("-", "−")

@@ -18,7 +18,7 @@ function startTimeline(data) {
   listenKeys(state);
   listenTools(state);
   drawLegend(state);
-  return { spot: (text) => spot(state, text) };
+  return { spot: (text) => spot(state, text, true) };
 }
 
 function drawTimeline(state) {
@@ -37,7 +37,7 @@ function drawTimeline(state) {
   drawOverview(state);
   const span = (view.to - view.from) * 1e-12;
   document.getElementById("range").textContent =
-    `${showTime(span)} from ${showTime(Math.max(0, view.from) * 1e-12)}`;
+    `${showTime(span)} from ${view.from > 0 ? showTime(view.from * 1e-12) : "the start"}`;
 }
 
 function drawPicked(state, pen) {
@@ -104,10 +104,14 @@ function move(state, share) {
   setView(state, state.view.from + by, state.view.to + by);
 }
 
-function spot(state, text) {
+// Dims all ops but those that contain the text, or whose op, call or module is just that.
+function spot(state, text, exactly = false) {
   const wanted = text.trim().toLowerCase();
+  const fits = exactly
+    ? (s) => s.op === text || s.text === text || s.path === text
+    : (s) => s.seen.includes(wanted);
   const { shapes } = state.line;
-  state.look.matches = wanted ? Uint8Array.from(shapes, (s) => (s.seen.includes(wanted) ? 1 : 0)) : null;
+  state.look.matches = wanted ? Uint8Array.from(shapes, (s) => (fits(s) ? 1 : 0)) : null;
   state.strip = null;
   state.draw();
 }

@@ -1,7 +1,7 @@
-"""Fused recurrent cells, which PyTorch asks of every accelerator and the host lacks.
+"""Fused kernels that PyTorch asks of every accelerator and the host lacks.
 
-Each is written with plain ops over the host's view of the memory, so that the card sees
-one op, as it does on CUDA.
+Each is written with plain ops and registered for the host, so that the card hands it over
+like any other op and sees one kernel, as CUDA does.
 """
 
 from __future__ import annotations
@@ -79,8 +79,30 @@ def gru_cell_backward(
     return gi, gh, grad_hy * z, *biases
 
 
+def rms_norm_backward(
+    grad: Tensor,
+    x: Tensor,
+    shape: list[int],
+    rstd: Tensor,
+    weight: Tensor | None,
+    mask: list[bool],
+) -> tuple[Tensor | None, Tensor | None]:
+    """(input, weight) gradients of an RMS norm over the last dimensions."""
+    last = tuple(range(-len(shape), 0))
+    scaled = x.float() * rstd.float()
+    upstream = grad.float()
+    weighted = upstream if weight is None else upstream * weight.float()
+    mean = (weighted * scaled).mean(last, keepdim=True)
+    grad_x = ((weighted - scaled * mean) * rstd.float()).to(x.dtype) if mask[0] else None
+    if weight is None or not mask[1]:
+        return grad_x, None
+    outer = tuple(range(x.dim() - len(shape)))
+    grad_w = (upstream * scaled).sum(outer) if outer else upstream * scaled
+    return grad_x, grad_w.to(weight.dtype)
+
+
 def register() -> None:
-    """Registers the cells for the card."""
+    """Registers the kernels for the host, values and shapes alike."""
     global _library
     _library = torch.library.Library("aten", "IMPL")
     for name, function in (
@@ -88,8 +110,11 @@ def register() -> None:
         ("_thnn_fused_lstm_cell_backward_impl", _lstm_backward_impl),
         ("_thnn_fused_gru_cell", gru_cell),
         ("_thnn_fused_gru_cell_backward", gru_cell_backward),
+        ("_fused_rms_norm_backward", rms_norm_backward),
     ):
-        _library.impl(name, function, "PrivateUse1")
+        for key in ("CPU", "Meta"):
+            if not torch._C._dispatch_has_kernel_for_dispatch_key("aten::" + name, key):
+                _library.impl(name, function, key)
 
 
 def _lstm_backward_impl(*arguments: Any) -> Any:

@@ -74,6 +74,9 @@ def start() -> None:
     from suiren.torch import cells
 
     cells.register()
+    # A parameter moved to the card stays the same object, so that tied weights stay tied and
+    # an optimizer made before keeps its parameters, as on CUDA.
+    torch.__future__.set_swap_module_params_on_conversion(True)
     _start_autograd_threads()
 
 

@@ -19,6 +19,8 @@ _Where = torch.device | str | int | None
 _generators: list[torch.Generator] = _shim.generators()
 default_generators = tuple(_generators)
 
+#: What PyTorch's checkpointing asks before it saves and restores random states.
+_initialized = True
 #: The card every device is; set by the session.
 _card: Any = None
 
@@ -26,10 +28,15 @@ _card: Any = None
 def _index(where: _Where) -> int:
     if where is None:
         return current_device()
-    if isinstance(where, int):
-        return where if where >= 0 else current_device()
-    index = torch.device(where).index
-    return current_device() if index is None else index
+    index = where if isinstance(where, int) else torch.device(where).index
+    if index is None or index < 0:
+        return current_device()
+    if index >= _device.NUM_DEVICES:
+        raise RuntimeError(
+            f"GCU error: invalid device ordinal {index}; "
+            f"this node has gcu:0 to gcu:{_device.NUM_DEVICES - 1}"
+        )
+    return index
 
 
 def is_available() -> bool:

@@ -21,6 +21,8 @@ paths: list[str] = [""]
 _numbers: dict[tuple[int, str], int] = {}
 roots: list[weakref.ref[torch.nn.Module]] = []
 labels: dict[int, Label] = {}
+_settled = False
+"""After two steps what lives long is known; later users of a freed number do not rename it."""
 
 
 # ---- module paths
@@ -91,7 +93,7 @@ def label_optimizer(optimizer: torch.optim.Optimizer) -> None:
 def _label(tensor: torch.Tensor, kind: str, name: str) -> None:
     if tensor.device.type != "cpu" and tensor.layout == torch.strided:
         number = _shim.storage_number(tensor)
-        if number:
+        if number and not (_settled and number in labels):
             labels[number] = Label(kind, name)
 
 
@@ -101,7 +103,9 @@ def _live_roots() -> Iterable[torch.nn.Module]:
 
 def label_everything() -> None:
     """Finds every module and optimizer of the process; for the moment memory runs out."""
+    global _settled
     labels.clear()
+    _settled = False
     modules, optimizers = [], []
     for thing in gc.get_objects():
         kind = type(thing)
@@ -115,6 +119,11 @@ def label_everything() -> None:
             label_module(module)
     for optimizer in optimizers:
         label_optimizer(optimizer)
+
+
+def _settle(settled: bool) -> None:
+    global _settled
+    _settled = settled
 
 
 # ---- steps
@@ -143,6 +152,7 @@ class _Steps:
         if self.labelled < 2:
             self.labelled += 1
             label_optimizer(optimizer)
+            _settle(self.labelled >= 2)
         _shim.end_step()
         self.on_step()
 

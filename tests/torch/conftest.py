@@ -21,6 +21,8 @@ def session() -> Session:
     """The recording session on the toy card (16 GiB, with TF32)."""
     session = Session(resolve_card("toy"))
     session.begin()
+    gc.collect()
+    gc.freeze()  # the many `gc.collect()` of the memory tests then look at little
     return session
 
 

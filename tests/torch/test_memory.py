@@ -55,9 +55,7 @@ HOW_TENSORS_COME = {
     "computed": lambda: torch.zeros(1024, 1, device="gcu").expand(1024, 1024) + 0.0,
     "random": lambda: torch.randn(MiB, device="gcu"),
     "cloned": lambda: torch.zeros(1024, 1, device="gcu").expand(1024, 1024).contiguous(),
-    "out": lambda: torch.ones(1024, 1, device="gcu")
-    .expand(1024, 1024)
-    .mul(2.0),
+    "multiplied": lambda: torch.ones(1024, 1, device="gcu").expand(1024, 1024).mul(2.0),
     "like": lambda: torch.zeros_like(torch.empty(MiB, device="meta"), device="gcu"),
     "converted": lambda: torch.zeros(MiB, dtype=torch.int16, device="gcu").float(),
     "storage": lambda: torch.UntypedStorage(4 * MiB, device="gcu"),
@@ -137,7 +135,7 @@ def test_a_graph_keeps_its_saved_tensors_until_backward():
     before = allocated()
     x = torch.ones(MiB, device="gcu", requires_grad=True)
     y = x.exp().sin().sum()
-    assert allocated() - before == 3 * 4 * MiB + 512
+    assert allocated() - before == 2 * 4 * MiB + 512
     y.backward()
     assert allocated() - before == 2 * 4 * MiB + 512
     del x, y
@@ -241,10 +239,21 @@ def test_out_of_memory_says_size_free_capacity_and_owners(set_capacity):
     assert f"{used / MiB:.2f} MiB is allocated" in text
     assert "Block.up.weight (weights) 2.00 MiB" in text
     assert "Block.up.weight (gradients) 2.00 MiB" in text
-    assert "Block.up.weight.momentum_buffer (optimizer state) 2.00 MiB" in text
+    assert "up.weight.momentum_buffer (optimizer state) 2.00 MiB" in text
     assert "Block (activations) 4.00 MiB" in text
     assert "optimizer state 2.00 MiB" in text.split("Largest owners")[0]
     del kept
+
+
+@pytest.mark.xfail(strict=True, reason="B6: states are named without the root module")
+def test_an_optimizer_s_state_is_named_like_its_parameter(set_capacity):
+    model = nn.Sequential(nn.Linear(512, 1024, bias=False)).to("gcu")
+    optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
+    model(torch.ones(4, 512, device="gcu")).sum().backward()
+    optimizer.step()
+    set_capacity(0)
+    with pytest.raises(torch.OutOfMemoryError, match=r" Sequential\.0\.weight\.momentum_buffer "):
+        torch.zeros(MiB, device="gcu")
 
 
 def test_the_free_bytes_of_an_error_are_those_of_its_own_card(set_capacity):
@@ -263,7 +272,10 @@ WAYS_TO_RUN_OUT = {
 }
 
 
-@pytest.mark.parametrize("run_out", cases(WAYS_TO_RUN_OUT))
+_HOST_FULL = dict.fromkeys(("an op", "a product"), "B7: the host is full before the card is asked")
+
+
+@pytest.mark.parametrize("run_out", cases(WAYS_TO_RUN_OUT, _HOST_FULL))
 def test_memory_runs_out_and_the_script_goes_on(run_out):
     before, ooms = allocated(), torch.gcu.memory_stats()["num_ooms"]
     with pytest.raises(torch.gcu.OutOfMemoryError) as error:

@@ -6,7 +6,7 @@ Causal attention skips the half of the scores above the diagonal.
 from __future__ import annotations
 
 from suiren.mapper.work import Kernel, Product, Work
-from suiren.trace.call import Call, Tensor
+from suiren.trace.call import Call
 
 OPS = frozenset({"_scaled_dot_product_fused_attention_overrideable",
                  "_scaled_dot_product_fused_attention_overrideable_backward"})  # fmt: skip
@@ -19,11 +19,13 @@ def work(call: Call) -> Work:
     rows, keys = q.shape[2], k.shape[2]
     causal = call.arguments.get("is_causal") is True
     share = _causal_share(rows, keys) if causal else 1.0
-    products = 5 if backward else 2
-    scores = int(q.shape[0] * q.shape[1] * rows * keys * share)
+    # Q·K and P·V forward; those and the gradients of Q, K and V backward
+    depth, value_depth = q.shape[3], call.tensor("value").shape[3]
+    inner = 3 * depth + 2 * value_depth if backward else depth + value_depth
+    scores = round(q.shape[0] * q.shape[1] * rows * keys * share)
     product = Product(
-        q.shape[0] * q.shape[1], rows, max(1, int(keys * share)), q.shape[3] * products,
-        q.dtype, "math" in call.arguments, q.bytes, 2 * k.bytes, q.bytes,
+        q.shape[0] * q.shape[1], rows, keys, inner, q.dtype, "math" in call.arguments,
+        q.bytes, 2 * k.bytes, q.bytes, share,
     )  # fmt: skip
     read = sum(t.bytes for t in call.inputs() if not t.on_host)
     written = sum(t.bytes for t in call.results() if not t.on_host)
@@ -34,11 +36,6 @@ def work(call: Call) -> Work:
 
 def _causal_share(rows: int, keys: int) -> float:
     """Share of the score matrix on or below the diagonal that starts at its upper left corner."""
-    kept = sum(min(r + 1, keys) for r in range(rows)) if rows <= 4096 else rows * (keys + 1) / 2
-    return min(1.0, kept / (rows * keys)) if rows and keys else 1.0
-
-
-def score_tensor(call: Call) -> Tensor:
-    """The scores an unfused attention would have written to memory."""
-    q, k = call.tensor("query"), call.tensor("key")
-    return Tensor(q.dtype, (q.shape[0], q.shape[1], q.shape[2], k.shape[2]))
+    square = min(rows, keys)
+    kept = square * (square + 1) // 2 + max(0, rows - keys) * keys
+    return kept / (rows * keys) if rows and keys else 1.0

@@ -62,5 +62,8 @@ def _backward(call: Call) -> Work:
                           gy.bytes, x.bytes, w.bytes)  # fmt: skip
         kernels.append(Kernel(product, 0, 0, gy.bytes + x.bytes, w.bytes, dtype=x.dtype))
     if len(wants) > 2 and wants[2]:
-        kernels.append(Kernel(None, gy.numel, 0, gy.bytes, w.shape[0] * 4, dtype=gy.dtype))
+        channels = gy.shape[1] if len(gy.shape) > 1 else 1
+        kernels.append(
+            Kernel(None, gy.numel, 0, gy.bytes, channels * gy.itemsize_bytes, dtype=gy.dtype)
+        )
     return Work("convolution", tuple(kernels))

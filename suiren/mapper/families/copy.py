@@ -11,13 +11,13 @@ OPS = frozenset({"copy", "clone", "contiguous", "_to_copy", "cat", "stack", "con
                  "split_with_sizes_copy", "diagonal_copy", "diag_embed", "arange", "linspace", "eye",
                  "full", "zeros", "ones", "_copy_from", "_copy_from_and_resize", "tril_indices",
                  "triu_indices", "repeat_interleave", "channel_shuffle", "_cat", "lift_fresh_copy",
-                 "_foreach_copy", "as_strided_scatter", "expand_copy", "permute_copy", "_pad_circular",
+                 "_foreach_copy", "_foreach_zero", "as_strided_scatter", "expand_copy", "permute_copy", "_pad_circular",
                  "unsqueeze_copy", "transpose_copy", "_efficientzerotensor", "rot90",
                  "logspace", "meshgrid", "diag", "diagonal_backward", "set_data",
                  "resize", "_resize_output"})  # fmt: skip
 
 _WRITE_ONLY = frozenset({"fill", "zero", "arange", "linspace", "eye", "full", "zeros", "ones",
-                         "tril_indices", "triu_indices", "logspace"})  # fmt: skip
+                         "_foreach_zero", "tril_indices", "triu_indices", "logspace"})  # fmt: skip
 
 
 def work(call: Call) -> Work:
@@ -28,7 +28,8 @@ def work(call: Call) -> Work:
     if name == "copy" and any(t.on_host for t in tensors):
         host = max((t.bytes for t in hosts), default=8)
         return Work("transfer", (Kernel(link_bytes=host, launches=1),))
-    unread = frozenset({"self", "out"}) if name in ("copy", *_WRITE_ONLY) else frozenset({"out"})
+    overwrites = name in ("copy", "_foreach_copy", *_WRITE_ONLY)
+    unread = frozenset({"self", "out"}) if overwrites else frozenset({"out"})
     read, written = traffic(call, unread)
     if name in _WRITE_ONLY:
         read = 0

@@ -5,6 +5,7 @@ A row is fetched at the granularity of device memory, so a short row costs a who
 
 from __future__ import annotations
 
+from suiren.dtype import itemsize_bytes
 from suiren.mapper.work import Kernel, Work, main_dtype
 from suiren.trace.call import Call, Tensor
 
@@ -23,35 +24,68 @@ SECTOR_BYTES = 32
 
 def work(call: Call) -> Work:
     """Indices and moved elements are read, moved elements are written; tables are not swept."""
-    tensors = [t for t in call.inputs() if not t.on_host]
+    index_bytes = sum(t.bytes for t in _indices(call))
+    fetched, stored = _moved(call)
+    read, written = index_bytes + fetched, stored
+    name = call.name.rstrip("_")
+    if name in ("embedding_dense_backward", "_embedding_bag_dense_backward", "embedding_backward"):
+        written = sum(t.bytes for t in call.results())  # the dense gradient is zeroed, then added to
+        read += stored
+    elif _accumulates(call):
+        read += stored
+    lanes = 2.0 * max(fetched, stored) / 4
+    kernel = Kernel(None, lanes, 0, read, written, dtype=main_dtype(call))
+    return Work("gather", (kernel,))
+
+
+def _indices(call: Call) -> list[Tensor]:
+    """The tensors that say where: by the argument's name."""
+    found = [t for name in _INDEX_ARGUMENTS for t in call.tensors(name)]
+    return [t for t in found if not t.on_host]
+
+
+_INDEX_ARGUMENTS = ("indices", "index", "mask", "offsets")
+
+
+def _accumulates(call: Call) -> bool:
+    added = "add" in call.name or "reduce" in call.name
+    return added or call.arguments.get("accumulate") is True
+
+
+def _moved(call: Call) -> tuple[float, float]:
+    """(fetched, stored) bytes: scattered rows in whole sectors, contiguous ones as they are."""
     results = [t for t in call.results() if not t.on_host]
-    indices = [t for t in tensors if t.dtype in ("i64", "i32", "b8")]
-    moved = _moved(call, tensors, results)
-    read = sum(t.bytes for t in indices) + moved
-    written = moved
-    name = call.name
-    if name in ("embedding_dense_backward", "_embedding_bag_dense_backward"):
-        written = sum(t.bytes for t in results)  # the dense gradient is zeroed, then added to
-        read += moved
-    elif name.endswith("_") or name.startswith(("index_put", "_index_put", "index_add")):
-        read += moved if "accumulate" in call.arguments or "add" in name else 0
-    return Work("gather", (Kernel(None, 2.0 * moved / 4, 0, read, written,
-                                  dtype=main_dtype(call)),))  # fmt: skip
-
-
-def _moved(call: Call, tensors: list[Tensor], results: list[Tensor]) -> float:
-    """Bytes of the rows that are fetched or stored, in whole sectors."""
-    values: Tensor | None
-    if "scatter" in call.name or "put" in call.name or "backward" in call.name:
-        values = next((t for t in reversed(tensors) if t.dtype not in ("i64", "b8")), None)
-        if "backward" in call.name and tensors:
-            values = tensors[0]
-    else:
-        values = max(results, key=lambda t: t.numel, default=None)
+    name = call.name.rstrip("_")
+    if "backward" in name:
+        gradient = next(iter(call.inputs()))
+        return float(gradient.bytes), _in_sectors(gradient)
+    if name.startswith(("scatter", "index_put", "_index_put", "index_add", "index_copy", "put",
+                        "index_fill", "index_reduce", "masked_scatter", "_unsafe_index_put")):  # fmt: skip
+        size = itemsize_bytes(main_dtype(call))
+        rows = sum(t.numel for t in _indices(call))
+        values = [t for key in ("src", "source", "values", "value") for t in call.tensors(key)]
+        given = max((t.numel for t in values), default=0)
+        moved = float(max(given, rows * _row(call)) * size)
+        return float(given * size), moved
+    values = max(results, key=lambda t: t.numel, default=None)
     if values is None:
-        return 0.0
-    row_bytes = (values.shape[-1] if values.shape else 1) * values.itemsize_bytes
-    if call.name in ("embedding", "embedding_dense_backward", "index_select"):
-        waste = -(-row_bytes // SECTOR_BYTES) * SECTOR_BYTES / max(1, row_bytes)
-        return values.bytes * waste
-    return float(values.bytes)
+        return 0.0, 0.0
+    return _in_sectors(values), float(values.bytes)
+
+
+def _row(call: Call) -> int:
+    """Elements behind one index: those of the dimensions that no index selects."""
+    if not call.name.startswith(("index_put", "_index_put", "_unsafe_index_put")):
+        return 1
+    target = call.tensor("self")
+    rest = 1
+    for n in target.shape[len(_indices(call)) :]:
+        rest *= n
+    return rest
+
+
+def _in_sectors(rows: Tensor) -> float:
+    """Bytes of rows that lie apart, each in whole sectors."""
+    row_bytes = (rows.shape[-1] if rows.shape else 1) * rows.itemsize_bytes
+    sectors = -(-row_bytes // SECTOR_BYTES) * SECTOR_BYTES
+    return rows.bytes * sectors / max(1, row_bytes)

@@ -14,6 +14,8 @@ def work(call: Call) -> Work:
     a, b, bias = _operands(call)
     batch, m, k = _three(a)
     n = b.shape[-1] if len(b.shape) > 1 else 1
+    if call.name.rstrip("_") in ("ger", "addr"):  # an outer product
+        m, n, k = a.numel, b.numel, 1
     result = next(iter(call.results()), None)
     c_bytes = result.bytes if result is not None else 0
     product = Product(batch, m, n, k, a.dtype, "math" in call.arguments, a.bytes, b.bytes, c_bytes)
@@ -25,7 +27,7 @@ def work(call: Call) -> Work:
 
 def _operands(call: Call) -> tuple[Tensor, Tensor, Tensor | None]:
     tensors = list(call.inputs())
-    if call.name.rstrip("_") in ("addmm", "baddbmm", "addbmm", "_addmm_activation", "addmv"):
+    if call.name.rstrip("_") in ("addmm", "baddbmm", "addbmm", "_addmm_activation", "addmv", "addr"):
         return tensors[1], tensors[2], tensors[0]
     if call.name == "linear":
         weight = tensors[1]

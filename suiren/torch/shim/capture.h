@@ -98,7 +98,7 @@ inline at::Tensor tensor_nowhere(const OutputShape& shape, int device) {
 inline void record_only(const c10::OperatorHandle& op, const OpCard& card, Stack* stack, size_t from,
                         size_t num_kept, int device) {
   Call call;
-  if (tape.on) begin_call(call, op, card.name, *stack, from, nullptr);
+  if (tape.on) begin_call(call, op, card.name, *stack, from, math_of(card, *stack, from));
   stack->resize(from + num_kept);
   if (tape.on) end_call(call, *stack, num_kept, stream_number(device), card.is_copy);
 }
@@ -124,7 +124,7 @@ inline bool fixed_answer(const c10::OperatorHandle& op, const OpCard& card, Stac
   if (card.name != "aten::nonzero" && card.name != "aten::masked_select") return false;
   at::Tensor self = (*stack)[from].toTensor();
   Call call;
-  if (tape.on) begin_call(call, op, card.name, *stack, from, nullptr);
+  if (tape.on) begin_call(call, op, card.name, *stack, from, math_of(card, *stack, from));
   int64_t n = self.numel(), dim = self.dim();
   stack->resize(from);
   if (card.name == "aten::nonzero")
@@ -171,7 +171,7 @@ inline bool learn_shapes(const c10::OperatorHandle& op, Stack* stack, size_t fro
 inline void answer_with_shapes(const c10::OperatorHandle& op, const OpCard& card, Stack* stack, size_t from,
                                const std::vector<OutputShape>& shapes, int device) {
   Call call;
-  if (tape.on) begin_call(call, op, card.name, *stack, from, nullptr);
+  if (tape.on) begin_call(call, op, card.name, *stack, from, math_of(card, *stack, from));
   c10::List<at::Tensor> list;
   bool in_list = op.schema().returns().size() == 1 && op.schema().returns()[0].type()->kind() == c10::TypeKind::ListType;
   c10::SmallVector<at::Tensor, 4> outputs;

@@ -24,12 +24,14 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
   }
   c10::Device getDevice() const override { return c10::Device(Type, current_device); }
   void setDevice(c10::Device d) const override {
-    TORCH_CHECK(d.index() >= 0 && d.index() < settings.num_devices, "GCU error: invalid device ordinal ",
-                int(d.index()), "; this node has gcu:0 to gcu:", settings.num_devices - 1);
+    check_ordinal(d.index());
     current_device = d.index();
   }
   void uncheckedSetDevice(c10::Device d) const noexcept override { current_device = d.index(); }
-  c10::Device at(c10::Device d) const { return c10::Device(Type, index_or_current(d.index())); }
+  c10::Device at(c10::Device d) const {
+    check_ordinal(index_or_current(d.index()));
+    return c10::Device(Type, index_or_current(d.index()));
+  }
   c10::Stream getStream(c10::Device d) const override {
     return c10::Stream(c10::Stream::UNSAFE, at(d), current_stream(d.index()));
   }
@@ -90,9 +92,11 @@ struct Hooks final : at::PrivateUse1HooksInterface {
   bool isAvailable() const override { return true; }
   bool hasPrimaryContext(c10::DeviceIndex) const override { return true; }
   const at::Generator& getDefaultGenerator(c10::DeviceIndex i) const override {
+    check_ordinal(index_or_current(i));
     return devices[index_or_current(i)]->generator;
   }
   at::Generator getNewGenerator(c10::DeviceIndex i) const override {
+    check_ordinal(index_or_current(i));
     return at::make_generator<CardGenerator>(index_or_current(i));
   }
   c10::Device getDeviceFromPtr(void*) const override { return c10::Device(GCU, current_device); }

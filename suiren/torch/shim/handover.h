@@ -93,7 +93,7 @@ struct Frame {
 inline void check_host_tensor(const at::Tensor& t, const Frame& frame, const OpCard& card) {
   TORCH_CHECK(t.dim() == 0 || card.host_mixes,
               "Expected all tensors to be on the same device, but found at least two devices, gcu:",
-              index_or_current(frame.device), " and cpu! (op ", card.name, ")");
+              int(index_or_current(frame.device)), " and cpu! (op ", card.name, ")");
 }
 
 inline at::Tensor alias_of(const at::Tensor& t, Frame& frame, const OpCard& card) {
@@ -200,6 +200,15 @@ inline void alias_arguments(Stack* stack, size_t from, Frame& frame, const OpCar
     (*stack)[from + g] = host_generator(devices[index_or_current(frame.device)]->generator);
 }
 
+// Names the way an op multiplies where its operands' format does not say it.
+inline const char* math_of(const OpCard& card, const Stack& stack, size_t from) {
+  if (card.matrix == MatrixOp::none || !multiplies_in_tf32(card.matrix)) return nullptr;
+  for (size_t i = from; i < stack.size(); i++)
+    if (stack[i].isTensor() && stack[i].toTensor().defined())
+      return stack[i].toTensor().scalar_type() == at::kFloat ? "tf32" : nullptr;
+  return nullptr;
+}
+
 // Float32 operands of a matrix op enter the engine in TF32; the sum stays float32.
 inline void round_operands(Stack* stack, size_t from, const OpCard& card) {
   size_t skip = card.name.rfind("aten::addmm", 0) == 0 || card.name.rfind("aten::baddbmm", 0) == 0 ? 1 : 0;
@@ -233,7 +242,12 @@ inline void narrow_half(Stack* stack, size_t num_returns) {
   }
 }
 
-[[noreturn]] inline void host_is_full(const c10::Error& e) {
+// The host could not hold a result: the card's own error if the card could not either.
+[[noreturn]] inline void host_is_full(const c10::Error& e, int device) {
+  std::string text = e.what_without_backtrace();
+  auto at = text.find("tried to allocate ");
+  int64_t bytes = at == std::string::npos ? 0 : std::strtoll(text.c_str() + at + 18, nullptr, 10);
+  if (devices[device]->allocated_bytes + bytes > settings.capacity_bytes) out_of_memory(device, bytes);
   TORCH_CHECK(false, "this machine ran out of its own memory while holding the card's values; "
               "run with --no-numerics to trace without values. (", e.what_without_backtrace(), ")");
 }
@@ -247,12 +261,12 @@ inline void hand_over(const c10::OperatorHandle& op, Stack* stack, bool meta = f
   c10::SmallVector<c10::IValue, 3> written;
   for (int a : card.returns_argument)
     if (a >= 0) written.push_back((*stack)[from + a]);
-  bool tf32 = card.matrix != MatrixOp::none && multiplies_in_tf32(card.matrix);
+  const char* math = math_of(card, *stack, from);
   Call call;
   keep = keep && tape.on;
-  if (keep) begin_call(call, op, card.name, *stack, from, tf32 ? "tf32" : nullptr);
+  if (keep) begin_call(call, op, card.name, *stack, from, math);
   alias_arguments(stack, from, frame, card);
-  if (tf32 && !meta) round_operands(stack, from, card);
+  if (math && !meta) round_operands(stack, from, card);
   bool widened = !meta && widen_half(stack, from, card);
   int device = index_or_current(frame.device);
   try {
@@ -261,7 +275,7 @@ inline void hand_over(const c10::OperatorHandle& op, Stack* stack, bool meta = f
   } catch (const c10::OutOfMemoryError&) {
     throw;
   } catch (const c10::Error& e) {
-    if (std::string(e.what_without_backtrace()).find("DefaultCPUAllocator") != std::string::npos) host_is_full(e);
+    if (std::string(e.what_without_backtrace()).find("DefaultCPUAllocator") != std::string::npos) host_is_full(e, device);
     throw;
   }
   bring_back_resized(frame);

@@ -43,8 +43,7 @@ inline at::Tensor make_empty(c10::IntArrayRef sizes, std::optional<c10::IntArray
                              at::ScalarType type, std::optional<c10::Device> device,
                              std::optional<at::MemoryFormat> format) {
   c10::DeviceIndex i = index_or_current(device ? device->index() : -1);
-  TORCH_CHECK(i < settings.num_devices, "GCU error: invalid device ordinal ", int(i), "; this node has gcu:0 to gcu:",
-              settings.num_devices - 1);
+  check_ordinal(i);
   struct Restore {
     c10::DeviceIndex old = current_device;
     ~Restore() { current_device = old; }
@@ -61,13 +60,14 @@ inline at::Tensor empty_strided(c10::IntArrayRef sizes, c10::IntArrayRef strides
                                 std::optional<at::Layout>, std::optional<c10::Device> d, std::optional<bool>) {
   return make_empty(sizes, strides, type.value_or(c10::get_default_dtype_as_scalartype()), d, std::nullopt);
 }
-inline const at::Tensor& resize_(const at::Tensor& self, c10::IntArrayRef sizes, std::optional<at::MemoryFormat>) {
+inline const at::Tensor& resize_(const at::Tensor& self, c10::IntArrayRef sizes, std::optional<at::MemoryFormat> format) {
   auto* impl = self.unsafeGetTensorImpl();
   int64_t n = c10::multiply_integers(sizes);
   size_t need = (n + impl->storage_offset()) * impl->itemsize();
   auto storage = impl->unsafe_storage();
   if (need > storage.nbytes()) at::detail::getPrivateUse1Hooks().resizePrivateUse1Bytes(storage, need);
   impl->set_sizes_contiguous(sizes);
+  if (format.has_value() && *format != at::MemoryFormat::Preserve) impl->empty_tensor_restride(*format);
   return self;
 }
 

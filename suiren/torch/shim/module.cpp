@@ -87,7 +87,10 @@ static py::tuple step_as_bytes(const Step& step, const std::vector<Live>& live) 
 }
 
 static void define_record(py::module_& m) {
-  m.def("recording", [](bool on) { tape.on = on; });
+  m.def("recording", [](bool on) {
+    tape.on = on;
+    tape.backward_seen = false;
+  });
   m.def("end_step", &close_step);
   m.def("in_optimizer", [](bool on) { tape.in_optimizer = on; });
   m.def("steps", [] { return tape.steps; });

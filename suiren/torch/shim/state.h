@@ -52,6 +52,11 @@ inline c10::DeviceIndex index_or_current(c10::DeviceIndex index) {
   return index < 0 ? current_device : index;
 }
 
+inline void check_ordinal(int index) {
+  TORCH_CHECK(index >= 0 && index < settings.num_devices, "GCU error: invalid device ordinal ", index,
+              "; this node has gcu:0 to gcu:", settings.num_devices - 1);
+}
+
 // Small integers handed out lowest first, so that equal steps get equal numbers.
 class Numbers {
  public:

@@ -67,7 +67,7 @@ struct Tape {
   std::unordered_map<Hash, int32_t, HashOfHash> signature_of;
   std::vector<std::string> signatures;
   std::unordered_map<uint64_t, int32_t> context_of;  // phase << 32 | path
-  std::vector<std::pair<int32_t, int32_t>> contexts; // (phase, path)
+  std::vector<std::pair<int32_t, int32_t>> contexts{{0, 0}}; // (phase, path)
   bool in_optimizer = false;
   bool backward_seen = false;
   Numbers event_numbers;
@@ -82,6 +82,7 @@ inline thread_local c10::SmallVector<int32_t, 32> paths;     // modules being ca
 inline thread_local int32_t backward_path = 0;
 
 inline int32_t context_number(Phase phase, int32_t path) {
+  if (phase == FORWARD && path == 0) return 0;
   uint64_t key = uint64_t(phase) << 32 | uint32_t(path);
   auto found = tape.context_of.find(key);
   if (found != tape.context_of.end()) return found->second;
@@ -92,6 +93,7 @@ inline int32_t context_number(Phase phase, int32_t path) {
 }
 
 inline int32_t context_here(bool is_data) {
+  if (!tape.on) return 0;
   int32_t path = paths.empty() ? 0 : paths.back();
   if (auto node = torch::autograd::get_current_node()) {
     tape.backward_seen = true;
@@ -115,6 +117,7 @@ inline int32_t context_here(bool is_data) {
 
 inline thread_local std::vector<c10::StreamId> current_streams;
 inline c10::StreamId& current_stream(c10::DeviceIndex i) {
+  check_ordinal(index_or_current(i));
   if (current_streams.size() < size_t(settings.num_devices))
     current_streams.resize(settings.num_devices, 0);
   return current_streams[index_or_current(i)];
