@@ -1,6 +1,6 @@
 """Tracing without numerics: wall time of a training step of Llama-shaped models, after warm-up.
 
-    python benchmarks/capture.py
+python benchmarks/capture.py
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Suiren (燧人): a virtual AI-training accelerator. Run training scripts on chips you do not own."""
+"""Suiren (燧人): a virtual AI-training accelerator.
+
+It runs unmodified PyTorch training scripts on chips you do not own.
+"""
 
 __version__ = "0.1.0"
 

@@ -56,7 +56,8 @@ def asked_of(program: Program, step: Step) -> Asked:
     freed: set[int] = set()
     rows = step.events.tolist()
     storages = step.storages.tolist()
-    ends = iter([row[4] for row in rows if row[0] == Kind.OP][1:] + [len(storages)])
+    starts = [row[4] for row in rows if row[0] == Kind.OP]
+    ends = iter([*starts[1:], len(storages)])
     for row in rows:
         kind, what, context, stream, value = row
         if kind == Kind.ALLOC:

@@ -120,4 +120,6 @@ def _batch(asked: Asked, card: Card, memory: MemoryUse) -> Iterator[_Candidate]:
 def _parameters(program: Program) -> tuple[list[tuple[int, str]], int]:
     """Elements and format of every parameter, and optimizer states of each."""
     sizes = program.facts.get("parameters", [])
-    return [(int(n), str(dtype)) for n, dtype in sizes], int(program.facts.get("optimizer_states", 0))
+    return [(int(n), str(dtype)) for n, dtype in sizes], int(
+        program.facts.get("optimizer_states", 0)
+    )

@@ -42,7 +42,10 @@ class Fit:
                 f"(fixed {fixed}, {show_bytes(self.per_batch_bytes / self.batch)} a sample)"
             )
         if self.largest_sequence:
-            return f"largest that fits: batch 1 × sequence {self.largest_sequence} (fixed {fixed} of {capacity})"
+            return (
+                f"largest that fits: batch 1 × sequence {self.largest_sequence} "
+                f"(fixed {fixed} of {capacity})"
+            )
         return f"not even one sample fits beside {fixed} of weights, gradients and optimizer state"
 
 
@@ -58,5 +61,3 @@ def fit(memory: MemoryUse, capacity_bytes: int, batch: int, sequence: int | None
     if sequence and per_sample > 0 and room > 0:
         longest = max(0, floor(sequence * room / per_sample)) // 64 * 64 or None
     return Fit(fixed, moving, capacity_bytes, batch, sequence, largest, longest)
-
-

@@ -127,7 +127,9 @@ def fuse_optimizer(asked: Asked, sizes: list[tuple[int, str]], num_states: int) 
     own = tuple(Tensor(dtype, (n,)) for n, dtype in sizes)
     name = "_fused_adamw_" if num_states >= 2 else "_fused_sgd_"
     arguments: dict[str, Value] = {"self": own, "grads": own}
-    for key in ("exp_avgs", "exp_avg_sqs") if num_states >= 2 else ("momentum_buffer_list",) * num_states:
+    for key in (
+        ("exp_avgs", "exp_avg_sqs") if num_states >= 2 else ("momentum_buffer_list",) * num_states
+    ):
         arguments[key] = own
     fused = Call(f"aten::{name}", arguments, ())
     last = max(i for i, a in enumerate(asked.asks) if isinstance(a, Ask) and a.phase == "optimizer")
@@ -212,8 +214,8 @@ def _fused(asked: Asked, group: list[tuple[int, Ask]]) -> Ask:
     seen: dict[int, int] = {}
     read = written = 0
     for _, ask in group:
-        inputs = [t for t in ask.call.inputs()]
-        results = [t for t in ask.call.results()]
+        inputs = list(ask.call.inputs())
+        results = list(ask.call.results())
         ids = list(ask.allocations)
         for tensor, n in zip(inputs, ids, strict=False):
             if not tensor.on_host and n not in made and seen.get(n, 0) < tensor.bytes:

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from suiren.hw.load import BadChipFile, resolve_card
+from suiren.hw.chipfile import BadChipFile
+from suiren.hw.load import resolve_card
 from suiren.hw.names import UnknownChip
 from suiren.hw.spec import Card
 from suiren.report.answer import Answer

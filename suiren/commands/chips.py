@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from suiren.commands.ask import screen
-from suiren.hw.load import BadChipFile, resolve_card
+from suiren.hw.chipfile import BadChipFile
+from suiren.hw.load import resolve_card
 from suiren.hw.names import UnknownChip
 from suiren.hw.spec import Card
 
@@ -13,7 +14,7 @@ from suiren.hw.spec import Card
 @click.command()
 @click.argument("names", nargs=-1)
 def chips(names: tuple[str, ...]) -> None:
-    """List the catalogue, show one chip with every source, or compare several.
+    r"""List the catalogue, show one chip with every source, or compare several.
 
     \b
     suiren chips                          all of them
@@ -27,7 +28,9 @@ def chips(names: tuple[str, ...]) -> None:
         screen.print(show.chips_table(list(CARDS.values())))
     elif names[0] == "compare":
         if len(names) < 3:
-            raise click.UsageError("compare needs at least two chips: suiren chips compare t21 a100")
+            raise click.UsageError(
+                "compare needs at least two chips: suiren chips compare t21 a100"
+            )
         screen.print(show.compare_table([_card(name) for name in names[1:]]))
     else:
         for name in names:

@@ -13,12 +13,20 @@ PATH = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @click.argument("trace_file", type=PATH)
-@click.option("--on", "on", default="t21", show_default=True, help="A chip's name, or a TOML or Python file.")
+@click.option(
+    "--on", "on", default="t21", show_default=True, help="A chip's name, or a TOML or Python file."
+)
 @click.option("--json", "json_path", type=PATH, help="Write the whole answer as JSON.")
-@click.option("--trace", "perfetto_path", type=PATH, help="Write a Perfetto/Chrome trace of the step.")
+@click.option(
+    "--trace", "perfetto_path", type=PATH, help="Write a Perfetto/Chrome trace of the step."
+)
 @click.option("--report", "page_path", type=PATH, help="Write a self-contained HTML page.")
 def replay(
-    trace_file: Path, on: str, json_path: Path | None, perfetto_path: Path | None, page_path: Path | None
+    trace_file: Path,
+    on: str,
+    json_path: Path | None,
+    perfetto_path: Path | None,
+    page_path: Path | None,
 ) -> None:
     """Predict a saved trace on another chip; the script does not run."""
     from suiren.report.answer import NothingRan, answer

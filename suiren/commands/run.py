@@ -46,21 +46,36 @@ def _memory_bytes(text: str | None) -> int | None:
 @click.command(context_settings=PASS_THROUGH)
 @click.argument("script", type=click.Path(path_type=Path))
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-@click.option("--on", "on", default="t21", show_default=True, help="A chip's name, or a TOML or Python file.")
-@click.option("--no-numerics", is_flag=True, help="Tensors without storage: trace models of any size.")
-@click.option("--tf32", type=click.Choice(["auto", "on", "off"]), default="auto", show_default=True,
-              help="FP32 products in TF32: as the script's PyTorch flags say, always, or never.")
+@click.option(
+    "--on", "on", default="t21", show_default=True, help="A chip's name, or a TOML or Python file."
+)
+@click.option(
+    "--no-numerics", is_flag=True, help="Tensors without storage: trace models of any size."
+)
+@click.option(
+    "--tf32",
+    type=click.Choice(["auto", "on", "off"]),
+    default="auto",
+    show_default=True,
+    help="FP32 products in TF32: as the script's PyTorch flags say, always, or never.",
+)
 @click.option("--plain-fp32", is_flag=True, help="FP32 products stay FP32: the same as --tf32 off.")
 @click.option("--memory", "memory", help="Another capacity: unlimited, 64GiB, 80GB …")
 @click.option("--seed", type=int, help="Seed Python, NumPy and PyTorch before the script starts.")
-@click.option("--max-steps", type=click.IntRange(min=1), help="End the script after so many training steps.")
+@click.option(
+    "--max-steps", type=click.IntRange(min=1), help="End the script after so many training steps."
+)
 @click.option("--json", "json_path", type=PATH, help="Write the whole answer as JSON.")
-@click.option("--trace", "perfetto_path", type=PATH, help="Write a Perfetto/Chrome trace of the step.")
+@click.option(
+    "--trace", "perfetto_path", type=PATH, help="Write a Perfetto/Chrome trace of the step."
+)
 @click.option("--report", "page_path", type=PATH, help="Write a self-contained HTML page.")
-@click.option("--save-trace", "trace_path", type=PATH, help="Save what was asked, for `suiren replay`.")
+@click.option(
+    "--save-trace", "trace_path", type=PATH, help="Save what was asked, for `suiren replay`."
+)
 @click.option("--quiet", is_flag=True, help="No progress bar and no report on screen.")
 def run(script: Path, arguments: tuple[str, ...], on: str, **options: Any) -> int:
-    """Run SCRIPT on a virtual chip and tell what its step takes and why.
+    r"""Run SCRIPT on a virtual chip and tell what its step takes and why.
 
     Options of the script itself follow it; put `--` before them where a name is also ours.
 
@@ -70,7 +85,9 @@ def run(script: Path, arguments: tuple[str, ...], on: str, **options: Any) -> in
     """
     card = card_named(on)
     if not script.is_file():
-        raise click.UsageError(f"there is no script {str(script)!r} in {Path.cwd()}{_nearest(script)}")
+        raise click.UsageError(
+            f"there is no script {str(script)!r} in {Path.cwd()}{_nearest(script)}"
+        )
     files = [options[k] for k in ("json_path", "perfetto_path", "page_path", "trace_path")]
     must_be_writable(*files)
     memory_bytes = _memory_bytes(options["memory"])
@@ -87,7 +104,11 @@ def _nearest(script: Path) -> str:
 
 
 def _run(
-    script: Path, arguments: tuple[str, ...], card: Card, memory_bytes: int | None, options: dict[str, Any]
+    script: Path,
+    arguments: tuple[str, ...],
+    card: Card,
+    memory_bytes: int | None,
+    options: dict[str, Any],
 ) -> Outcome:
     from suiren.commands.progress import steps_bar
     from suiren.torch.runner import How, run_script
@@ -122,7 +143,9 @@ def _tell(
     if outcome.ended == "out of memory":
         _advise_fit(outcome, script, arguments, card, on)
     elif outcome.ended != "finished":
-        notices.print(f"[yellow]the script {_ENDED[outcome.ended]}; what was learnt until then follows[/]")
+        notices.print(
+            f"[yellow]the script {_ENDED[outcome.ended]}; what was learnt until then follows[/]"
+        )
     try:
         found = answer(outcome.program, card)
     except NothingRan as problem:
@@ -146,8 +169,10 @@ PROBE_TIMEOUT_S = 120
 def _advise_fit(
     outcome: Outcome, script: Path, arguments: tuple[str, ...], card: Card, on: str
 ) -> None:
-    """Traces one step without values and without limit, in a process of its own, for what would fit."""
-    notices.print("[yellow]the model does not fit; one step is traced without values to see what would …[/]")
+    """Traces one step without values or limit, in its own process, for what would fit."""
+    notices.print(
+        "[yellow]the model does not fit; tracing one step without values to see what would …[/]"
+    )
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder) / "probe.json"
         command = [

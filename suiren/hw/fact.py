@@ -20,6 +20,7 @@ class Fact(float):
     kind: Kind
 
     def __new__(cls, value: float, source: str, kind: Kind = "published") -> Fact:
+        """Raises ValueError for an unknown kind or a missing source."""
         if kind not in KINDS:
             raise ValueError(f"a fact is {', '.join(KINDS)}; {kind!r} is none of these")
         if not source:
@@ -32,7 +33,7 @@ class Fact(float):
     def __repr__(self) -> str:
         return f"Fact({float(self):g}, {self.source!r}, {self.kind!r})"
 
-    def __getnewargs__(self) -> tuple[float, str, Kind]:
+    def __getnewargs__(self) -> tuple[float, str, Kind]:  # type: ignore[override]
         return (float(self), self.source, self.kind)
 
     def at(self, value: float) -> Fact:

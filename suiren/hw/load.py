@@ -110,8 +110,7 @@ def _from_scratch(file: Path, parsed: CardFile) -> Card:
     chip = given.get("chip", {})
     missing = sorted(CardBlock.__required_keys__ - _FILLED_FOR_CARD - given.keys())
     missing += sorted(
-        f"chip.{name}"
-        for name in ChipBlock.__required_keys__ - _FILLED_FOR_CHIP - chip.keys()
+        f"chip.{name}" for name in ChipBlock.__required_keys__ - _FILLED_FOR_CHIP - chip.keys()
     )
     if missing:
         hint = "give it, or inherit it with based_on"

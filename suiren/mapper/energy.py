@@ -31,9 +31,7 @@ def dynamic_energy_j(priced: Price, card: Card) -> float:
     bandwidth = card.memory_bytes_per_s
     memory_s = priced.memory_bytes / bandwidth if bandwidth else 0.0
     vector_s = priced.parts_s["vector"]
-    return room_w * (
-        MATRIX_SHARE * matrix_s + MEMORY_SHARE * memory_s + VECTOR_SHARE * vector_s
-    )
+    return room_w * (MATRIX_SHARE * matrix_s + MEMORY_SHARE * memory_s + VECTOR_SHARE * vector_s)
 
 
 def energy_j(dynamic_j: float, seconds: float, card: Card) -> float:

@@ -9,9 +9,11 @@ from suiren.hw.spec import Card
 from suiren.mapper.price import Price
 from suiren.trace.call import Call
 
-#: Integers of 64 bits that only address or label are narrowed by every such stack without loss.
-_INDEX_OPS = frozenset({"embedding", "embedding_dense_backward", "index_select", "gather", "index",
-                        "index_put", "nll_loss_forward", "nll_loss_backward", "scatter"})  # fmt: skip
+#: Integers of 64 bits that only address or label: every such stack narrows them without loss.
+_INDEX_OPS = frozenset(
+    """embedding embedding_dense_backward index_select gather index index_put
+nll_loss_forward nll_loss_backward scatter""".split()
+)
 _HOST_OPS = frozenset({"_local_scalar_dense"})
 
 

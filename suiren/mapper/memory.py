@@ -48,7 +48,7 @@ class _Allocation:
 
 
 def live_before(step: Step) -> dict[int, tuple[int, int]]:
-    """number -> (bytes, context) when the step began: what is live at its end, rewound."""
+    """Number -> (bytes, context) when the step began: what is live at its end, rewound."""
     now = {int(n): (int(size), int(c)) for n, c, size in step.live.tolist()}
     for kind, what, context, _, value in reversed(step.events.tolist()):
         if kind == Kind.ALLOC:

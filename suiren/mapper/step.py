@@ -92,7 +92,9 @@ class Clock:
                 queues.host_ps - now,
                 _after(queues.compute_ps, now),
                 _after(queues.stream_ps, now),
-                tuple((e, t - now) for e, t in queues.event_ps.items() if e not in before or t >= now),
+                tuple(
+                    (e, t - now) for e, t in queues.event_ps.items() if e not in before or t >= now
+                ),
             )
             return
         queues.compute_ps.update((k, t + now) for k, t in memo.compute_ps)

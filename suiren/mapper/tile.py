@@ -145,13 +145,17 @@ def _candidate(
     matrix_s = waves * tile_flop / (core_flop_per_s * card.matrix_efficiency)
     size = itemsize_bytes(product.dtype)
     partial_bytes = 2 * (split - 1) * product.batch * product.m * product.n * ACCUMULATOR_BYTES
-    l2_bytes = tiles * (used_m + used_n) * k * size * product.share + product.c_bytes + partial_bytes
+    l2_bytes = (
+        tiles * (used_m + used_n) * k * size * product.share + product.c_bytes + partial_bytes
+    )
     memory_bytes = 0.0 if resident else _memory_bytes(product, card, tm, tn, rows, cols)
     emulated = ""
     wanted = "tf32" if product.tf32 else PEAK_NAME.get(product.dtype, "fp32")
     if name != wanted and card.peak_flop_per_s(wanted) == 0:
         emulated = f"{wanted} is not native; runs in {name}"
-    return Tiled(matrix_s, l2_bytes, memory_bytes, tiles * tile_flop, (tm, tn), split, waves, emulated)
+    return Tiled(
+        matrix_s, l2_bytes, memory_bytes, tiles * tile_flop, (tm, tn), split, waves, emulated
+    )
 
 
 def _memory_bytes(product: Product, card: Card, tm: int, tn: int, rows: int, cols: int) -> float:
@@ -164,7 +168,10 @@ def _memory_bytes(product: Product, card: Card, tm: int, tn: int, rows: int, col
     if product.a_bytes + product.b_bytes <= WAVE_SHARE * card.l2_bytes:
         return float(once)
     side = max(1.0, sqrt(float(card.cores)))
-    block_rows, block_cols = min(rows, side * max(1.0, tn / tm)), min(cols, side * max(1.0, tm / tn))
+    block_rows, block_cols = (
+        min(rows, side * max(1.0, tn / tm)),
+        min(cols, side * max(1.0, tm / tn)),
+    )
     times_a = max(1.0, cols / max(block_cols, card.cores / max(1, rows)))
     times_b = max(1.0, rows / max(block_rows, card.cores / max(1, cols)))
     # The smaller operand stays if it fits; then the other is read once.

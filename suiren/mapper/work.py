@@ -79,8 +79,12 @@ class Work:
 
 def traffic(call: Call, skip: frozenset[str] = frozenset()) -> tuple[int, int]:
     """(read, written) bytes: every argument read once, every result written once."""
-    read = sum(t.bytes for name, value in call.arguments.items() if name not in skip
-               for t in _device_tensors(value))
+    read = sum(
+        t.bytes
+        for name, value in call.arguments.items()
+        if name not in skip
+        for t in _device_tensors(value)
+    )
     written = sum(t.bytes for value in call.outputs for t in _device_tensors(value))
     if not call.outputs and call.name.endswith("_"):
         written = sum(t.bytes for t in _device_tensors(call.arguments.get("self")))

@@ -1,4 +1,4 @@
 """WHAT HAPPENED: one answer in every form: terminal, JSON, Perfetto, page.
 
-    answer.py (numbers) ──▶ screen.py · document.py (JSON) · perfetto.py · page.py (HTML)
+answer.py (numbers) ──▶ screen.py · document.py (JSON) · perfetto.py · page.py (HTML)
 """

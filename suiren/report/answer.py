@@ -99,7 +99,9 @@ class Answer:
     @property
     def approximated_share(self) -> float:
         """Share of the step in ops whose traffic alone was counted."""
-        return sum(r.time_s for r in self.approximated) / self.step_time_s if self.step_time_s else 0.0
+        return (
+            sum(r.time_s for r in self.approximated) / self.step_time_s if self.step_time_s else 0.0
+        )
 
     @property
     def fit_sentence(self) -> str:
@@ -188,7 +190,11 @@ class _Tables:
         self.bound_s[span.why] += seconds
         self.phases_s[context.phase] = self.phases_s.get(context.phase, 0.0) + seconds
         name, line = self._label(span.call)
-        tables = [(self.ops, name), (self.shapes, line), (self.modules, context.path or "(outside)")]
+        tables = [
+            (self.ops, name),
+            (self.shapes, line),
+            (self.modules, context.path or "(outside)"),
+        ]
         if self.prices.price(span.call).approximated:
             tables.append((self.approximated, name))
         for table, key in tables:
@@ -258,5 +264,3 @@ class _Flop:
         if not self.by_format:
             return max((card.peak_flop_per_s(f) for f in card.formats()), default=0.0)
         return card.peak_flop_per_s(max(self.by_format, key=lambda f: self.by_format[f]))
-
-

@@ -91,7 +91,8 @@ def _memory(answer: Answer) -> dict[str, Any]:
         "memory_capacity_bytes": int(answer.card.memory_bytes),
         "memory_by_kind_bytes": answer.memory.by_kind(),
         "memory_owners": [
-            {"kind": o.kind, "name": o.name, "bytes": o.bytes} for o in answer.memory.owners[:MAX_ROWS]
+            {"kind": o.kind, "name": o.name, "bytes": o.bytes}
+            for o in answer.memory.owners[:MAX_ROWS]
         ],
         "out_of_memory": answer.program.facts.get("out_of_memory"),
         "fit": answer.program.facts.get("fit") or _fit(answer),

@@ -11,18 +11,29 @@ from suiren.trace.program import Kind
 
 
 def trace_events(answer: Answer) -> list[dict[str, Any]]:
-    """Complete events in microseconds: one track a stream, one for what bounds, one counter of memory."""
+    """Complete events in microseconds, one track a stream, and a counter of memory."""
     program, start = answer.program, answer.time.start_ps
     events: list[dict[str, Any]] = [
-        {"ph": "M", "pid": 0, "name": "process_name", "args": {"name": f"{answer.card.title} (simulated)"}}
+        {
+            "ph": "M",
+            "pid": 0,
+            "name": "process_name",
+            "args": {"name": f"{answer.card.title} (simulated)"},
+        }
     ]
     for stream in sorted({s.stream for s in answer.spans}):
         name = f"gcu:{stream >> 16} stream {stream & 0xFFFF}"
-        events.append({"ph": "M", "pid": 0, "tid": stream, "name": "thread_name", "args": {"name": name}})
+        events.append(
+            {"ph": "M", "pid": 0, "tid": stream, "name": "thread_name", "args": {"name": name}}
+        )
     for span in answer.spans:
         context = program.contexts[span.context]
         name = program.calls[span.call].op if span.kind == "op" else span.kind
-        arguments: dict[str, Any] = {"phase": context.phase, "module": context.path, "why": span.why}
+        arguments: dict[str, Any] = {
+            "phase": context.phase,
+            "module": context.path,
+            "why": span.why,
+        }
         if span.kind == "op":
             arguments["call"] = str(program.calls[span.call])
         events.append(
@@ -43,9 +54,11 @@ def trace_events(answer: Answer) -> list[dict[str, Any]]:
 def memory_counter(answer: Answer) -> list[dict[str, Any]]:
     """Allocated bytes at the time of the op that follows each change."""
     start = answer.time.start_ps
-    times = {span.event: (span.start_ps - start) / 1e6 for span in answer.spans if span.kind == "op"}
+    times = {
+        span.event: (span.start_ps - start) / 1e6 for span in answer.spans if span.kind == "op"
+    }
     rows, now = [], 0.0
-    index_of = {index: size for index, size in answer.memory.curve}
+    index_of = dict(answer.memory.curve)
     for index in range(len(answer.step.events)):
         now = times.get(index, now)
         if index in index_of and answer.step.events["kind"][index] in (Kind.ALLOC, Kind.FREE):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -33,7 +34,8 @@ def _parts(answer: Answer, top: int) -> Iterator[RenderableType]:
 
 
 def _title(answer: Answer) -> str:
-    return f"[bold]{answer.program.facts.get('script', 'program')} on {answer.card.title}[/] (simulated)"
+    script = escape(str(answer.program.facts.get("script", "program")))
+    return f"[bold]{script} on {answer.card.title}[/] (simulated)"
 
 
 def _headline(answer: Answer) -> Table:
@@ -48,29 +50,44 @@ def _headline(answer: Answer) -> Table:
 def _facts(answer: Answer) -> Iterator[tuple[str, str]]:
     seconds, batch = answer.step_time_s, answer.batch
     warm = answer.num_warm_up
-    yield "step time", (
-        f"[bold green]{show_time(seconds)}[/]   steady step, {len(answer.step_times_s)} steps ran, "
-        f"{warm} warm-up"
+    yield (
+        "step time",
+        (
+            f"[bold green]{show_time(seconds)}[/]   steady step, "
+            f"{len(answer.step_times_s)} steps ran, "
+            f"{warm} warm-up"
+        ),
     )
     speed = f"{batch.samples / seconds:,.1f} samples/s" if seconds else "-"
     if batch.tokens:
         speed += f", {batch.tokens / seconds:,.0f} tokens/s"
-    yield "throughput", f"{speed}   batch {batch.samples}" + (
-        f" × {batch.sequence}" if batch.sequence else ""
+    yield (
+        "throughput",
+        f"{speed}   batch {batch.samples}" + (f" × {batch.sequence}" if batch.sequence else ""),
     )
-    yield "utilisation", (
-        f"MFU {100 * answer.mfu:.1f} %, HFU {100 * answer.hfu:.1f} % of "
-        f"{show_rate(answer.peak_flop_per_s, 'FLOP/s')}"
+    yield (
+        "utilisation",
+        (
+            f"MFU {100 * answer.mfu:.1f} %, HFU {100 * answer.hfu:.1f} % of "
+            f"{show_rate(answer.peak_flop_per_s, 'FLOP/s')}"
+        ),
     )
     share = 100 * answer.peak_bytes / answer.card.memory_bytes if answer.card.memory_bytes else 0
-    yield "peak memory", (
-        f"{show_bytes(answer.peak_bytes)} of {show_bytes(answer.card.memory_bytes)} ({share:.1f} %)"
+    yield (
+        "peak memory",
+        (
+            f"{show_bytes(answer.peak_bytes)} of {show_bytes(answer.card.memory_bytes)} "
+            f"({share:.1f} %)"
+        ),
     )
     if answer.fit_sentence:
         yield "fits", answer.fit_sentence
-    yield "energy", (
-        f"{answer.energy_j:.3g} J a step, {answer.average_power_w:.0f} W on average "
-        f"of {answer.card.tdp_w:.0f} W"
+    yield (
+        "energy",
+        (
+            f"{answer.energy_j:.3g} J a step, {answer.average_power_w:.0f} W on average "
+            f"of {answer.card.tdp_w:.0f} W"
+        ),
     )
 
 
@@ -99,7 +116,9 @@ def _owners(answer: Answer) -> Table:
 
 
 def _ops(answer: Answer, top: int) -> Table:
-    table = Table(title=f"the {min(top, len(answer.ops))} ops that take longest", title_justify="left")
+    table = Table(
+        title=f"the {min(top, len(answer.ops))} ops that take longest", title_justify="left"
+    )
     table.add_column("op")
     for name in ("calls", "time", "share", "bound by", "of roofline"):
         table.add_column(name, justify="right" if name != "bound by" else "left")
@@ -127,7 +146,9 @@ def _op_name(op: str) -> str:
 
 
 def _doubts(answer: Answer) -> Iterator[RenderableType]:
-    yield Text(f"approximated ops: {100 * answer.approximated_share:.2f} % of the step", style="bold")
+    yield Text(
+        f"approximated ops: {100 * answer.approximated_share:.2f} % of the step", style="bold"
+    )
     for row in answer.approximated[:5]:
         yield Text(f"  {row.name}: traffic only, {show_time(row.time_s)}")
     yield Text("fallbacks to the host: none", style="bold")
@@ -153,7 +174,9 @@ def _doubts(answer: Answer) -> Iterator[RenderableType]:
 
 def _changes(answer: Answer) -> RenderableType:
     if not answer.changes:
-        return Text("no change that we can simulate would help by more than half a percent", style="bold")
+        return Text(
+            "no change that we can simulate would help by more than half a percent", style="bold"
+        )
     table = Table(title="changes that would help most (each simulated)", title_justify="left")
     table.add_column("change", style="bold")
     table.add_column("gain", justify="right", style="green")

@@ -14,7 +14,9 @@ Tensor = torch.Tensor
 _library: torch.library.Library | None = None
 
 
-def _gates(input_gates: Tensor, hidden_gates: Tensor, b1: Tensor | None, b2: Tensor | None) -> Tensor:
+def _gates(
+    input_gates: Tensor, hidden_gates: Tensor, b1: Tensor | None, b2: Tensor | None
+) -> Tensor:
     gates = input_gates + hidden_gates
     if b1 is not None:
         gates = gates + b1
@@ -36,7 +38,12 @@ def lstm_cell(
 
 
 def lstm_cell_backward(
-    grad_hy: Tensor | None, grad_cy: Tensor | None, cx: Tensor, cy: Tensor, workspace: Tensor, has_bias: bool
+    grad_hy: Tensor | None,
+    grad_cy: Tensor | None,
+    cx: Tensor,
+    cy: Tensor,
+    workspace: Tensor,
+    has_bias: bool,
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """(gates, cx, bias) gradients of `lstm_cell`."""
     i, f, g, o = workspace.chunk(4, -1)
@@ -45,7 +52,12 @@ def lstm_cell_backward(
     gc = hy * o * (1 - tanh_cy * tanh_cy)
     if grad_cy is not None:
         gc = gc + grad_cy
-    parts = [gc * g * i * (1 - i), gc * cx * f * (1 - f), gc * i * (1 - g * g), hy * tanh_cy * o * (1 - o)]
+    parts = [
+        gc * g * i * (1 - i),
+        gc * cx * f * (1 - f),
+        gc * i * (1 - g * g),
+        hy * tanh_cy * o * (1 - o),
+    ]
     gates = torch.cat(parts, -1)
     return gates, gc * f, gates.sum(0) if has_bias else None
 

@@ -118,4 +118,3 @@ def submodule(name: str, **members: object) -> types.ModuleType:
     module.__dict__.update(members)
     sys.modules[module.__name__] = module
     return module
-

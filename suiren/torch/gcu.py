@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from suiren.torch import _shim, device as _device
+from suiren.torch import _shim
+from suiren.torch import device as _device
 from suiren.torch.device import submodule, visible_devices
 
 OutOfMemoryError = torch.OutOfMemoryError
@@ -71,7 +72,8 @@ def set_device(where: _Where) -> None:
     index = _index(where)
     if index >= device_count():
         raise RuntimeError(
-            f"GCU error: invalid device ordinal {index}; visible are gcu:0 to gcu:{device_count() - 1}"
+            f"GCU error: invalid device ordinal {index}; "
+            f"visible are gcu:0 to gcu:{device_count() - 1}"
         )
     _shim.set_device(index)
 
@@ -118,7 +120,7 @@ class _Properties:
         self.name = get_device_name()
         self.total_memory = total_memory
         self.multi_processor_count = int(card.cores) if card else 24
-        self.major, self.minor = card.capability if card else (1, 0)
+        self.major, self.minor = get_device_capability()
         self.warp_size = 32
         self.max_threads_per_multi_processor = 2048
         self.L2_cache_size = int(card.l2_bytes) if card else 0
@@ -140,7 +142,8 @@ def get_device_properties(where: _Where = None) -> _Properties:
 
 def get_device_capability(where: _Where = None) -> tuple[int, int]:
     """(major, minor) of the card."""
-    return tuple(_card.capability) if _card else (1, 0)
+    capability: tuple[int, int] = _card.capability if _card else (1, 0)
+    return capability
 
 
 def is_bf16_supported(including_emulation: bool = True) -> bool:
@@ -200,7 +203,11 @@ class _EventType(_ExactType):
     exact = torch.Event
 
     def __call__(
-        cls, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False, **_: Any
+        cls,
+        enable_timing: bool = False,
+        blocking: bool = False,
+        interprocess: bool = False,
+        **_: Any,
     ) -> Any:
         return torch.Event(_device.NAME, enable_timing=enable_timing, blocking=blocking)
 
@@ -211,7 +218,7 @@ class Event(metaclass=_EventType):
 
 def current_stream(where: _Where = None) -> torch.Stream:
     """The stream that ops go to now."""
-    return torch._C._accelerator_getStream(_index(where))  # type: ignore[attr-defined, no-any-return]
+    return torch._C._accelerator_getStream(_index(where))
 
 
 def default_stream(where: _Where = None) -> torch.Stream:
@@ -222,7 +229,7 @@ def default_stream(where: _Where = None) -> torch.Stream:
 def set_stream(stream: torch.Stream) -> None:
     """Makes a stream the current one of its device."""
     if stream is not None:
-        torch._C._accelerator_setStream(stream)  # type: ignore[attr-defined]
+        torch._C._accelerator_setStream(stream)
 
 
 class StreamContext:
@@ -238,7 +245,10 @@ class StreamContext:
             set_stream(self.stream)
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self.previous is not None:
             set_stream(self.previous)
@@ -411,12 +421,16 @@ class GradScaler(torch.amp.GradScaler):
     """`torch.amp.GradScaler` for this device."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
-        keywords.pop("use_zero_grad", None)  # the T20 era's own switch; gradients are set to None here
+        keywords.pop(
+            "use_zero_grad", None
+        )  # the T20 era's own switch; gradients are set to None here
         super().__init__(_device.NAME, *arguments, **keywords)
 
 
 amp = submodule("amp", autocast=autocast, GradScaler=GradScaler)
-random = submodule("random", get_rng_state=get_rng_state, set_rng_state=set_rng_state, manual_seed=manual_seed)
+random = submodule(
+    "random", get_rng_state=get_rng_state, set_rng_state=set_rng_state, manual_seed=manual_seed
+)
 
 
 def _is_in_bad_fork() -> bool:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from suiren.hw.spec import Card
 from suiren.torch.session import UNLIMITED_BYTES, Session
 from suiren.trace.program import Program
 
@@ -111,8 +110,6 @@ def _traceback(problem: BaseException, script: Path) -> str:
     if frames is None and not isinstance(problem, SyntaxError):
         frames = problem.__traceback__
     return "".join(traceback.format_exception(type(problem), problem, frames)).rstrip()
-
-
 
 
 __all__ = ["UNLIMITED_BYTES", "How", "Outcome", "run_script"]

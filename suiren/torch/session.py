@@ -104,9 +104,11 @@ class Session:
             "owners": [{"kind": o.kind, "name": o.name, "bytes": o.bytes} for o in owners[:20]],
         }
         return (
-            f"GCU out of memory. Tried to allocate {show_bytes(size)}. GCU {index} ({self.card.title}) "
-            f"has a total capacity of {show_bytes(capacity)} of which {show_bytes(capacity - used)} is free. "
-            f"{show_bytes(used)} is allocated: {_kinds(owners)}. Largest owners: {_largest(owners)}."
+            f"GCU out of memory. Tried to allocate {show_bytes(size)}. "
+            f"GCU {index} ({self.card.title}) has a total capacity of {show_bytes(capacity)} "
+            f"of which {show_bytes(capacity - used)} is free. "
+            f"{show_bytes(used)} is allocated: {_kinds(owners)}. "
+            f"Largest owners: {_largest(owners)}."
         )
 
 
@@ -141,8 +143,12 @@ def _model_facts() -> dict[str, Any]:
         own = list(root.parameters())
         roots[type(root).__name__] = sum(p.numel() for p in own)
         if own:
-            parameters.extend([p.numel(), _FORMATS.get(p.dtype, "f32")] for p in own if p.requires_grad)
-    states = [n.name.rsplit(".", 1)[-1] for n in watch.labels.values() if n.kind == "optimizer state"]
+            parameters.extend(
+                [p.numel(), _FORMATS.get(p.dtype, "f32")] for p in own if p.requires_grad
+            )
+    states = [
+        n.name.rsplit(".", 1)[-1] for n in watch.labels.values() if n.kind == "optimizer state"
+    ]
     return {
         "roots": roots,
         "parameters": parameters,
@@ -150,4 +156,9 @@ def _model_facts() -> dict[str, Any]:
     }
 
 
-_FORMATS = {torch.float32: "f32", torch.bfloat16: "bf16", torch.float16: "f16", torch.float64: "f64"}
+_FORMATS = {
+    torch.float32: "f32",
+    torch.bfloat16: "bf16",
+    torch.float16: "f16",
+    torch.float64: "f64",
+}

@@ -42,13 +42,13 @@ def speak_cuda() -> None:
         return
     _speaks_cuda = True
     answers = {i: torch.device("cuda", i) for i in range(_device.NUM_DEVICES)}
-    read = torch._C.TensorBase.device.__get__  # type: ignore[attr-defined]
+    read = torch._C.TensorBase.device.__get__
 
     def device(self: torch.Tensor) -> torch.device:
         where: torch.device = read(self)
         return answers[where.index or 0] if where.type == _device.NAME else where
 
-    torch.Tensor.device = property(device)  # type: ignore[assignment, misc]
+    torch.Tensor.device = property(device)
 
 
 def install() -> None:
@@ -74,7 +74,9 @@ def _nothing(*_: Any, **__: Any) -> None:
 
 
 def visible_to_cuda() -> int:
-    """Cards a cuda script sees: one, unless TOPS_VISIBLE_DEVICES or CUDA_VISIBLE_DEVICES lists more.
+    """Cards a cuda script sees: one, unless the environment lists more.
+
+    TOPS_VISIBLE_DEVICES is asked first, then CUDA_VISIBLE_DEVICES.
 
     Scripts that find several devices in one process reach for `nn.DataParallel`, which is
     not how such cards train.
@@ -103,11 +105,11 @@ def _patch_module() -> None:
             if hasattr(part, name):
                 setattr(part, name, patched)
     cuda.device_count = visible_to_cuda
-    cuda._lazy_init = speak_cuda  # type: ignore[assignment]
-    cuda.init = cuda._lazy_init  # type: ignore[assignment]
+    cuda._lazy_init = speak_cuda
+    cuda.init = cuda._lazy_init
     cuda.is_available = gcu.is_available
     cuda.is_initialized = gcu.is_initialized
-    cuda.current_device = gcu.current_device  # type: ignore[assignment]
+    cuda.current_device = gcu.current_device
     for name in ("range_push", "range_pop", "mark", "range_start", "range_end"):
         setattr(cuda.nvtx, name, _nothing)
     torch.backends.cuda.is_built = lambda: True
@@ -146,7 +148,10 @@ def _patch_tensors() -> None:
         return original_to(self, *arguments, **keywords)
 
     def cuda(
-        self: torch.Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None
+        self: torch.Tensor,
+        device: Any = None,
+        non_blocking: bool = False,
+        memory_format: Any = None,
     ) -> torch.Tensor:
         speak_cuda()
         index = gcu.current_device() if device is None else gcu._index(to_gcu(device))
@@ -155,11 +160,11 @@ def _patch_tensors() -> None:
     def module_cuda(self: torch.nn.Module, device: Any = None) -> torch.nn.Module:
         return self._apply(lambda t: t.cuda(device))
 
-    read = torch._C.TensorBase.device.__get__  # type: ignore[attr-defined]
-    torch.Tensor.to = to  # type: ignore[method-assign, assignment]
-    torch.Tensor.cuda = cuda  # type: ignore[method-assign, assignment]
-    torch.Tensor.is_cuda = property(lambda self: read(self).type == _device.NAME)  # type: ignore[assignment, misc]
-    torch.nn.Module.cuda = module_cuda  # type: ignore[method-assign, assignment]
+    read = torch._C.TensorBase.device.__get__
+    torch.Tensor.to = to
+    torch.Tensor.cuda = cuda
+    torch.Tensor.is_cuda = property(lambda self: read(self).type == _device.NAME)
+    torch.nn.Module.cuda = module_cuda
 
 
 def _said(where: Any) -> Any:
@@ -185,13 +190,13 @@ def _patch_amp() -> None:
     def scaler_init(self: Any, device: str = "cuda", *arguments: Any, **keywords: Any) -> None:
         start_scaler(self, _to_gcu_type(device), *arguments, **keywords)
 
-    autocast.__init__ = autocast_init  # type: ignore[method-assign, assignment]
-    scaler.__init__ = scaler_init  # type: ignore[method-assign, assignment]
+    autocast.__init__ = autocast_init
+    scaler.__init__ = scaler_init
     for name in ("get_autocast_dtype", "set_autocast_enabled", "set_autocast_dtype"):
         _fix_first(torch, name)
     is_enabled = torch.is_autocast_enabled
-    torch.is_autocast_enabled = lambda kind="cuda": is_enabled(_to_gcu_type(kind))  # type: ignore[assignment]
-    torch.get_autocast_gpu_dtype = lambda: torch.get_autocast_dtype(_device.NAME)  # type: ignore[assignment]
+    torch.is_autocast_enabled = lambda kind="cuda": is_enabled(_to_gcu_type(kind))
+    torch.get_autocast_gpu_dtype = lambda: torch.get_autocast_dtype(_device.NAME)
     available = torch.amp.autocast_mode.is_autocast_available
     torch.amp.autocast_mode.is_autocast_available = lambda kind: available(_to_gcu_type(kind))
     torch.amp.is_autocast_available = torch.amp.autocast_mode.is_autocast_available
@@ -244,7 +249,7 @@ def _patch_generator() -> None:
     class Generator(metaclass=GeneratorType):
         """Makes a `torch.Generator`; `cuda` means the card."""
 
-    torch.Generator = Generator  # type: ignore[assignment, misc]
+    torch.Generator = Generator
 
 
 def _patch_compile() -> None:
@@ -259,4 +264,4 @@ def _patch_compile() -> None:
             return aot_eager(graph, inputs)
         return original(self, graph, inputs)
 
-    torch._TorchCompileInductorWrapper.__call__ = call  # type: ignore[method-assign]
+    torch._TorchCompileInductorWrapper.__call__ = call

@@ -63,7 +63,7 @@ def _watch_calls() -> None:
         finally:
             leave()
 
-    torch.nn.Module.__call__ = __call__  # type: ignore[method-assign, assignment]
+    torch.nn.Module.__call__ = __call__
 
 
 # ---- what lives in memory

@@ -75,7 +75,7 @@ Value = (
     | str
     | None
     | Float
-    | tuple["Tensor | int | bool | None | str | Float", ...]
+    | tuple["Tensor | int | bool | str | Float | None", ...]
 )
 
 
@@ -207,7 +207,7 @@ def _scalar(op: str, token: re.Match[str]) -> Value:
 
 
 def _list(op: str, text: str, at: int) -> tuple[Value, int]:
-    items: list[Tensor | int | bool | None | str | Float] = []
+    items: list[Tensor | int | bool | str | Float | None] = []
     while at < len(text) and text[at] != "]":
         value, at = _value(op, text, at)
         items.append(value)  # type: ignore[arg-type]

@@ -103,7 +103,9 @@ def parse_program(text: str, name: str = "trace") -> Program:
         try:
             reader.read(line)
         except (ValueError, KeyError, IndexError, CallSyntaxError) as error:
-            raise TraceError(f"{name}, line {number}: {line[:60]!r} cannot be read ({error})") from None
+            raise TraceError(
+                f"{name}, line {number}: {line[:60]!r} cannot be read ({error})"
+            ) from None
     if not reader.ended:
         raise TraceError(f"{name} ends in the middle, after line {len(lines)}: it was cut off")
     return reader.finish()

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from any_call import SMALL, calls, card_of, cards
 from hypothesis import given
@@ -17,8 +18,7 @@ from suiren.mapper.step import Prices, steady_step, step_times_s
 from suiren.report.answer import SPLIT, answer
 from suiren.report.document import document
 from suiren.trace.call import parse_call
-from suiren.trace.program import Program
-from suiren.trace.text import parse_program
+from suiren.trace.program import EVENT, LIVE, Context, Kind, Program, Step
 from suiren.units import PS_PER_S
 
 some_calls = st.lists(calls, min_size=1, max_size=8)
@@ -30,18 +30,10 @@ COMPUTE = calls.filter(lambda line: "cpu:" not in line)
 
 def program(lines: Sequence[str], ops: Sequence[tuple[int, int, int]], steps: int = 3) -> Program:
     """A program whose every step issues `ops`: (call, context, stream)."""
-    phases = ("forward A", "backward A.b", "optimizer ", "recompute A.b")
-    text = [
-        "suiren-trace 1",
-        'facts {"script": "hand.py"}',
-        *(f"context {i} {phase}" for i, phase in enumerate(phases)),
-        *(f"call {i} {line}" for i, line in enumerate(lines)),
-        "step 0",
-        *(f"op {call % len(lines)} {context} {stream}" for call, context, stream in ops),
-        "order " + " ".join(["0"] * steps),
-        "end",
-    ]
-    return parse_program("\n".join(text) + "\n")
+    rows = [(Kind.OP, c % len(lines), context, stream, 0) for c, context, stream in ops]
+    step = Step(np.array(rows, EVENT), np.zeros(0, np.int32), np.zeros(0, LIVE))
+    contexts = [Context(p, "A.b") for p in ("forward", "backward", "optimizer", "recompute")]
+    return Program([parse_call(line) for line in lines], contexts, [step], [0] * steps)
 
 
 def device_bound(card: Card) -> Card:

@@ -80,7 +80,10 @@ MI250X = card(
     host="4.0 x16",
     tdp_w=560,
     printed=tera(
-        fp64=published(95.7, MI200_SHEET), fp32=published(95.7, MI200_SHEET), bf16=383, fp16=383,
+        fp64=published(95.7, MI200_SHEET),
+        fp32=published(95.7, MI200_SHEET),
+        bf16=383,
+        fp16=383,
         int8=383,
     ),
     link=link("Infinity Fabric", 8, published(800, MI200_SHEET), ML_ENG),

@@ -158,9 +158,7 @@ def tera(**peaks: float) -> dict[str, float]:
     }
 
 
-def macs(
-    tflops: float, cores: int, clock_hz: float, source: str, kind: Kind = "derived"
-) -> Fact:
+def macs(tflops: float, cores: int, clock_hz: float, source: str, kind: Kind = "derived") -> Fact:
     """MACs of one core in a cycle that give a printed peak in TFLOP/s at a clock.
 
     `kind` is `assumed` where the clock or the number of cores is.
@@ -170,9 +168,7 @@ def macs(
     return Fact(value, how, kind)
 
 
-def clock(
-    tflops: float, cores: int, core_macs: float, source: str, kind: Kind = "derived"
-) -> Fact:
+def clock(tflops: float, cores: int, core_macs: float, source: str, kind: Kind = "derived") -> Fact:
     """Clock in Hz at which `cores` of `core_macs` MACs each give a peak in TFLOP/s.
 
     `kind` is `assumed` where the MACs or the number of cores are.

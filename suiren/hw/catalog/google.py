@@ -49,15 +49,11 @@ def _tensor_core(
 _MXU = 128 * 128
 V2 = _tensor_core("tpu-v2", "TPU v2", 2017, {"bf16": _MXU}, 1024, 16, CACM)
 V3 = _tensor_core("tpu-v3", "TPU v3", 2018, {"bf16": 2 * _MXU}, 1024, 16, CACM)
-V4 = _tensor_core(
-    "tpu-v4", "TPU v4", 2021, {"bf16": 4 * _MXU, "int8": 4 * _MXU}, 2048, 16, V4I
-)
+V4 = _tensor_core("tpu-v4", "TPU v4", 2021, {"bf16": 4 * _MXU, "int8": 4 * _MXU}, 2048, 16, V4I)
 V5E = _tensor_core(
     "tpu-v5e", "TPU v5e", 2023, {"bf16": 4 * _MXU, "int8": 8 * _MXU}, 2048, 128, DOCS
 )
-V5P = _tensor_core(
-    "tpu-v5p", "TPU v5p", 2023, {"bf16": 4 * _MXU, "int8": 8 * _MXU}, 2048, 64, DOCS
-)
+V5P = _tensor_core("tpu-v5p", "TPU v5p", 2023, {"bf16": 4 * _MXU, "int8": 8 * _MXU}, 2048, 64, DOCS)
 V6E = _tensor_core(
     "tpu-v6e",
     "TPU v6e (Trillium)",

@@ -113,9 +113,7 @@ ASCEND_910B = card(
     l2_bytes=assumed(192 * MiB, _RECALLED),
     host="5.0 x16",
     tdp_w=350,
-    link=link(
-        "HCCS", assumed(7, "one to each other card of 8"), assumed(392, _RECALLED), FLAGPERF
-    ),
+    link=link("HCCS", assumed(7, "one to each other card of 8"), assumed(392, _RECALLED), FLAGPERF),
     aliases=("910b", "atlas 800t a2", "atlas800t a2", "atlas 900 a2", "ascend 910b3"),
     conflicts=(
         Conflict(

@@ -63,9 +63,7 @@ GB110 = replace(
         "fp4": _mac(24576, _ULTRA),
         "int8": _mac(256, _ULTRA),
     },
-    vector={
-        "fp64": _mac(2, _ULTRA), "fp32": _mac(128), "bf16": _mac(256), "fp16": _mac(256)
-    },
+    vector={"fp64": _mac(2, _ULTRA), "fp32": _mac(128), "bf16": _mac(256), "fp16": _mac(256)},
 )
 
 B200 = card(
@@ -110,9 +108,7 @@ B100 = card(
     l2_bytes=_L2,
     host="5.0 x16",
     tdp_w=700,
-    printed=tera(
-        fp64=30, fp32=60, tf32=875, bf16=1750, fp16=1750, fp8=3500, fp4=7000, int8=3500
-    ),
+    printed=tera(fp64=30, fp32=60, tf32=875, bf16=1750, fp16=1750, fp8=3500, fp4=7000, int8=3500),
     link=_NVLINK,
     capability=(10, 0),
 )
@@ -133,9 +129,7 @@ GB200 = card(
     l2_bytes=_L2,
     host_bytes_per_s=assumed(225 * GB, "NVLink-C2C 900 GB/s both ways, shared by two GPUs"),
     tdp_w=1200,
-    printed=tera(
-        fp64=40, fp32=80, tf32=1250, bf16=2500, fp16=2500, fp8=5000, fp4=10000, int8=5000
-    ),
+    printed=tera(fp64=40, fp32=80, tf32=1250, bf16=2500, fp16=2500, fp8=5000, fp4=10000, int8=5000),
     link=_NVLINK,
     aliases=("gb200 nvl72",),
     capability=(10, 0),

@@ -181,9 +181,7 @@ CARDS: tuple[Card, ...] = (
         l2_bytes=96 * MiB,
         host="5.0 x16",
         tdp_w=575,
-        printed=tera(
-            fp32=104.8, tf32=104.8, bf16=209.5, fp16=209.5, fp8=419, fp4=1676, int8=838
-        ),
+        printed=tera(fp32=104.8, tf32=104.8, bf16=209.5, fp16=209.5, fp8=419, fp4=1676, int8=838),
         aliases=("5090", "geforce rtx 5090"),
         capability=(12, 0),
     ),

@@ -41,9 +41,7 @@ GH100_H20 = replace(
     title="GH100 (H20 bin)",
     matrix={
         name: assumed(macs, "a quarter of the H100's by the printed 148 TFLOP/s of 78 SMs")
-        for name, macs in {
-            "tf32": 256, "bf16": 512, "fp16": 512, "fp8": 1024, "int8": 1024
-        }.items()
+        for name, macs in {"tf32": 256, "bf16": 512, "fp16": 512, "fp8": 1024, "int8": 1024}.items()
     },
 )
 
@@ -201,5 +199,13 @@ GH200 = replace(
 )
 
 CARDS: tuple[Card, ...] = (
-    H100, H100_96, H100_PCIE, H100_NVL, H800, H200, H200_NVL, H20, GH200,
+    H100,
+    H100_96,
+    H100_PCIE,
+    H100_NVL,
+    H800,
+    H200,
+    H200_NVL,
+    H20,
+    GH200,
 )

@@ -60,9 +60,7 @@ V100 = card(
     l2_bytes_per_s=assumed(2155 * GB, "recalled from the L2 table of " + JIA_VOLTA),
     host="3.0 x16",
     tdp_w=300,
-    printed=tera(
-        fp64=published(7.8, V100_SHEET), fp32=published(15.7, V100_SHEET), fp16=125
-    ),
+    printed=tera(fp64=published(7.8, V100_SHEET), fp32=published(15.7, V100_SHEET), fp16=125),
     link=link("NVLink 2", 6, 300, ML_ENG),
     aliases=("v100-sxm2-32gb",),
     capability=(7, 0),

@@ -50,9 +50,7 @@ CARDS: tuple[Card, ...] = (
         matrix_efficiency=assumed(1.0, _WHY),
         memory_efficiency=assumed(1.0, _WHY),
         memory_latency_s=1 * us,
-        printed=tera(
-            fp32=8.192, tf32=16.384, bf16=32.768, fp16=32.768, int8=65.536
-        ),
+        printed=tera(fp32=8.192, tf32=16.384, bf16=32.768, fp16=32.768, int8=65.536),
         link=link("ToyLink", 4, 200, _WHY),
     ),
 )

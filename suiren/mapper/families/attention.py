@@ -8,8 +8,12 @@ from __future__ import annotations
 from suiren.mapper.work import Kernel, Product, Work
 from suiren.trace.call import Call
 
-OPS = frozenset({"_scaled_dot_product_fused_attention_overrideable",
-                 "_scaled_dot_product_fused_attention_overrideable_backward"})  # fmt: skip
+OPS = frozenset(
+    """
+_scaled_dot_product_fused_attention_overrideable
+_scaled_dot_product_fused_attention_overrideable_backward
+""".split()
+)
 
 
 def work(call: Call) -> Work:

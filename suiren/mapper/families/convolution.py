@@ -11,9 +11,12 @@ from math import prod
 from suiren.mapper.work import Kernel, Product, Work
 from suiren.trace.call import Call, Tensor
 
-OPS = frozenset({"convolution", "convolution_overrideable", "_convolution", "cudnn_convolution",
-                 "convolution_backward", "convolution_backward_overrideable",
-                 "conv2d", "conv1d", "conv3d"})  # fmt: skip
+OPS = frozenset(
+    """
+convolution convolution_overrideable _convolution cudnn_convolution convolution_backward
+convolution_backward_overrideable conv2d conv1d conv3d
+""".split()
+)
 
 
 def work(call: Call) -> Work:

@@ -9,14 +9,16 @@ from suiren.dtype import itemsize_bytes
 from suiren.mapper.work import Kernel, Work, main_dtype
 from suiren.trace.call import Call, Tensor
 
-OPS = frozenset({"embedding", "embedding_dense_backward", "embedding_backward", "index_select",
-                 "index_select_backward", "gather", "gather_backward", "scatter", "scatter_add",
-                 "scatter_reduce", "index", "index_put", "_index_put_impl", "index_add", "index_copy",
-                 "index_fill", "take", "put", "take_along_dim", "masked_select", "masked_scatter",
-                 "_embedding_bag", "_embedding_bag_forward_only", "_embedding_bag_dense_backward",
-                 "_embedding_bag_backward", "one_hot", "bincount_", "_unsafe_index",
-                 "_unsafe_index_put", "index_reduce", "unfold_backward", "histogram",
-                 "_embedding_bag_per_sample_weights_backward"})  # fmt: skip
+OPS = frozenset(
+    """
+embedding embedding_dense_backward embedding_backward index_select index_select_backward gather
+gather_backward scatter scatter_add scatter_reduce index index_put _index_put_impl index_add
+index_copy index_fill take put take_along_dim masked_select masked_scatter _embedding_bag
+_embedding_bag_forward_only _embedding_bag_dense_backward _embedding_bag_backward one_hot
+bincount_ _unsafe_index _unsafe_index_put index_reduce unfold_backward histogram
+_embedding_bag_per_sample_weights_backward
+""".split()
+)
 
 #: Smallest piece of device memory a chip fetches, bytes.
 SECTOR_BYTES = 32
@@ -29,7 +31,9 @@ def work(call: Call) -> Work:
     read, written = index_bytes + fetched, stored
     name = call.name.rstrip("_")
     if name in ("embedding_dense_backward", "_embedding_bag_dense_backward", "embedding_backward"):
-        written = sum(t.bytes for t in call.results())  # the dense gradient is zeroed, then added to
+        written = sum(
+            t.bytes for t in call.results()
+        )  # the dense gradient is zeroed, then added to
         read += stored
     elif _accumulates(call):
         read += stored
@@ -47,6 +51,10 @@ def _indices(call: Call) -> list[Tensor]:
 _INDEX_ARGUMENTS = ("indices", "index", "mask", "offsets")
 
 
+_STORES = ("scatter", "index_put", "_index_put", "index_add", "index_copy", "put", "index_fill",
+           "index_reduce", "masked_scatter", "_unsafe_index_put")  # fmt: skip
+
+
 def _accumulates(call: Call) -> bool:
     added = "add" in call.name or "reduce" in call.name
     return added or call.arguments.get("accumulate") is True
@@ -59,18 +67,17 @@ def _moved(call: Call) -> tuple[float, float]:
     if "backward" in name:
         gradient = next(iter(call.inputs()))
         return float(gradient.bytes), _in_sectors(gradient)
-    if name.startswith(("scatter", "index_put", "_index_put", "index_add", "index_copy", "put",
-                        "index_fill", "index_reduce", "masked_scatter", "_unsafe_index_put")):  # fmt: skip
+    if name.startswith(_STORES):
         size = itemsize_bytes(main_dtype(call))
         rows = sum(t.numel for t in _indices(call))
         values = [t for key in ("src", "source", "values", "value") for t in call.tensors(key)]
         given = max((t.numel for t in values), default=0)
         moved = float(max(given, rows * _row(call)) * size)
         return float(given * size), moved
-    values = max(results, key=lambda t: t.numel, default=None)
-    if values is None:
+    if not results:
         return 0.0, 0.0
-    return _in_sectors(values), float(values.bytes)
+    largest = max(results, key=lambda t: t.numel)
+    return _in_sectors(largest), float(largest.bytes)
 
 
 def _row(call: Call) -> int:

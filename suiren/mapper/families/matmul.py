@@ -5,8 +5,12 @@ from __future__ import annotations
 from suiren.mapper.work import Kernel, Product, Work
 from suiren.trace.call import Call, Tensor
 
-OPS = frozenset({"mm", "addmm", "bmm", "baddbmm", "addbmm", "mv", "addmv", "dot", "vdot", "matmul",
-                 "linear", "_addmm_activation", "addr", "ger", "_grouped_mm"})  # fmt: skip
+OPS = frozenset(
+    """
+mm addmm bmm baddbmm addbmm mv addmv dot vdot matmul linear _addmm_activation addr ger
+_grouped_mm
+""".split()
+)
 
 
 def work(call: Call) -> Work:
@@ -27,7 +31,14 @@ def work(call: Call) -> Work:
 
 def _operands(call: Call) -> tuple[Tensor, Tensor, Tensor | None]:
     tensors = list(call.inputs())
-    if call.name.rstrip("_") in ("addmm", "baddbmm", "addbmm", "_addmm_activation", "addmv", "addr"):
+    if call.name.rstrip("_") in (
+        "addmm",
+        "baddbmm",
+        "addbmm",
+        "_addmm_activation",
+        "addmv",
+        "addr",
+    ):
         return tensors[1], tensors[2], tensors[0]
     if call.name == "linear":
         weight = tensors[1]

@@ -9,9 +9,12 @@ from __future__ import annotations
 from suiren.mapper.work import Kernel, Work, traffic
 from suiren.trace.call import Call, Tensor
 
-OPS = frozenset({"_fused_adam", "_fused_adamw", "_fused_sgd", "_fused_adagrad",
-                 "_amp_foreach_non_finite_check_and_unscale", "_amp_update_scale",
-                 "_foreach_norm", "_foreach_max"})  # fmt: skip
+OPS = frozenset(
+    """
+_fused_adam _fused_adamw _fused_sgd _fused_adagrad _amp_foreach_non_finite_check_and_unscale
+_amp_update_scale _foreach_norm _foreach_max
+""".split()
+)
 
 #: Tensors that fit into the arguments of one launch, by how many lists it takes.
 TENSORS_A_LAUNCH = {1: 110, 2: 64, 3: 48, 4: 36, 5: 30}
@@ -39,4 +42,11 @@ def work(call: Call) -> Work:
     return Work("optimizer", (kernel,))
 
 
-_UPDATED = ("self", "exp_avgs", "exp_avg_sqs", "max_exp_avg_sqs", "momentum_buffer_list", "state_sums")
+_UPDATED = (
+    "self",
+    "exp_avgs",
+    "exp_avg_sqs",
+    "max_exp_avg_sqs",
+    "momentum_buffer_list",
+    "state_sums",
+)

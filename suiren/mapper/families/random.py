@@ -5,10 +5,13 @@ from __future__ import annotations
 from suiren.mapper.work import Kernel, Work, main_dtype, traffic
 from suiren.trace.call import Call
 
-OPS = frozenset({"normal", "uniform", "random", "bernoulli", "native_dropout", "exponential", "cauchy",
-                 "geometric", "log_normal", "randperm", "randn", "rand", "randint", "multinomial",
-                 "poisson", "normal_functional", "_fused_dropout", "_standard_gamma", "binomial",
-                 "_sample_dirichlet", "rand_like", "randn_like", "randint_like"})  # fmt: skip
+OPS = frozenset(
+    """
+normal uniform random bernoulli native_dropout exponential cauchy geometric log_normal randperm
+randn rand randint multinomial poisson normal_functional _fused_dropout _standard_gamma binomial
+_sample_dirichlet rand_like randn_like randint_like
+""".split()
+)
 
 LANE_OPS_A_NUMBER = 10.0
 

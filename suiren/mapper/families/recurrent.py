@@ -5,8 +5,12 @@ from __future__ import annotations
 from suiren.mapper.work import Work, numel, streaming
 from suiren.trace.call import Call
 
-OPS = frozenset({"_thnn_fused_lstm_cell", "_thnn_fused_gru_cell",
-                 "_thnn_fused_lstm_cell_backward_impl", "_thnn_fused_gru_cell_backward"})  # fmt: skip
+OPS = frozenset(
+    """
+_thnn_fused_lstm_cell _thnn_fused_gru_cell _thnn_fused_lstm_cell_backward_impl
+_thnn_fused_gru_cell_backward
+""".split()
+)
 
 
 def work(call: Call) -> Work:

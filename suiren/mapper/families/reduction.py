@@ -7,16 +7,21 @@ from math import log2
 from suiren.mapper.work import Kernel, Work, main_dtype, numel, traffic
 from suiren.trace.call import Call
 
-_SORTS = frozenset({"sort", "topk", "argsort", "kthvalue", "median", "nanmedian", "mode", "unique",
-                    "_unique2", "unique_dim", "unique_consecutive", "msort", "searchsorted",
-                    "bucketize", "histc", "bincount"})  # fmt: skip
-_PLAIN = frozenset({"sum", "nansum", "mean", "prod", "norm", "linalg_vector_norm", "amax", "amin",
-                    "aminmax", "max", "min", "argmax", "argmin", "any", "all", "var", "std",
-                    "var_mean", "std_mean", "cumsum", "cumprod", "cummax", "cummin", "logcumsumexp",
-                    "count_nonzero", "dist", "trace", "mse_loss", "l1_loss", "smooth_l1_loss",
-                    "huber_loss", "binary_cross_entropy", "binary_cross_entropy_with_logits",
-                    "kl_div", "equal", "is_nonzero", "nonzero", "_assert_async", "isin",
-                    "_local_scalar_dense", "_linalg_det", "cross", "linalg_cross"})  # fmt: skip
+_SORTS = frozenset(
+    """
+sort topk argsort kthvalue median nanmedian mode unique _unique2 unique_dim unique_consecutive
+msort searchsorted bucketize histc bincount
+""".split()
+)
+_PLAIN = frozenset(
+    """
+sum nansum mean prod norm linalg_vector_norm amax amin aminmax max min argmax argmin any all var
+std var_mean std_mean cumsum cumprod cummax cummin logcumsumexp count_nonzero dist trace
+mse_loss l1_loss smooth_l1_loss huber_loss binary_cross_entropy binary_cross_entropy_with_logits
+kl_div equal is_nonzero nonzero _assert_async isin _local_scalar_dense _linalg_det cross
+linalg_cross
+""".split()
+)
 OPS = _PLAIN | _SORTS
 
 
