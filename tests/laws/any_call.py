@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from suiren.hw.catalog import CARDS
 from suiren.hw.spec import Card
 
-LAW = settings(derandomize=True, deadline=None, max_examples=3000)
-SMALL = settings(derandomize=True, deadline=None, max_examples=800)
+LAW = settings(derandomize=True, deadline=None, max_examples=150)
+SMALL = settings(derandomize=True, deadline=None, max_examples=40)
 
 side = st.sampled_from([1, 2, 3, 7, 16, 31, 64, 100, 129, 256, 500, 1024, 2048, 4097, 8192])
 short = st.sampled_from([1, 2, 3, 8, 17, 32, 64])
