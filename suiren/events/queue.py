@@ -3,15 +3,19 @@
 The host needs some time to issue each op and runs ahead of the device until it waits. An
 op starts when it was issued, its stream is free and its launch is done. Streams of one
 device share its engines: kernels of different streams run one after the other, copies
-over the host link run beside them.
+over the host link run beside them, one at a time.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from suiren.events.span import Span
+
+#: Launches a driver takes before it makes the host wait.
+MAX_IN_FLIGHT = 1024
 
 OP, SYNC, RECORD, WAIT, HOST_WAIT = 0, 3, 4, 5, 6
 
@@ -30,10 +34,11 @@ class Cost:
 class Lag:
     """How far each queue's end lies after the host's clock when a step begins."""
 
-    compute_ps: tuple[tuple[int, int], ...] = ()
-    """(device, end after the host's now), sorted; only what lies in the future."""
+    engine_ps: tuple[tuple[int, int], ...] = ()
+    """(engine, end after the host's now), sorted; only what lies in the future."""
     stream_ps: tuple[tuple[int, int], ...] = ()
     event_ps: tuple[tuple[int, int], ...] = ()
+    in_flight: tuple[int, ...] = ()
 
 
 @dataclass
@@ -43,20 +48,25 @@ class Queues:
     issue_ps: int
     """Host time to issue one op."""
     host_ps: int = 0
-    compute_ps: dict[int, int] = field(default_factory=dict)
-    """device -> when its compute engines are free."""
+    engine_ps: dict[int, int] = field(default_factory=dict)
+    """device << 1, plus 1 for its copy engine -> when it is free."""
     stream_ps: dict[int, int] = field(default_factory=dict)
     """stream -> when its last op ends."""
     done_ps: dict[int, int] = field(default_factory=dict)
     """stream -> when its last op ended, whatever the stream waits for since."""
     event_ps: dict[int, int] = field(default_factory=dict)
     """event -> when it was reached."""
+    in_flight: deque[int] = field(default_factory=lambda: deque(maxlen=MAX_IN_FLIGHT))
+    """Ends of the last ops issued, oldest first."""
 
     def lag(self) -> Lag:
         """The state relative to the host's clock: equal lags lead to equal futures."""
         now = self.host_ps
         return Lag(
-            _ahead(self.compute_ps, now), _ahead(self.stream_ps, now), _ahead(self.event_ps, now)
+            _ahead(self.engine_ps, now),
+            _ahead(self.stream_ps, now),
+            _ahead(self.event_ps, now),
+            tuple(t - now for t in self.in_flight if t > now),
         )
 
     def end_ps(self) -> int:
@@ -101,9 +111,10 @@ class Queues:
         self.host_ps += self.issue_ps
         if cost.busy_ps == 0 and cost.launch_ps == 0:
             return
-        device = stream >> 16
-        free = self.stream_ps.get(stream, 0)
-        engine = 0 if cost.on_copy_engine else self.compute_ps.get(device, 0)
+        if len(self.in_flight) == MAX_IN_FLIGHT:
+            self.host_ps = max(self.host_ps, self.in_flight[0])
+        unit = stream >> 16 << 1 | cost.on_copy_engine
+        free, engine = self.stream_ps.get(stream, 0), self.engine_ps.get(unit, 0)
         start = max(free, engine, self.host_ps)
         busy = start + cost.launch_ps
         end = busy + cost.busy_ps
@@ -117,10 +128,8 @@ class Queues:
             if cost.launch_ps:
                 spans.append(Span("launch", what, context, stream, start, busy, "launch", index))
             spans.append(Span("op", what, context, stream, busy, end, cost.why, index))
-        self.done_ps[stream] = end
-        self.stream_ps[stream] = end
-        if not cost.on_copy_engine:
-            self.compute_ps[device] = end
+        self.done_ps[stream] = self.stream_ps[stream] = self.engine_ps[unit] = end
+        self.in_flight.append(end)
 
 
 def _ahead(times_ps: dict[int, int], now: int) -> tuple[tuple[int, int], ...]:

@@ -54,14 +54,19 @@ def cost_of(priced: Price) -> Cost:
     )
 
 
+Times = tuple[tuple[int, int], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class _Memo:
-    """What a step did from a given state."""
+    """What a step did from a given state; times relative to the host's clock at its start."""
 
     host_ps: int
-    compute_ps: tuple[tuple[int, int], ...]
-    stream_ps: tuple[tuple[int, int], ...]
-    event_ps: tuple[tuple[int, int], ...]
+    engine_ps: Times
+    stream_ps: Times
+    done_ps: Times
+    event_ps: Times
+    in_flight: tuple[int, ...]
 
 
 @dataclass
@@ -86,24 +91,25 @@ class Clock:
             rows = self._rows.get(key)
             if rows is None:
                 rows = self._rows[key] = step.events.tolist()
-            before = set(queues.event_ps)
             queues.run(rows, self.prices.cost)
             self._memo[(key, lag)] = _Memo(
                 queues.host_ps - now,
-                _after(queues.compute_ps, now),
+                _after(queues.engine_ps, now),
                 _after(queues.stream_ps, now),
-                tuple(
-                    (e, t - now) for e, t in queues.event_ps.items() if e not in before or t >= now
-                ),
+                _after(queues.done_ps, now),
+                _after(queues.event_ps, now),
+                tuple(t - now for t in queues.in_flight),
             )
             return
-        queues.compute_ps.update((k, t + now) for k, t in memo.compute_ps)
+        queues.engine_ps.update((k, t + now) for k, t in memo.engine_ps)
         queues.stream_ps.update((k, t + now) for k, t in memo.stream_ps)
+        queues.done_ps.update((k, t + now) for k, t in memo.done_ps)
         queues.event_ps.update((k, t + now) for k, t in memo.event_ps)
+        queues.in_flight.extend(t + now for t in memo.in_flight)
         queues.host_ps = now + memo.host_ps
 
 
-def _after(ends_ps: dict[int, int], now: int) -> tuple[tuple[int, int], ...]:
+def _after(ends_ps: dict[int, int], now: int) -> Times:
     return tuple((k, t - now) for k, t in ends_ps.items() if t >= now)
 
 

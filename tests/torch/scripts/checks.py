@@ -14,7 +14,7 @@ PREFIX = "check_"
 def run(functions: dict[str, Any]) -> None:
     """Answers go to the file that the script's first argument names."""
     found = {}
-    for name, function in functions.items():
+    for name, function in list(functions.items()):
         if name.startswith(PREFIX):
             try:
                 function()
