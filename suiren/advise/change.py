@@ -101,11 +101,10 @@ def _candidates(
 
 def _batch(asked: Asked, card: Card, memory: MemoryUse) -> Iterator[_Candidate]:
     """The largest power of two times the batch that still fits."""
-    kinds = memory.by_kind()
-    per_batch = kinds["activations"] + kinds["temporaries"] + kinds["data"]
-    room = float(card.memory_bytes) - memory.peak_bytes
+    per_batch = memory.batch_bytes
+    room = float(card.memory_bytes) - memory.fixed_bytes
     times = 1
-    while times < 8 and per_batch > 0 and (2 * times - 1) * per_batch <= room:
+    while times < 8 and per_batch > 0 and 2 * times * per_batch <= room:
         times *= 2
     if times > 1:
         yield _Candidate(

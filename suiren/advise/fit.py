@@ -14,9 +14,9 @@ class Fit:
     """How a step's memory divides and what the card could hold instead. Bytes."""
 
     fixed_bytes: int
-    """Weights, gradients and optimizer state: the same for every batch."""
+    """Weights, gradients, optimizer state and what its step needs: the same for every batch."""
     per_batch_bytes: int
-    """Activations, temporaries and data of the traced batch."""
+    """Activations, temporaries and data of the traced batch at their highest."""
     capacity_bytes: int
     batch: int
     sequence: int | None
@@ -32,7 +32,7 @@ class Fit:
         if self.fixed_bytes >= self.capacity_bytes:
             cards = -(-self.fixed_bytes // self.capacity_bytes)
             return (
-                f"no batch fits: weights, gradients and optimizer state alone take {fixed} of "
+                f"no batch fits: weights, gradients and optimizer alone take {fixed} of "
                 f"{capacity}; shard them over at least {cards} cards (FSDP), or train adapters only"
             )
         if self.largest_batch >= 1:
@@ -46,15 +46,19 @@ class Fit:
                 f"largest that fits: batch 1 × sequence {self.largest_sequence} "
                 f"(fixed {fixed} of {capacity})"
             )
-        return f"not even one sample fits beside {fixed} of weights, gradients and optimizer state"
+        return f"not even one sample fits beside {fixed} of weights, gradients and optimizer"
 
 
-def fit(memory: MemoryUse, capacity_bytes: int, batch: int, sequence: int | None) -> Fit:
-    """Scales the traced peak: activations with the batch and, to first order, the sequence."""
-    kinds = memory.by_kind()
-    moving = kinds["activations"] + kinds["temporaries"] + kinds["data"]
-    fixed = memory.peak_bytes - moving
-    room = capacity_bytes - fixed
+def fit(memory: MemoryUse, capacity_bytes: int, batch: int, sequence: int | None) -> Fit | None:
+    """Scales the traced peak: activations with the batch and, to first order, the sequence.
+
+    None for a card without device memory.
+    """
+    if capacity_bytes <= 0:
+        return None
+    moving = memory.batch_bytes
+    fixed = max(memory.fixed_bytes, memory.optimizer_peak_bytes)
+    room = capacity_bytes - memory.fixed_bytes if fixed <= capacity_bytes else 0
     per_sample = moving / max(1, batch)
     largest = max(0, floor(room / per_sample)) if per_sample > 0 else batch
     longest = None

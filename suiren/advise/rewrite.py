@@ -87,7 +87,7 @@ def use_tf32(asked: Asked, card: Card) -> Asked | None:
 
 def _grown(tensor: Tensor, times: int) -> Tensor:
     """The tensor with its outermost dimension in memory, where the batch lies, made larger."""
-    if not tensor.shape or tensor.on_host:
+    if not tensor.shape:
         return tensor
     strides = tensor.strides or _contiguous(tensor.shape)
     outer = max(range(len(strides)), key=lambda i: (strides[i], tensor.shape[i], -i))
@@ -217,7 +217,9 @@ def _fused(asked: Asked, group: list[tuple[int, Ask]]) -> Ask:
         inputs = list(ask.call.inputs())
         results = list(ask.call.results())
         ids = list(ask.allocations)
-        for tensor, n in zip(inputs, ids, strict=False):
+        unread = 1 if ask.call.name == "copy_" else 0
+        reads = inputs if ask.work.kernels[0].read_bytes else []
+        for tensor, n in list(zip(reads, ids, strict=False))[unread:]:
             if not tensor.on_host and n not in made and seen.get(n, 0) < tensor.bytes:
                 read += tensor.bytes - seen.get(n, 0)
                 seen[n] = tensor.bytes

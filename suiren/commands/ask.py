@@ -64,9 +64,11 @@ def write_results(
             continue
         try:
             write(answer, path)
-            notices.print(f"wrote {path}")
+            notices.print(f"wrote {path}", markup=False, soft_wrap=True)
         except OSError as problem:
-            notices.print(f"[red]{path} could not be written: {problem.strerror}[/]")
+            notices.print(
+                f"{path} could not be written: {problem.strerror}", style="red", markup=False
+            )
 
 
 def _json(answer: Answer, path: Path) -> None:

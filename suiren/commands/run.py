@@ -149,13 +149,13 @@ def _tell(
     try:
         found = answer(outcome.program, card)
     except NothingRan as problem:
-        notices.print(f"[yellow]{problem}[/]")
+        notices.print(str(problem), style="yellow", markup=False)
         return outcome.exit_code or 2
     if not options["quiet"]:
         screen.print(render(found))
     if options["trace_path"] is not None:
         save_program(outcome.program, options["trace_path"])
-        notices.print(f"wrote {options['trace_path']}")
+        notices.print(f"wrote {options['trace_path']}", markup=False, soft_wrap=True)
     write_results(found, options["json_path"], options["perfetto_path"], options["page_path"])
     return outcome.exit_code
 
@@ -177,17 +177,27 @@ def _advise_fit(
         found = Path(folder) / "probe.json"
         command = [
             sys.executable, "-m", "suiren.cli", "run", str(script.resolve()), "--on", on,
-            "--no-numerics", "--memory", "unlimited", "--max-steps", "1", "--quiet",
+            "--no-numerics", "--memory", "unlimited", "--max-steps", "3", "--quiet",
             "--json", str(found), "--", *arguments,
         ]  # fmt: skip
         try:
-            subprocess.run(command, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False)
+            done = subprocess.run(
+                command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False
+            )
             answer = json.loads(found.read_text())
-        except (OSError, ValueError, subprocess.TimeoutExpired):
-            notices.print("one step could not be traced, so what would fit is not known")
+        except subprocess.TimeoutExpired:
+            notices.print(f"no step was traced in {PROBE_TIMEOUT_S} s: what would fit is not known")
+            return
+        except (OSError, ValueError):
+            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+            notices.print(
+                f"no step could be traced, so what would fit is not known: {last}", markup=False
+            )
             return
     outcome.program.facts["fit"] = answer["fit"]
     notices.print(
-        f"[bold]a whole step needs {show_bytes(answer['fit']['needed_bytes'])} on a card of "
-        f"{show_bytes(card.memory_bytes)}: {answer['fit']['sentence']}[/]"
+        f"a whole step needs {show_bytes(answer['fit']['needed_bytes'])} on a card of "
+        f"{show_bytes(card.memory_bytes)}: {answer['fit']['sentence']}",
+        style="bold",
+        markup=False,
     )

@@ -30,13 +30,32 @@ class MemoryUse:
     """At the peak, largest first."""
     curve: tuple[tuple[int, int], ...]
     """(event index, allocated bytes) after every change."""
+    batch_owners: tuple[Owner, ...] = ()
+    """At the highest point before the optimizer steps: what grows with the batch lives there."""
+    optimizer_peak_bytes: int = 0
+    """Highest point while the optimizer steps."""
 
     def by_kind(self) -> dict[str, int]:
         """Bytes at the peak by kind, every kind named."""
-        sums = dict.fromkeys(KINDS, 0)
-        for owner in self.owners:
-            sums[owner.kind] = sums.get(owner.kind, 0) + owner.bytes
-        return sums
+        return _by_kind(self.owners)
+
+    @property
+    def batch_bytes(self) -> int:
+        """What grows with the batch: activations, temporaries and data at their highest."""
+        kinds = _by_kind(self.batch_owners)
+        return kinds["activations"] + kinds["temporaries"] + kinds["data"]
+
+    @property
+    def fixed_bytes(self) -> int:
+        """What lies beside the batch at its highest point: weights, gradients, state."""
+        return sum(owner.bytes for owner in self.batch_owners) - self.batch_bytes
+
+
+def _by_kind(owners: tuple[Owner, ...]) -> dict[str, int]:
+    sums = dict.fromkeys(KINDS, 0)
+    for owner in owners:
+        sums[owner.kind] = sums.get(owner.kind, 0) + owner.bytes
+    return sums
 
 
 @dataclass(slots=True)
@@ -65,7 +84,8 @@ def memory_use(program: Program, step: Step) -> MemoryUse:
         for n, (size, context) in live_before(step).items()
     }
     total = start = sum(a.bytes for a in live.values())
-    peak, at_peak, curve = total, dict(live), [(0, total)]
+    overall, batch, optimizer = _Peak(total, dict(live)), _Peak(total, dict(live)), _Peak(0, {})
+    curve = [(0, total)]
     for index, (kind, what, context, _, value) in enumerate(step.events.tolist()):
         if kind == Kind.ALLOC:
             live[what] = _Allocation(what, value, context, in_step=True)
@@ -76,11 +96,30 @@ def memory_use(program: Program, step: Step) -> MemoryUse:
         else:
             continue
         curve.append((index, total))
-        if total > peak:
-            peak, at_peak = total, dict(live)
+        overall.see(total, live)
+        optimizes = program.contexts[context].phase == "optimizer"
+        (optimizer if optimizes and kind == Kind.ALLOC else batch).see(total, live)
     survivors = {id(a) for a in live.values() if a.in_step}
-    owners = _owners(program, at_peak, survivors)
-    return MemoryUse(peak, start, owners, tuple(curve))
+    return MemoryUse(
+        overall.bytes,
+        start,
+        _owners(program, overall.live, survivors),
+        tuple(curve),
+        _owners(program, batch.live, survivors),
+        optimizer.bytes,
+    )
+
+
+@dataclass(slots=True)
+class _Peak:
+    """The highest total seen and what was live then."""
+
+    bytes: int
+    live: dict[int, _Allocation]
+
+    def see(self, total: int, live: dict[int, _Allocation]) -> None:
+        if total > self.bytes:
+            self.bytes, self.live = total, dict(live)
 
 
 def owners_of(program: Program, live: list[tuple[int, int, int]]) -> tuple[Owner, ...]:

@@ -35,7 +35,7 @@ def _parts(answer: Answer, top: int) -> Iterator[RenderableType]:
 
 def _title(answer: Answer) -> str:
     script = escape(str(answer.program.facts.get("script", "program")))
-    return f"[bold]{script} on {answer.card.title}[/] (simulated)"
+    return f"[bold]{script} on {escape(answer.card.title)}[/] (simulated)"
 
 
 def _headline(answer: Answer) -> Table:
@@ -111,7 +111,9 @@ def _owners(answer: Answer) -> Table:
     for kind, size in kinds.items():
         if size:
             largest = next(o for o in answer.memory.owners if o.kind == kind)
-            table.add_row(kind, show_bytes(size), f"{largest.name}  {show_bytes(largest.bytes)}")
+            table.add_row(
+                kind, show_bytes(size), f"{escape(largest.name)}  {show_bytes(largest.bytes)}"
+            )
     return table
 
 
@@ -134,7 +136,7 @@ def _op_cells(row: Row, answer: Answer) -> tuple[str, ...]:
         f"{row.calls}",
         show_time(row.time_s),
         f"{100 * row.time_s / answer.step_time_s:.1f} %",
-        f"[{COLOURS.get(why, 'white')}]{why}[/]",
+        f"[{COLOURS.get(why, 'white')}]{escape(why)}[/]",
         f"{100 * row.roofline_share:.0f} %",
     )
 
@@ -142,7 +144,9 @@ def _op_cells(row: Row, answer: Answer) -> tuple[str, ...]:
 def _op_name(op: str) -> str:
     """An op as a reader knows it: no namespace, fused attention by its common name."""
     name = op.removeprefix("aten::")
-    return name.replace("_scaled_dot_product_fused_attention_overrideable", "fused_attention")
+    return escape(
+        name.replace("_scaled_dot_product_fused_attention_overrideable", "fused_attention")
+    )
 
 
 def _doubts(answer: Answer) -> Iterator[RenderableType]:
@@ -158,7 +162,7 @@ def _doubts(answer: Answer) -> Iterator[RenderableType]:
             justify: Literal["left", "right"] = "right" if name == "a step" else "left"
             table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", max_width=52)
         for hazard in answer.hazards[:8]:
-            table.add_row(hazard.kind, _op_name(hazard.op), str(hazard.count), hazard.text)
+            table.add_row(hazard.kind, _op_name(hazard.op), str(hazard.count), escape(hazard.text))
         yield table
     if answer.rested:
         table = Table(title="assumed facts this rests on", title_justify="left")
@@ -168,7 +172,9 @@ def _doubts(answer: Answer) -> Iterator[RenderableType]:
         table.add_column("why", no_wrap=True, overflow="ellipsis", max_width=44)
         for rested in answer.rested[:8]:
             effect = f"{rested.effect_percent:+.2f} %" if rested.effect_percent else "energy only"
-            table.add_row(rested.name, f"{float(rested.fact):.4g}", effect, rested.fact.source)
+            table.add_row(
+                rested.name, f"{float(rested.fact):.4g}", effect, escape(rested.fact.source)
+            )
         yield table
 
 
@@ -182,6 +188,8 @@ def _changes(answer: Answer) -> RenderableType:
     table.add_column("gain", justify="right", style="green")
     table.add_column("how", overflow="fold")
     for change in answer.changes[:3]:
-        how = change.how + (f" [dim]({change.caution})[/]" if change.caution else "")
+        how = escape(change.how) + (
+            f" [dim]({escape(change.caution)})[/]" if change.caution else ""
+        )
         table.add_row(change.name, f"+{change.gain_percent:.0f} %", how)
     return table

@@ -69,6 +69,7 @@ def start() -> None:
     torch.utils.generate_methods_for_privateuse1_backend(for_storage=True)
     from suiren.torch import gcu
 
+    gcu.generators.extend(_shim.generators())
     torch._register_device_module(NAME, gcu)
     sys.modules["torch.gcu"] = gcu
     from suiren.torch import cells
@@ -78,6 +79,9 @@ def start() -> None:
     # an optimizer made before keeps its parameters, as on CUDA.
     torch.__future__.set_swap_module_params_on_conversion(True)
     _start_autograd_threads()
+    _shim.empty_cache()
+    for index in range(NUM_DEVICES):
+        _shim.reset_peak(index)
 
 
 def _start_autograd_threads() -> None:

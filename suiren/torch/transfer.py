@@ -63,6 +63,8 @@ def install() -> None:
     _patch_saving()
     _patch_compile()
     _patch_generator()
+    _patch_storages()
+    _patch_data_parallel()
 
 
 # ---- torch.cuda
@@ -154,7 +156,7 @@ def _patch_tensors() -> None:
         memory_format: Any = None,
     ) -> torch.Tensor:
         speak_cuda()
-        index = gcu.current_device() if device is None else gcu._index(to_gcu(device))
+        index = gcu.current_device() if device is None else gcu.index_of(to_gcu(device))
         return original_to(self, torch.device(_device.NAME, index), non_blocking=non_blocking)
 
     def module_cuda(self: torch.nn.Module, device: Any = None) -> torch.nn.Module:
@@ -163,8 +165,31 @@ def _patch_tensors() -> None:
     read = torch._C.TensorBase.device.__get__
     torch.Tensor.to = to
     torch.Tensor.cuda = cuda
-    torch.Tensor.is_cuda = property(lambda self: read(self).type == _device.NAME)
+    torch.Tensor.is_cuda = property(lambda self: read(self).type in (_device.NAME, "cuda"))
     torch.nn.Module.cuda = module_cuda
+
+
+def _patch_storages() -> None:
+    def cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Any:
+        speak_cuda()
+        index = gcu.current_device() if device is None else gcu.index_of(to_gcu(device))
+        return self.to(device=torch.device(_device.NAME, index), non_blocking=non_blocking)
+
+    for kind in (torch.UntypedStorage, torch.TypedStorage):
+        kind.cuda = cuda
+        kind.is_cuda = property(lambda self: self.device.type in (_device.NAME, "cuda"))
+
+
+def _patch_data_parallel() -> None:
+    """On one card `nn.DataParallel` is the module itself."""
+    original = torch.nn.DataParallel.forward
+
+    def forward(self: Any, *inputs: Any, **keywords: Any) -> Any:
+        if len(self.device_ids) <= 1:
+            return self.module(*inputs, **keywords)
+        return original(self, *inputs, **keywords)
+
+    torch.nn.DataParallel.forward = forward
 
 
 def _said(where: Any) -> Any:

@@ -175,13 +175,13 @@ def parse_call(line: str) -> Call:
         if name is None:
             raise CallSyntaxError(f"{op}: expected `name=value` at {text[at : at + 40]!r}")
         arguments[name[1]], at = _value(op, text, name.end())
-        at += 1
+        at = _past_comma(op, text, at)
     outputs: list[Value] = []
     at = 0
     while at < len(answer):
         value, at = _value(op, answer, at)
         outputs.append(value)
-        at += 1
+        at = _past_comma(op, answer, at)
     return Call(op, arguments, tuple(outputs))
 
 
@@ -192,6 +192,13 @@ def _value(op: str, text: str, at: int) -> tuple[Value, int]:
     if token["open"]:
         return _list(op, text, token.end())
     return _scalar(op, token), token.end()
+
+
+def _past_comma(op: str, text: str, at: int) -> int:
+    """The place after the comma that must stand between two values."""
+    if at < len(text) and text[at] != ",":
+        raise CallSyntaxError(f"{op}: expected `,` at {text[at : at + 40]!r}")
+    return at + 1
 
 
 def _scalar(op: str, token: re.Match[str]) -> Value:
@@ -211,8 +218,8 @@ def _list(op: str, text: str, at: int) -> tuple[Value, int]:
     while at < len(text) and text[at] != "]":
         value, at = _value(op, text, at)
         items.append(value)  # type: ignore[arg-type]
-        if text[at : at + 1] == ",":
-            at += 1
+        if text[at : at + 1] != "]":
+            at = _past_comma(op, text, at)
     if at >= len(text):
         raise CallSyntaxError(f"{op}: a list does not end")
     return tuple(items), at + 1

@@ -12,6 +12,7 @@
     live 4 512 1
     order 0 1 1 1
     rest
+    end
 
 The columns of an event are what, value (bytes), context, stream; those of an op are
 call, context, stream and then its storages; those of `live` number, bytes, context.
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,7 @@ def print_program(program: Program) -> Iterator[str]:
     if program.rest is not None:
         yield "rest"
         yield from _print_step(program.rest)
+    yield "end"
 
 
 def _print_step(step: Step) -> Iterator[str]:
@@ -102,13 +104,23 @@ def parse_program(text: str, name: str = "trace") -> Program:
     for number, line in enumerate(lines[1:], 2):
         try:
             reader.read(line)
-        except (ValueError, KeyError, IndexError, CallSyntaxError) as error:
+        except (ValueError, KeyError, IndexError, OverflowError, CallSyntaxError) as error:
             raise TraceError(
                 f"{name}, line {number}: {line[:60]!r} cannot be read ({error})"
             ) from None
     if not reader.ended:
         raise TraceError(f"{name} ends in the middle, after line {len(lines)}: it was cut off")
     return reader.finish()
+
+
+def _within(index: int, things: Sequence[object], name: str) -> None:
+    if not 0 <= index < len(things):
+        raise ValueError(f"there is no {name} {index}")
+
+
+def _fits(*numbers: int) -> None:
+    if any(not 0 <= n < 1 << 31 for n in numbers):
+        raise ValueError("a number is out of range")
 
 
 class _Reader:
@@ -126,14 +138,21 @@ class _Reader:
         word, _, rest = line.partition(" ")
         if word == "op":
             what, context, stream, *storages = (int(n) for n in rest.split())
-            self.program.calls[what], self.program.contexts[context]
+            _within(what, self.program.calls, "call")
+            _within(context, self.program.contexts, "context")
+            _fits(stream, *storages)
             self.rows.append((Kind.OP, what, context, stream, len(self.storages)))
             self.storages.extend(storages)
         elif word == "live":
             number, size, context = (int(n) for n in rest.split())
+            _fits(number, context)
             self.live.append((number, context, size))
         elif word in _KINDS:
             what, value, context, stream = (int(n) for n in rest.split())
+            _fits(what, stream)
+            _within(context, self.program.contexts, "context")
+            if word == "enter":
+                _within(what, self.program.calls, "call")
             self.rows.append((_KINDS[word], what, context, stream, value))
         else:
             self.read_head(word, rest)
@@ -141,6 +160,8 @@ class _Reader:
     def read_head(self, word: str, rest: str) -> None:
         if word == "facts":
             self.program.facts = json.loads(rest)
+            if not isinstance(self.program.facts, dict):
+                raise ValueError("facts are an object")
         elif word == "context":
             _, phase, path = rest.split(" ", 2)
             if phase not in PHASES:
@@ -157,8 +178,10 @@ class _Reader:
         elif word == "order":
             self.close()
             self.program.order = [int(n) for n in rest.split()]
-            if any(k >= len(self.program.distinct) for k in self.program.order):
-                raise ValueError("it names a step that is not there")
+            for k in self.program.order:
+                _within(k, self.program.distinct, "step")
+        elif word == "end":
+            self.close()
             self.ended = True
         else:
             raise ValueError(f"no such line: {word}")

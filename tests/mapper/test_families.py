@@ -31,7 +31,6 @@ def test_an_op_in_place_or_with_an_out_argument_belongs_where_its_plain_form_doe
         "aten::add.out(self=f32[4],other=f32[4],alpha=1,out=f32[4])->(f32[4])": "pointwise",
         "aten::zero_(self=f32[4])->(f32[4])": "copy",
         "aten::random_.from(self=i64[4],from=0,to=9)->(i64[4])": "random",
-        "aten::__and___.Tensor(self=b8[4],other=b8[4])->(b8[4])": "pointwise",
         "aten::_foreach_made_up_(self=[f32[4]])->()": "optimizer",
     }.items():
         assert work_of(parse_call(line)).family == family, line

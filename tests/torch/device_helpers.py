@@ -58,9 +58,7 @@ def functions_of(script: str, prefix: str) -> list[str]:
 def run_python(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Runs this Python in an own process and returns what it wrote."""
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-    )
+    return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
 
 
 def run_suiren(script: Path, *options: object) -> subprocess.CompletedProcess[str]:

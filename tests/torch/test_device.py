@@ -246,7 +246,6 @@ def test_set_data_and_resize_change_what_a_tensor_holds():
     assert parameter.tolist() == [1, 1]
 
 
-@pytest.mark.xfail(strict=True, reason="B4: resize_ ignores the memory format")
 def test_resize_to_a_memory_format_keeps_that_format():
     def strides(device):
         x = torch.empty(0, device=device)
@@ -397,11 +396,11 @@ NINTH_CARD = {
     "current_stream": lambda: torch.gcu.current_stream(8),
     "stream": lambda: torch.gcu.Stream(device=8),
 }
-_ACCEPTED = "B3: the ordinal is not checked"
-_ACCEPT_IT = ("generator", "properties", "synchronize", "current_stream", "stream")
 
 
-@pytest.mark.parametrize("use", cases(NINTH_CARD, dict.fromkeys(_ACCEPT_IT, _ACCEPTED)))
+@pytest.mark.parametrize(
+    "use", cases(NINTH_CARD, {"properties": "B3: get_device_properties takes any ordinal"})
+)
 def test_a_ninth_card_is_refused(use):
     with pytest.raises((RuntimeError, AssertionError, ValueError, IndexError)):
         use()
@@ -415,7 +414,6 @@ def test_the_error_of_a_missing_card_names_those_that_are_there():
         torch.gcu.set_device(8)
 
 
-CUT = pytest.mark.xfail(strict=True, reason="B1: the text is cut after `gcu:`")
 MISMATCHES = {
     "host and card": lambda: torch.ones(3, device="gcu") + torch.ones(3),
     "two cards": lambda: torch.ones(3, device="gcu:0") + torch.ones(3, device="gcu:1"),
@@ -439,15 +437,13 @@ def test_tensors_of_different_devices_do_not_mix(mix):
         mix()
 
 
-@pytest.mark.parametrize(
-    ("other", "op"), [("gcu:1", "add.Tensor"), pytest.param("cpu", "add.Tensor", marks=CUT)]
-)
-def test_the_error_of_a_mix_names_both_devices_and_the_op(other, op):
+@pytest.mark.parametrize("other", ["gcu:1", "cpu"])
+def test_the_error_of_a_mix_names_both_devices_and_the_op(other):
     with pytest.raises(RuntimeError) as error:
         torch.ones(3, device="gcu") + torch.ones(3, device=other)
     assert str(error.value) == (
         "Expected all tensors to be on the same device, but found at least two devices, "
-        f"gcu:0 and {other}! (op aten::{op})"
+        f"gcu:0 and {other}! (op aten::add.Tensor)"
     )
 
 
@@ -612,6 +608,14 @@ def test_a_data_loader_pins_its_batches(workers):
 
 
 # ---- copying and saving
+
+
+@pytest.mark.xfail(strict=True, reason="B28: parameters of a living graph cannot be swapped")
+def test_a_module_moves_while_a_graph_of_it_lives():
+    layer = nn.Linear(3, 3)
+    kept = layer(torch.ones(1, 3))
+    layer.to("gcu")
+    assert layer.weight.is_gcu and not kept.is_gcu
 
 
 def test_deepcopy_gives_an_equal_module_with_its_own_memory():

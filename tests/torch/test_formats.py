@@ -154,6 +154,7 @@ print(*rounds())
 """
 
 
+@pytest.mark.xfail(strict=True, reason="B16: the flag is asked without naming convolutions")
 def test_products_follow_the_newer_flags():
     ran = run_python("-c", NEWER_FLAGS)
     assert ran.stdout.split() == ["True", "False", "False", "True"], ran.stderr
@@ -226,7 +227,8 @@ def in_tf32():
 def test_a_tf32_product_is_the_product_of_rounded_operands(in_tf32, product):
     a, b, c = (torch.randn(16, 16) for _ in range(3))
     card = product(*(x.to("gcu") for x in (a, b, c))).cpu()
-    same(card.double(), product(tf32(a).double(), tf32(b).double(), c.double()), rtol=1e-5, atol=1e-5)
+    rounded = product(tf32(a).double(), tf32(b).double(), c.double())
+    same(card.double(), rounded, rtol=1e-5, atol=1e-5)
     plain = product(a.double(), b.double(), c.double())
     assert (card.double() - plain).abs().max() > 1e-4
 

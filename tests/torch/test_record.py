@@ -191,10 +191,7 @@ def test_evaluation_after_a_step_is_forward(session):
     assert {phase for phase, _ in places(ops, "addmm")} == {"forward"}
 
 
-_FIRST = pytest.param("the first step", marks=pytest.mark.xfail(strict=True, reason="B2"))
-
-
-@pytest.mark.parametrize("first", [_FIRST, "a later step"])
+@pytest.mark.parametrize("first", ["the first step", "a later step"])
 def test_moving_a_model_to_the_card_is_not_the_optimizer_s_work(session, tmp_path, first):
     script, trace = tmp_path / "script.py", tmp_path / "trace.gz"
     script.write_text(
@@ -244,15 +241,44 @@ def test_an_error_inside_a_module_does_not_leave_its_path_behind(session):
     assert last.context.path == ""
 
 
-def test_labels_name_weights_gradients_and_states(train):
-    program, _ = train(Net().to("gcu"), [torch.randn(4, 8)] * 3)
-    labels = {(label.kind, label.name) for label in program.labels.values()}
-    assert ("weights", "Net.blocks.0.up.weight") in labels
-    assert ("gradients", "Net.head.bias") in labels
-    assert any(
-        kind == "optimizer state" and name.endswith("blocks.1.down.weight.exp_avg")
-        for kind, name in labels
-    )
+LABELLED = """
+import torch
+def train(names):
+    parts = torch.nn.ModuleDict({name: torch.nn.Linear(4, 4) for name in names}).to("gcu")
+    optimizers = [torch.optim.AdamW(part.parameters()) for part in parts.values()]
+    for _ in range(3):
+        for name, optimizer in zip(names, optimizers):
+            optimizer.zero_grad()
+            parts[name](torch.ones(2, 4, device="gcu")).sum().backward()
+        for optimizer in optimizers:
+            optimizer.step()
+    return parts, optimizers
+kept = train(["one"])
+also = train(["two", "three"])
+"""
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory):
+    """(kind, name) of everything named in a script that trains twice."""
+    folder = tmp_path_factory.mktemp("labels")
+    script, trace = folder / "script.py", folder / "trace.gz"
+    script.write_text(LABELLED)
+    run_suiren(script, "--save-trace", trace)
+    return {(label.kind, label.name) for label in load_program(trace).labels.values()}
+
+
+def test_labels_name_weights_gradients_and_states(labels):
+    kinds = [kind for kind, _ in labels]
+    assert kinds.count("weights") >= 2
+    assert kinds.count("gradients") >= 2
+    assert kinds.count("optimizer state") >= 4
+    assert any(name.endswith("weight.exp_avg_sq") for _, name in labels)
+
+
+@pytest.mark.xfail(strict=True, reason="B29: only the first optimizer and its first two steps")
+def test_labels_name_what_later_and_second_optimizers_hold(labels):
+    assert [kind for kind, _ in labels].count("optimizer state") >= 12
 
 
 # ---- steps
@@ -322,8 +348,8 @@ def test_the_storages_of_an_op_stand_in_the_order_of_its_tensors(every_step):
 
 
 def _has_no_memory(tensor, op):
-    """Empty tensors and those whose storage was given back (FSDP, checkpoints)."""
-    return tensor.numel == 0
+    """Empty tensors, and the bytes of a storage that is copied as such."""
+    return tensor.numel == 0 or (op.call.name, tensor.dtype) == ("copy_", "u8")
 
 
 def test_an_op_in_place_answers_with_its_argument_s_storage(session):
@@ -457,7 +483,7 @@ def test_any_call_reads_back_as_it_was_printed(call):
     ["", "mm", "aten::mm(", "aten::mm(self=f32[3)->()", "aten::mm(f32[3])->()",
      "aten::mm(self=[1,2)->()", "aten::mm(self=?)->()", "aten::mm(self=1)->(,)",
      "aten::mm(self=1)->() and more",
-     pytest.param("aten::mm(self=1 other=2)->()", marks=pytest.mark.xfail(strict=True, reason="B15"))],
+     "aten::mm(self=1 other=2)->()"],
 )  # fmt: skip
 def test_a_line_that_is_no_call_is_refused(line):
     with pytest.raises(CallSyntaxError):
@@ -508,10 +534,11 @@ def test_an_empty_program_has_a_text(tmp_path):
     assert same_program(load_program(tmp_path / "none.gz"), Program())
 
 
-SMALL = """suiren-trace 1
-facts {"script": "a.py"}
+_NOTHING = ""
+SMALL = f"""suiren-trace 1
+facts {{"script": "a.py"}}
 context 0 forward Net.up
-context 1 backward 
+context 1 backward {_NOTHING}
 call 0 aten::mm(self=f32[8,16],mat2=f32[16,4])->(f32[8,4])
 label 2 optimizer_state Net.up.weight.exp_avg
 step 0
@@ -526,6 +553,7 @@ order 0 1 1
 rest
 alloc 3 1024 1 0
 live 3 1024 1
+end
 """
 
 
@@ -567,9 +595,7 @@ DAMAGES = {
 }
 
 
-_ACCEPTED = (
-    "negative call", "negative step", "wrong number of storages", "an event outside a step"
-)  # fmt: skip
+_ACCEPTED = ("wrong number of storages", "an event outside a step")
 
 
 @pytest.mark.parametrize(
@@ -580,16 +606,7 @@ def test_a_damaged_trace_is_refused_with_its_line(number, line):
         parse_program(_replaced(number, line))
 
 
-_LAST_CHECKED = 14
-
-
-@pytest.mark.parametrize(
-    "kept",
-    [
-        pytest.param(n, marks=pytest.mark.xfail(n > _LAST_CHECKED, strict=True, reason="B14"))
-        for n in range(1, SMALL.count("\n"))
-    ],
-)
+@pytest.mark.parametrize("kept", range(1, SMALL.count("\n")))
 def test_a_trace_cut_after_any_line_is_refused(kept):
     text = "\n".join(SMALL.splitlines()[:kept]) + "\n"
     with pytest.raises(TraceError, match=rf"line {kept}"):

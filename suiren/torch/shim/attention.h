@@ -7,13 +7,20 @@
 
 namespace suiren {
 
+// Any of CUDA's fused kernels means the chip's own.
+inline bool fused_is_allowed() {
+  auto& context = at::globalContext();
+  return context.userEnabledFlashSDP() || context.userEnabledMemEfficientSDP() ||
+         context.userEnabledCuDNNSDP() || context.userEnabledOverrideableSDP();
+}
+
 inline int64_t choose_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                 const std::optional<at::Tensor>& mask, double, bool, std::optional<double>, bool) {
   bool fused = q.dim() == 4 && k.dim() == 4 && v.dim() == 4 && q.size(3) == k.size(3) && q.size(3) == v.size(3) &&
                k.size(1) > 0 && q.size(1) % k.size(1) == 0 && k.size(1) == v.size(1) && q.numel() > 0 && k.numel() > 0 &&
                q.scalar_type() == k.scalar_type() && q.scalar_type() == v.scalar_type() &&
                at::isFloatingType(q.scalar_type()) && q.scalar_type() != at::kDouble &&
-               !(mask && mask->defined() && mask->requires_grad()) && at::globalContext().userEnabledOverrideableSDP();
+               !(mask && mask->defined() && mask->requires_grad()) && fused_is_allowed();
   return int64_t(fused ? sdp::SDPBackend::overrideable : sdp::SDPBackend::math);
 }
 

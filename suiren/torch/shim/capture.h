@@ -46,6 +46,17 @@ inline bool all_real(const Stack& stack, size_t from) {
   return real && bytes <= 4 * int64_t(SMALL_BYTES);
 }
 
+// Stands for the op where the shim itself looks into a tensor, on the card or on the host.
+inline const OpCard& inner_card() {
+  static const OpCard card = [] {
+    OpCard c;
+    c.name = "a question of the shim";
+    c.host_mixes = true;
+    return c;
+  }();
+  return card;
+}
+
 // The value a tensor answers with: its first element, or what stands for a missing one.
 inline double stands_for(const at::Tensor& t) {
   if (!is_real(t)) {
@@ -54,9 +65,8 @@ inline double stands_for(const at::Tensor& t) {
     return b ? b->stands_for : 0.0;
   }
   if (!t.defined() || t.numel() == 0) return 0.0;
-  static const OpCard any{"stands_for"};
   Frame frame;
-  return alias_of(t, frame, any).flatten()[0].to(at::kDouble).item<double>();
+  return alias_of(t, frame, inner_card()).flatten()[0].to(at::kDouble).item<double>();
 }
 
 inline double stands_for(const c10::IValue& v) {
@@ -95,12 +105,30 @@ inline at::Tensor tensor_nowhere(const OutputShape& shape, int device) {
   return tensor_over(storage_over(take_nowhere(size, device), size), type, shape.sizes, shape.strides);
 }
 
+// A tensor that holds values and is written from one that does not takes the policy's value.
+inline void fill_written(const OpCard& card, const Stack& stack, size_t from) {
+  if (!stack[from].isTensor()) return;
+  at::Tensor self = stack[from].toTensor();
+  if (!self.defined() || self.device().type() != GCU || !is_real(self)) return;
+  double value = self.scalar_type() == at::kBool ? boolean_answer(card.name, stack, from)
+                 : at::isFloatingType(self.scalar_type()) ? 1.0 : 0.0;
+  Frame frame;
+  alias_of(self, frame, inner_card()).fill_(value);
+}
+
 inline void record_only(const c10::OperatorHandle& op, const OpCard& card, Stack* stack, size_t from,
                         size_t num_kept, int device) {
   Call call;
   if (tape.on) begin_call(call, op, card.name, *stack, from, math_of(card, *stack, from));
+  if (num_kept == 1) fill_written(card, *stack, from);
   stack->resize(from + num_kept);
   if (tape.on) end_call(call, *stack, num_kept, stream_number(device), card.is_copy);
+}
+
+inline int64_t num_selected(const at::Tensor& mask) {
+  if (!is_real(mask)) return mask.numel();
+  Frame frame;
+  return alias_of(mask, frame, inner_card()).count_nonzero().item<int64_t>();
 }
 
 // A mask without values selects everything: the largest answer it could give.
@@ -114,13 +142,20 @@ inline void masks_to_indices(const OpCard& card, Stack* stack, size_t from) {
       continue;
     }
     changed = true;
+    int device = t->device().type() == GCU ? t->device().index() : current_device;
+    int64_t selected = num_selected(*t);
     for (int64_t d = 0; d < t->dim(); d++)
-      out.push_back(tensor_nowhere({true, false, at::kLong, {t->numel()}, {1}}, t->device().type() == GCU ? t->device().index() : current_device));
+      out.push_back(tensor_nowhere({true, false, at::kLong, {selected}, {1}}, device));
   }
   if (changed) (*stack)[from + 1] = std::move(out);
 }
 
 inline bool fixed_answer(const c10::OperatorHandle& op, const OpCard& card, Stack* stack, size_t from, int device) {
+  if (card.name == "aten::equal") {
+    record_only(op, card, stack, from, 0, device);
+    stack->push_back(true);  // ones equal ones
+    return true;
+  }
   if (card.name != "aten::nonzero" && card.name != "aten::masked_select") return false;
   at::Tensor self = (*stack)[from].toTensor();
   Call call;
@@ -147,7 +182,7 @@ inline bool learn_shapes(const c10::OperatorHandle& op, Stack* stack, size_t fro
     hand_over(op, stack, true, false);
   } catch (const c10::OutOfMemoryError&) {
     throw;
-  } catch (const c10::Error&) {
+  } catch (const std::exception&) {
     put_back();
     return false;
   }
@@ -198,6 +233,17 @@ inline int device_of(const Stack& stack, size_t from) {
   return index_or_current(device);
 }
 
+inline bool shape_depends_on_values(const OpCard& card, const Stack& stack, size_t from) {
+  static const std::unordered_map<std::string, bool> names{
+      {"aten::nonzero", 1}, {"aten::masked_select", 1}, {"aten::_unique2", 1}, {"aten::unique_dim", 1},
+      {"aten::unique_consecutive", 1}, {"aten::repeat_interleave.Tensor", 1}, {"aten::bincount", 1}};
+  if (names.count(card.name)) return true;
+  if (card.name != "aten::index.Tensor") return false;
+  for (const std::optional<at::Tensor>& t : stack[from + 1].toOptionalTensorList())
+    if (t.has_value() && (t->scalar_type() == at::kBool || t->scalar_type() == at::kByte)) return true;
+  return false;
+}
+
 inline void capture(const c10::OperatorHandle& op, Stack* stack) {
   const OpCard& card = op_card(op);
   size_t from = stack->size() - op.schema().arguments().size();
@@ -212,6 +258,7 @@ inline void capture(const c10::OperatorHandle& op, Stack* stack) {
   if (writes.empty()) return record_only(op, card, stack, from, 0, device);
   if (in_place && writes.size() == 1) return record_only(op, card, stack, from, 1, device);
   if (any_write) return hand_over(op, stack, true);
+  if (real && shape_depends_on_values(card, *stack, from)) return hand_over(op, stack);
   if (!real && fixed_answer(op, card, stack, from, device)) return;
   if (!real) masks_to_indices(card, stack, from);
   Hash key;

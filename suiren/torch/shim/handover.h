@@ -30,7 +30,7 @@ inline MatrixOp matrix_op(const std::string& name) {
       {"aten::addmm", MatrixOp::matmul}, {"aten::addmm.out", MatrixOp::matmul},
       {"aten::baddbmm", MatrixOp::matmul}, {"aten::baddbmm.out", MatrixOp::matmul},
       {"aten::addmm_", MatrixOp::matmul}, {"aten::baddbmm_", MatrixOp::matmul},
-      {"aten::addbmm", MatrixOp::matmul}, {"aten::mv", MatrixOp::matmul},
+      {"aten::addbmm", MatrixOp::matmul},
       {"aten::_addmm_activation", MatrixOp::matmul},
       {"aten::convolution", MatrixOp::convolution},
       {"aten::convolution_overrideable", MatrixOp::convolution},

@@ -99,10 +99,11 @@ inline void copy(const c10::OperatorHandle& op, c10::DispatchKeySet, Stack* stac
   if (settings.numerics || (is_real(self) && is_real(source))) {
     hand_over(op, stack);
   } else {
+    double value = stands_for(source);
     record_only(op, op_card(op), stack, from, 1, device);
-    if (to_host) self.fill_(stands_for(source));
+    if (to_host) self.fill_(value);
     else if (Block* b = is_real(self) ? nullptr : block_of(self))
-      if (self.scalar_type() == at::kBool) b->stands_for = stands_for(source);
+      if (self.scalar_type() == at::kBool) b->stands_for = value;
   }
   if (to_host && !non_blocking) note(SYNC, 0, device);
 }

@@ -66,7 +66,9 @@ def check_memory_functions_take_cuda_devices():
 
 
 def check_out_of_memory_is_cuda_s_error():
-    raises(torch.cuda.OutOfMemoryError, lambda: torch.empty(1 << 40, device="cuda"), "out of memory")
+    raises(
+        torch.cuda.OutOfMemoryError, lambda: torch.empty(1 << 40, device="cuda"), "out of memory"
+    )
 
 
 def check_streams_and_events():

@@ -1,5 +1,6 @@
-"""Three training steps of a small model, named by the first argument; prints the peak memory."""
+"""Three training steps of each small model that the arguments name; prints the memory peaks."""
 
+import gc
 import sys
 
 import torch
@@ -23,7 +24,9 @@ class Block(nn.Module):
     def forward(self, ids):
         x = self.embed(ids) + self.position(torch.arange(ids.shape[1], device=ids.device))
         batch, length, width = x.shape
-        parts = self.qkv(self.norm1(x)).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        parts = (
+            self.qkv(self.norm1(x)).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        )
         y = F.scaled_dot_product_attention(*parts, is_causal=True)
         x = x + self.drop(self.out(y.transpose(1, 2).reshape(batch, length, width)))
         x = x + self.down(F.gelu(self.up(self.norm2(x))))
@@ -65,20 +68,26 @@ def amp():
     return mlp()
 
 
-name = sys.argv[1]
-model, batch, make_optimizer = globals()[name]()
-model = model.to("gcu")
-optimizer = make_optimizer(model.parameters())
-scaler = torch.amp.GradScaler("gcu", enabled=name == "amp", init_scale=16.0)
-for _ in range(3):
-    optimizer.zero_grad()
-    with torch.autocast("gcu", dtype=torch.float16, enabled=name == "amp"):
-        out = model(batch.to("gcu"))
-    out = out[0] if isinstance(out, tuple) else out
-    loss = out.float().pow(2).mean() if out.dim() else out
-    scaler.scale(loss).backward()
-    scaler.unscale_(optimizer)
-    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    scaler.step(optimizer)
-    scaler.update()
-print("peak", torch.gcu.max_memory_allocated())
+def train(name):
+    model, batch, make_optimizer = globals()[name]()
+    model = model.to("gcu")
+    optimizer = make_optimizer(model.parameters())
+    scaler = torch.amp.GradScaler("gcu", enabled=name == "amp", init_scale=16.0)
+    for _ in range(3):
+        optimizer.zero_grad()
+        with torch.autocast("gcu", dtype=torch.float16, enabled=name == "amp"):
+            out = model(batch.to("gcu"))
+        out = out[0] if isinstance(out, tuple) else out
+        loss = out.float().pow(2).mean() if out.dim() else out
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        scaler.step(optimizer)
+        scaler.update()
+
+
+for name in sys.argv[1:]:
+    torch.gcu.reset_peak_memory_stats()
+    train(name)
+    sys.stdout.write(f"peak {torch.gcu.max_memory_allocated()}\n")
+    gc.collect()  # the next model's optimizer then leads its steps

@@ -1,0 +1,92 @@
+"""What would fit: the recommended batch does, one more does not."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from suiren.advise.fit import Fit, fit
+from suiren.mapper.memory import MemoryUse, Owner
+
+LAW = settings(derandomize=True, deadline=None, max_examples=300)
+GiB = 2**30
+
+
+def use(weights: int, gradients: int, state: int, activations: int, temporaries: int, data: int) -> MemoryUse:
+    kinds = ("weights", "gradients", "optimizer state", "activations", "temporaries", "data")
+    sizes = (weights, gradients, state, activations, temporaries, data)
+    owners = tuple(Owner(k, k, s) for k, s in zip(kinds, sizes, strict=True) if s)
+    return MemoryUse(sum(sizes), 0, owners, ())
+
+
+sizes = st.integers(0, 8 * GiB)
+
+
+@LAW
+@given(fixed=st.tuples(sizes, sizes, sizes), moving=st.tuples(sizes, sizes, sizes),
+       capacity=st.integers(1, 64 * GiB), batch=st.integers(1, 512))  # fmt: skip
+def test_the_recommended_batch_fits_and_one_more_does_not(
+    fixed: tuple, moving: tuple, capacity: int, batch: int
+) -> None:
+    found = fit(use(*fixed, *moving), capacity, batch, None)
+    assert found.fixed_bytes == sum(fixed)
+    assert found.per_batch_bytes == sum(moving)
+    if sum(moving) == 0:
+        return
+    # in whole numbers: fixed · batch + moving · n ≤ capacity · batch
+    def needs(n: int) -> int:
+        return sum(fixed) * batch + sum(moving) * n
+
+    room = capacity * batch
+    if found.largest_batch:
+        assert needs(found.largest_batch) <= room * (1 + 1e-12)
+    assert needs(found.largest_batch + 1) > room * (1 - 1e-12) or sum(fixed) >= capacity
+
+
+@LAW
+@given(fixed=sizes, activations=st.integers(1, 8 * GiB), capacity=st.integers(1, 64 * GiB),
+       batch=st.integers(1, 64), sequence=st.sampled_from([128, 1000, 4096]))  # fmt: skip
+def test_the_recommended_sequence_fits_at_batch_one(
+    fixed: int, activations: int, capacity: int, batch: int, sequence: int
+) -> None:
+    found = fit(use(fixed, 0, 0, activations, 0, 0), capacity, batch, sequence)
+    if found.largest_sequence is None:
+        return
+    assert found.largest_sequence % 64 == 0
+    a_token = activations / batch / sequence
+    assert fixed + a_token * found.largest_sequence <= capacity * (1 + 1e-12)
+    assert fixed + a_token * (found.largest_sequence + 64) > capacity * (1 - 1e-12)
+
+
+def sentence(*memory: int, capacity: int, batch: int = 4, sequence: int | None = None) -> str:
+    return fit(use(*memory), capacity, batch, sequence).sentence
+
+
+def test_the_sentence_names_the_batch_and_what_a_sample_takes() -> None:
+    told = sentence(GiB, GiB, 0, 2 * GiB, 0, 0, capacity=12 * GiB)
+    # 10 GiB of room, half a GiB a sample
+    assert told == "largest batch that fits: 20 (fixed 2.00 GiB, 512.00 MiB a sample)"
+
+
+def test_weights_that_alone_are_too_large_need_more_cards() -> None:
+    told = sentence(10 * GiB, 10 * GiB, 20 * GiB, GiB, 0, 0, capacity=16 * GiB)
+    assert "no batch fits" in told
+    assert f"at least {math.ceil(40 / 16)} cards" in told
+
+
+def test_a_single_sample_that_is_too_long_gets_a_shorter_sequence() -> None:
+    told = sentence(GiB, 0, 0, 16 * GiB, 0, 0, capacity=5 * GiB, batch=1, sequence=4096)
+    assert told.startswith("largest that fits: batch 1 × sequence 1024 ")
+
+
+def test_a_sample_that_cannot_be_cut_does_not_fit() -> None:
+    told = sentence(GiB, 0, 0, 16 * GiB, 0, 0, capacity=5 * GiB, batch=1)
+    assert told.startswith("not even one sample fits")
+
+
+def test_a_step_without_activations_keeps_its_batch() -> None:
+    found = fit(use(GiB, 0, 0, 0, 0, 0), 2 * GiB, 7, None)
+    assert isinstance(found, Fit)
+    assert found.largest_batch == 7

@@ -1,0 +1,202 @@
+"""Prices on the toy card, where every sum can be done by hand.
+
+16 cores of 1 GHz; 1024 MACs a core in BF16, 512 in TF32, 256 in FP32; 64 FP32 lanes and
+16 special units a core; 1 TB/s of memory, 4 TB/s and 16 MiB shared; 16 GB/s to the host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from suiren.hw.catalog import CARDS
+from suiren.hw.spec import Card
+from suiren.mapper.price import PARTS, Price, price
+from suiren.mapper.step import cost_of
+from suiren.trace.call import parse_call
+
+TOY = CARDS["toy"]
+LATENCY_S, LAUNCH_S = 1e-6, 2e-6
+MiB = 2**20
+
+
+def priced(line: str, card: Card = TOY) -> Price:
+    return price(parse_call("aten::" + line), card)
+
+
+def bmm(b: int, m: int, n: int, k: int, dtype: str = "bf16", math: str = "") -> str:
+    d = dtype
+    return f"bmm(self={d}[{b},{m},{k}],mat2={d}[{b},{k},{n}]{math})->({d}[{b},{m},{n}])"
+
+
+def add(num_bytes: int) -> str:
+    """An addition that moves so many bytes, a third of them in each operand."""
+    t = f"f32[{num_bytes // 12}]"
+    return f"add.Tensor(self={t},other={t},alpha=1)->({t})"
+
+
+TILE_S = 2 * 16 * 16 * 64 / (2 * 1024 * 1e9)
+"""One tile of [16, 16] over k = 64 on one core, which it fits exactly."""
+
+
+@pytest.mark.parametrize(("tiles", "waves"), [(1, 1), (16, 1), (17, 2), (32, 2), (33, 3), (160, 10)])
+def test_one_tile_more_than_cores_takes_twice_as_long(tiles: int, waves: int) -> None:
+    assert priced(bmm(tiles, 16, 16, 64)).parts_s["matrix"] == pytest.approx(waves * TILE_S)
+
+
+@pytest.mark.parametrize(("m", "n", "k", "padded"), [
+    (1, 1, 1, (16, 16, 16)), (16, 16, 16, (16, 16, 16)), (17, 16, 16, (32, 16, 16)),
+    (1, 33, 1, (16, 48, 16)), (16, 16, 17, (16, 16, 32)),
+])  # fmt: skip
+def test_a_product_is_padded_to_the_engines_grain(m: int, n: int, k: int, padded: tuple) -> None:
+    found = priced(bmm(1, m, n, k))
+    least = 2 * padded[0] * padded[1] * padded[2]
+    assert found.flop == {"bf16": 2 * m * n * k}
+    assert found.padded_flop >= least
+    assert found.parts_s["matrix"] >= least / TOY.peak_flop_per_s("bf16") / 16
+
+
+@pytest.mark.parametrize("name", ["tpu-v2", "tpu-v6e", "h100", "t21", "a100", "gaudi2", "toy"])
+def test_a_small_product_fills_one_grain_of_any_engine(name: str) -> None:
+    """The product may be turned, so that m and n change places; k may be split."""
+    m, n, k = CARDS[name].chip.tile_mnk
+    assert priced(bmm(1, 1, 1, 1), CARDS[name]).padded_flop >= 2 * m * n * k
+
+
+def test_a_large_square_product_reaches_the_peak() -> None:
+    found = priced(bmm(1, 8192, 8192, 8192))
+    ideal_s = 2 * 8192**3 / 32.768e12
+    assert found.why == "matrix"
+    assert found.roofline_s == pytest.approx(ideal_s)
+    assert found.busy_s == pytest.approx(ideal_s + LATENCY_S, rel=1e-6)
+
+
+def test_half_the_sustained_share_takes_twice_as_long() -> None:
+    half = replace(TOY, matrix_efficiency=TOY.matrix_efficiency.at(0.5))
+    line = bmm(1, 8192, 8192, 8192)
+    whole_s = priced(line).busy_s - LATENCY_S
+    assert priced(line, half).busy_s == pytest.approx(2 * whole_s + LATENCY_S, rel=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "math", "runs_in", "macs"), [
+    ("bf16", "", "bf16", 1024), ("f16", "", "fp16", 1024), ("f32", "", "fp32", 256),
+    ("f32", ',math="tf32"', "tf32", 512),
+])  # fmt: skip
+def test_a_product_runs_in_its_own_format(dtype: str, math: str, runs_in: str, macs: int) -> None:
+    found = priced(bmm(1, 4096, 4096, 4096, dtype, math))
+    assert list(found.flop) == [runs_in]
+    assert found.emulated == ""
+    assert found.parts_s["matrix"] == pytest.approx(2 * 4096**3 / (2 * 16 * macs * 1e9))
+
+
+@pytest.mark.parametrize(("card", "dtype", "math", "wanted", "runs_in"), [
+    ("v100", "bf16", "", "bf16", "fp32"),
+    ("v100", "f32", ',math="tf32"', "tf32", "fp32"),
+    ("toy", "f64", "", "fp64", "fp32"),
+])  # fmt: skip
+def test_a_format_the_chip_lacks_falls_back_and_says_so(
+    card: str, dtype: str, math: str, wanted: str, runs_in: str
+) -> None:
+    found = priced(bmm(1, 64, 64, 64, dtype, math), next(c for n, c in CARDS.items() if card in n))
+    assert list(found.flop) == [runs_in]
+    assert wanted in found.emulated
+    assert runs_in in found.emulated
+
+
+@pytest.mark.parametrize("name", [n for n, c in CARDS.items() if c.can_time])
+def test_every_card_prices_every_format(name: str) -> None:
+    for dtype in ("f32", "bf16", "f16", "f64", "i8", "f8e4m3"):
+        found = priced(bmm(2, 64, 48, 32, dtype), CARDS[name])
+        assert found.busy_s > 0
+        assert set(found.flop) <= set(CARDS[name].formats())
+    assert priced(add(12 * 1000), CARDS[name]).busy_s > 0
+
+
+def test_a_long_stream_takes_the_memorys_bandwidth() -> None:
+    size = 12 * 2**24
+    found = priced(add(size))
+    assert found.why == "memory"
+    assert found.busy_s == pytest.approx(size / 1e12 + LATENCY_S)
+    assert found.roofline_s == pytest.approx(size / 1e12)
+    assert found.memory_bytes == size
+    assert found.launch_s == LAUNCH_S
+    assert found.total_s == pytest.approx(size / 1e12 + LATENCY_S + LAUNCH_S)
+
+
+def test_what_fits_a_quarter_of_the_shared_level_is_found_there() -> None:
+    fits = 4 * MiB // 12 * 12
+    inside, outside = priced(add(fits)), priced(add(fits + 12))
+    assert inside.memory_bytes == 0
+    assert inside.why == "l2"
+    assert inside.busy_s == pytest.approx(fits / 4e12 + LATENCY_S)
+    assert outside.memory_bytes == fits + 12
+    assert outside.busy_s == pytest.approx((fits + 12) / 1e12 + LATENCY_S)
+
+
+def test_much_arithmetic_an_element_is_bound_by_the_lanes() -> None:
+    n = 2**24
+    found = priced(f"gelu(self=f32[{n}],approximate=none)->(f32[{n}])")
+    assert found.why == "vector"
+    assert found.busy_s == pytest.approx(10 * n / (16 * 64 * 1e9) + LATENCY_S)
+
+
+def test_special_functions_run_beside_the_lanes() -> None:
+    n = 2**24
+    found = priced(f"_softmax(self=f32[{n // 64},64],dim=-1,half_to_float=false)->(f32[{n // 64},64])")
+    assert found.parts_s["vector"] == pytest.approx(max(4 * n / (16 * 64 * 1e9), n / (16 * 16 * 1e9)))
+
+
+def test_a_transfer_takes_the_host_link() -> None:
+    n = 2**20
+    found = priced(f"copy_(self=f32[{n}],src=cpu:f32[{n}],non_blocking=false)->(f32[{n}])")
+    assert (found.family, found.why) == ("transfer", "link")
+    assert found.busy_s == pytest.approx(4 * n / 16e9 + LATENCY_S)
+    assert found.link_bytes == 4 * n
+    assert cost_of(found).on_copy_engine
+    assert not cost_of(priced(add(1200))).on_copy_engine
+
+
+def test_reading_one_value_pays_no_launch() -> None:
+    found = priced("_local_scalar_dense(self=f32[])->(~)")
+    assert (found.launch_s, found.launches) == (0, 0)
+    assert found.busy_s == pytest.approx(8 / 16e9)
+
+
+def test_every_launch_is_paid() -> None:
+    lists = "[" + ",".join(["f32[8]"] * 129) + "]"
+    found = priced(f"_foreach_add_.List(self={lists},other={lists},alpha=~)->()")
+    assert found.launches == 3
+    assert found.launch_s == pytest.approx(3 * LAUNCH_S)
+    assert found.busy_s >= 3 * LATENCY_S
+
+
+def test_a_call_of_two_kernels_takes_as_long_as_both() -> None:
+    x, w, y = "f32[8,64,28,28]", "f32[32,64,3,3]", "f32[8,32,26,26]"
+    line = (
+        f"convolution_backward(grad_output={y},input={x},weight={w},bias_sizes=none,stride=[1,1],"
+        "padding=[0,0],dilation=[1,1],transposed=false,output_padding=[0,0],groups=1,output_mask={})"
+        f"->({x},{w},none)"
+    )
+    both, first, second = (
+        priced(line.replace("{}", mask))
+        for mask in ("[true,true,false]", "[true,false,false]", "[false,true,false]")
+    )
+    assert both.busy_s == pytest.approx(first.busy_s + second.busy_s)
+    assert both.launches == first.launches + second.launches == 2
+    for part in PARTS:
+        assert both.parts_s[part] == pytest.approx(first.parts_s[part] + second.parts_s[part])
+
+
+@pytest.mark.parametrize(("m", "n", "k"), [(8192, 8192, 8192), (32768, 64, 4096), (64, 50304, 1024)])
+def test_a_product_moves_each_operand_at_least_once(m: int, n: int, k: int) -> None:
+    found = priced(bmm(1, m, n, k))
+    assert found.memory_bytes >= 2 * (m * k + k * n + m * n)
+    assert found.l2_bytes >= found.memory_bytes
+
+
+def test_picoseconds_are_the_rounded_seconds() -> None:
+    found = priced(add(12 * 2**24))
+    assert cost_of(found).busy_ps == round(found.busy_s * 1e12)
+    assert cost_of(found).launch_ps == round(LAUNCH_S * 1e12)
+    assert cost_of(found).why == "memory"
