@@ -16,7 +16,7 @@ from suiren.report.answer import Answer
 _plain = Console()
 #: Tables need about a hundred columns; a pipe has as many as we like.
 screen = Console(highlight=False, width=None if _plain.is_terminal else 110)
-notices = Console(stderr=True, highlight=False)
+notices = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def card_named(text: str) -> Card:

@@ -124,31 +124,35 @@ class _Peak:
 
 def owners_of(program: Program, live: list[tuple[int, int, int]]) -> tuple[Owner, ...]:
     """Owners of (number, bytes, context) rows, for the moment memory runs out."""
-    rows = {n: _Allocation(n, size, context, in_step=True) for n, size, context in live}
-    return _owners(program, rows, set())
+    rows = {n: _Allocation(n, size, context, in_step=False) for n, size, context in live}
+    return _owners(program, rows, set(), just_labelled=True)
 
 
 def _owners(
-    program: Program, live: dict[int, _Allocation], survivors: set[int]
+    program: Program,
+    live: dict[int, _Allocation],
+    survivors: set[int],
+    just_labelled: bool = False,
 ) -> tuple[Owner, ...]:
     sums: dict[tuple[str, str], int] = {}
     for allocation in live.values():
-        key = _kind_and_name(program, allocation, survivors)
+        key = _kind_and_name(program, allocation, survivors, just_labelled)
         sums[key] = sums.get(key, 0) + allocation.bytes
     rows = [Owner(kind, name, size) for (kind, name), size in sums.items()]
     return tuple(sorted(rows, key=lambda o: (-o.bytes, o.kind, o.name)))
 
 
-def _kind_and_name(program: Program, a: _Allocation, survivors: set[int]) -> tuple[str, str]:
+def _kind_and_name(
+    program: Program, a: _Allocation, survivors: set[int], just_labelled: bool
+) -> tuple[str, str]:
     context = program.contexts[a.context] if a.context < len(program.contexts) else None
     phase, path = (context.phase, context.path) if context else ("forward", "")
     label = program.labels.get(a.number)
     # Numbers are reused: inside a step a label only counts for what the model was built from.
-    trusted = not a.in_step or "out_of_memory" in program.facts
     built = id(a) in survivors and phase in ("forward", "data")
-    if label is not None and (trusted or (built and label.kind == "weights")):
+    if label is not None and (not a.in_step or (built and label.kind == "weights")):
         return label.kind, label.name
-    if not a.in_step:
+    if not a.in_step and not just_labelled:
         kind = {"optimizer": "optimizer state", "backward": "gradients"}.get(phase, "other")
         return kind, path or phase
     if phase == "backward":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from suiren.advise.change import Change, changes
 from suiren.advise.fit import Fit, fit
@@ -10,7 +10,7 @@ from suiren.events.span import Span
 from suiren.hw.spec import Card
 from suiren.mapper.energy import dynamic_energy_j, energy_j
 from suiren.mapper.hazard import Hazard, hazards
-from suiren.mapper.memory import MemoryUse, memory_use
+from suiren.mapper.memory import MemoryUse, Owner, memory_use
 from suiren.mapper.step import Prices, StepTime, steady_step, step_times_s
 from suiren.report.basis import Rested, rests_on
 from suiren.report.batch import Batch, batch_of
@@ -142,14 +142,14 @@ def answer(program: Program, card: Card, *, advise: bool = True) -> Answer:
     prices = Prices(program.calls, card)
     time = steady_step(program, prices, key)
     seconds = time.period_ps / PS_PER_S
-    memory = memory_use(program, step)
+    memory = _at_failure(program, memory_use(program, step))
     batch = batch_of(program, step)
     tables = _Tables(program, prices)
     for span in time.spans:
         tables.add(span)
     flops = _Flop(program, prices, step)
     capacity = int(card.memory_bytes)
-    peak = max(memory_use(program, s).peak_bytes for s in program.distinct)
+    peak = max(memory.peak_bytes, *(memory_use(program, s).peak_bytes for s in program.distinct))
     counted = [(program.calls[c], n, prices.price(c)) for c, n in flops.counts.items()]
     return Answer(
         card, program, step, time, memory, peak, seconds,
@@ -163,6 +163,15 @@ def answer(program: Program, card: Card, *, advise: bool = True) -> Answer:
         None if "out_of_memory" in program.facts or not memory.peak_bytes
         else fit(memory, capacity, batch.samples, batch.sequence),
     )  # fmt: skip
+
+
+def _at_failure(program: Program, memory: MemoryUse) -> MemoryUse:
+    """Where memory ran out in the reported step, its owners are those found at that moment."""
+    failure = program.facts.get("out_of_memory")
+    if failure is None or failure["allocated_bytes"] < memory.peak_bytes:
+        return memory
+    owners = tuple(Owner(o["kind"], o["name"], o["bytes"]) for o in failure["owners"])
+    return replace(memory, peak_bytes=failure["allocated_bytes"], owners=owners)
 
 
 def _sorted(rows: dict[str, Row]) -> tuple[Row, ...]:

@@ -92,16 +92,14 @@ class Session:
         """The text of an out-of-memory error: size, free, capacity and the largest owners."""
         watch.label_everything()
         live = _shim.live(index)
-        program = Program(
-            contexts=self._contexts(), labels=watch.labels, facts={"out_of_memory": True}
-        )
+        program = Program(contexts=self._contexts(), labels=watch.labels)
         owners = owners_of(program, [(n, b, c) for n, b, c in live])
         capacity, used = _shim.capacity(), _shim.allocated(index)
         self.facts["out_of_memory"] = {
             "tried_bytes": size,
             "allocated_bytes": used,
             "capacity_bytes": capacity,
-            "owners": [{"kind": o.kind, "name": o.name, "bytes": o.bytes} for o in owners[:20]],
+            "owners": [{"kind": o.kind, "name": o.name, "bytes": o.bytes} for o in owners[:200]],
         }
         return (
             f"GCU out of memory. Tried to allocate {show_bytes(size)}. "
