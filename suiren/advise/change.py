@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from suiren.advise import rewrite
 from suiren.advise.asked import Asked, asked_of, period_s
+from suiren.advise.fit import fit
 from suiren.hw.spec import Card
 from suiren.mapper.memory import MemoryUse
 from suiren.trace.program import Program, Step
@@ -101,10 +102,9 @@ def _candidates(
 
 def _batch(asked: Asked, card: Card, memory: MemoryUse) -> Iterator[_Candidate]:
     """The largest power of two times the batch that still fits."""
-    per_batch = memory.batch_bytes
-    room = float(card.memory_bytes) - memory.fixed_bytes
+    found = fit(memory, int(card.memory_bytes), 1, None)
     times = 1
-    while times < 8 and per_batch > 0 and 2 * times * per_batch <= room:
+    while found is not None and found.per_batch_bytes and 2 * times <= min(8, found.largest_batch):
         times *= 2
     if times > 1:
         yield _Candidate(

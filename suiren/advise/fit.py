@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import floor
+from math import floor, inf
 
 from suiren.mapper.memory import MemoryUse
 from suiren.units import show_bytes
@@ -50,18 +50,25 @@ class Fit:
 
 
 def fit(memory: MemoryUse, capacity_bytes: int, batch: int, sequence: int | None) -> Fit | None:
-    """Scales the traced peak: activations with the batch and, to first order, the sequence.
+    """Scales every point of the traced step: what grows with the batch, and what does not.
 
-    None for a card without device memory.
+    The point that leaves the least room decides. None for a card without device memory.
     """
     if capacity_bytes <= 0:
         return None
-    moving = memory.batch_bytes
-    fixed = max(memory.fixed_bytes, memory.optimizer_peak_bytes)
-    room = capacity_bytes - memory.fixed_bytes if fixed <= capacity_bytes else 0
-    per_sample = moving / max(1, batch)
-    largest = max(0, floor(room / per_sample)) if per_sample > 0 else batch
+    batch = max(1, batch)
+
+    def largest_at(corner: tuple[int, int]) -> float:
+        fixed, moving = corner
+        if fixed > capacity_bytes:
+            return 0.0
+        return (capacity_bytes - fixed) * batch / moving if moving else inf
+
+    corners = memory.corners or ((memory.peak_bytes, 0),)
+    fixed, moving = min(corners, key=lambda c: (largest_at(c), -c[0]))
+    most = largest_at((fixed, moving))
+    largest = batch if most == inf else floor(most)
     longest = None
-    if sequence and per_sample > 0 and room > 0:
-        longest = max(0, floor(sequence * room / per_sample)) // 64 * 64 or None
+    if sequence and 0 < most < inf:
+        longest = floor(sequence * most) // 64 * 64 or None
     return Fit(fixed, moving, capacity_bytes, batch, sequence, largest, longest)

@@ -30,32 +30,16 @@ class MemoryUse:
     """At the peak, largest first."""
     curve: tuple[tuple[int, int], ...]
     """(event index, allocated bytes) after every change."""
-    batch_owners: tuple[Owner, ...] = ()
-    """At the highest point before the optimizer steps: what grows with the batch lives there."""
-    optimizer_peak_bytes: int = 0
-    """Highest point while the optimizer steps."""
+    corners: tuple[tuple[int, int], ...] = ()
+    """(fixed bytes, bytes that grow with the batch) at every point of the step that no other
+    point exceeds in both."""
 
     def by_kind(self) -> dict[str, int]:
         """Bytes at the peak by kind, every kind named."""
-        return _by_kind(self.owners)
-
-    @property
-    def batch_bytes(self) -> int:
-        """What grows with the batch: activations, temporaries and data at their highest."""
-        kinds = _by_kind(self.batch_owners)
-        return kinds["activations"] + kinds["temporaries"] + kinds["data"]
-
-    @property
-    def fixed_bytes(self) -> int:
-        """What lies beside the batch at its highest point: weights, gradients, state."""
-        return sum(owner.bytes for owner in self.batch_owners) - self.batch_bytes
-
-
-def _by_kind(owners: tuple[Owner, ...]) -> dict[str, int]:
-    sums = dict.fromkeys(KINDS, 0)
-    for owner in owners:
-        sums[owner.kind] = sums.get(owner.kind, 0) + owner.bytes
-    return sums
+        sums = dict.fromkeys(KINDS, 0)
+        for owner in self.owners:
+            sums[owner.kind] = sums.get(owner.kind, 0) + owner.bytes
+        return sums
 
 
 @dataclass(slots=True)
@@ -79,47 +63,82 @@ def live_before(step: Step) -> dict[int, tuple[int, int]]:
 
 def memory_use(program: Program, step: Step) -> MemoryUse:
     """Replays a step's allocations and names the owners at its highest point."""
-    live = {
+    before = {
         n: _Allocation(n, size, context, in_step=False)
         for n, (size, context) in live_before(step).items()
     }
-    total = start = sum(a.bytes for a in live.values())
-    overall, batch, optimizer = _Peak(total, dict(live)), _Peak(total, dict(live)), _Peak(0, {})
+    moves, after = _moves(step, before)
+    survivors = {id(a) for a in after.values() if a.in_step}
+    total = start = sum(a.bytes for a in before.values())
     curve = [(0, total)]
-    for index, (kind, what, context, _, value) in enumerate(step.events.tolist()):
-        if kind == Kind.ALLOC:
-            live[what] = _Allocation(what, value, context, in_step=True)
-            total += value
-        elif kind == Kind.FREE:
-            gone = live.pop(what, None)
-            total -= gone.bytes if gone else value
-        else:
-            continue
+    for index, sign, allocation in moves:
+        total += sign * allocation.bytes
         curve.append((index, total))
-        overall.see(total, live)
-        optimizes = program.contexts[context].phase == "optimizer"
-        (optimizer if optimizes and kind == Kind.ALLOC else batch).see(total, live)
-    survivors = {id(a) for a in live.values() if a.in_step}
+    top = max(range(len(curve)), key=lambda i: curve[i][1])
     return MemoryUse(
-        overall.bytes,
+        curve[top][1],
         start,
-        _owners(program, overall.live, survivors),
+        _owners(program, _live_at(before, moves[:top]), survivors),
         tuple(curve),
-        _owners(program, batch.live, survivors),
-        optimizer.bytes,
+        _corners(program, before, moves, survivors),
     )
 
 
-@dataclass(slots=True)
-class _Peak:
-    """The highest total seen and what was live then."""
+_Move = tuple[int, int, "_Allocation"]
 
-    bytes: int
-    live: dict[int, _Allocation]
 
-    def see(self, total: int, live: dict[int, _Allocation]) -> None:
-        if total > self.bytes:
-            self.bytes, self.live = total, dict(live)
+def _moves(
+    step: Step, before: dict[int, _Allocation]
+) -> tuple[list[_Move], dict[int, _Allocation]]:
+    """(event index, +1 or -1, allocation) of every change, and what is live at the end."""
+    live = dict(before)
+    moves: list[_Move] = []
+    for index, (kind, what, context, _, value) in enumerate(step.events.tolist()):
+        if kind == Kind.ALLOC:
+            live[what] = _Allocation(what, value, context, in_step=True)
+            moves.append((index, 1, live[what]))
+        elif kind == Kind.FREE:
+            gone = live.pop(what, None) or _Allocation(what, value, context, in_step=False)
+            moves.append((index, -1, gone))
+    return moves, live
+
+
+def _live_at(before: dict[int, _Allocation], moves: list[_Move]) -> dict[int, _Allocation]:
+    live = dict(before)
+    for _, sign, allocation in moves:
+        if sign > 0:
+            live[allocation.number] = allocation
+        else:
+            live.pop(allocation.number, None)
+    return live
+
+
+#: Kinds that grow with the batch, unless the optimizer made them for itself.
+_MOVING = frozenset({"activations", "temporaries", "data"})
+
+
+def _corners(
+    program: Program, before: dict[int, _Allocation], moves: list[_Move], survivors: set[int]
+) -> tuple[tuple[int, int], ...]:
+    """Points (fixed, moving) of the step that are highest in some direction."""
+
+    def moves_with_batch(a: _Allocation) -> bool:
+        if program.contexts[a.context].phase == "optimizer":
+            return False
+        return _kind_and_name(program, a, survivors, False)[0] in _MOVING
+
+    point = [0, 0]
+    for allocation in before.values():
+        point[moves_with_batch(allocation)] += allocation.bytes
+    points = {(point[0], point[1])}
+    for _, sign, allocation in moves:
+        point[moves_with_batch(allocation)] += sign * allocation.bytes
+        points.add((point[0], point[1]))
+    kept: list[tuple[int, int]] = []
+    for fixed, moving in sorted(points, reverse=True):
+        if not kept or moving > kept[-1][1]:
+            kept.append((fixed, moving))
+    return tuple(kept)
 
 
 def owners_of(program: Program, live: list[tuple[int, int, int]]) -> tuple[Owner, ...]:

@@ -99,7 +99,7 @@ class Session:
             "tried_bytes": size,
             "allocated_bytes": used,
             "capacity_bytes": capacity,
-            "owners": [{"kind": o.kind, "name": o.name, "bytes": o.bytes} for o in owners[:200]],
+            "owners": _rows(owners),
         }
         return (
             f"GCU out of memory. Tried to allocate {show_bytes(size)}. "
@@ -108,6 +108,18 @@ class Session:
             f"{show_bytes(used)} is allocated: {_kinds(owners)}. "
             f"Largest owners: {_largest(owners)}."
         )
+
+
+#: Owners that a program keeps one by one; the rest is summed by kind.
+MAX_OWNERS = 200
+
+
+def _rows(owners: tuple[Owner, ...]) -> list[dict[str, Any]]:
+    rest: dict[str, int] = {}
+    for owner in owners[MAX_OWNERS:]:
+        rest[owner.kind] = rest.get(owner.kind, 0) + owner.bytes
+    kept = [*owners[:MAX_OWNERS], *(Owner(kind, "(others)", n) for kind, n in rest.items())]
+    return [{"kind": o.kind, "name": o.name, "bytes": o.bytes} for o in kept]
 
 
 def _kinds(owners: tuple[Owner, ...]) -> str:

@@ -14,10 +14,17 @@ from suiren.mapper.step import Prices, steady_step
 from suiren.trace.program import Program
 from suiren.units import PS_PER_S
 
-LARGE = TRAINING.replace("32", "4096").replace("64", "8192").replace("[8,", "[2048,").replace(
-    ",8]", ",2048]"
+LARGE = (
+    TRAINING.replace("32", "4096")
+    .replace("64", "8192")
+    .replace("[8,", "[2048,")
+    .replace(",8]", ",2048]")
 )
-STEPS = {"host-bound": TRAINING.replace("sync\n", ""), "synchronised": TRAINING, "device-bound": LARGE}
+STEPS = {
+    "host-bound": TRAINING.replace("sync\n", ""),
+    "synchronised": TRAINING,
+    "device-bound": LARGE,
+}
 
 
 def case(name: str) -> Program:

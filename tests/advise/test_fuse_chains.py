@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from asked_lines import asked
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -137,7 +136,6 @@ def test_fusing_still_writes_what_lives_on(text: str) -> None:
     assert sum(k.write_bytes for a in after.ops() for k in a.work.kernels) >= 4 * N * len(stays)
 
 
-@pytest.mark.xfail(strict=False, reason="B24: what is only overwritten is read as well")
 def test_a_fill_inside_a_chain_reads_nothing() -> None:
     fill = f"forward fill_.Scalar(self={X},value=~)->({X})"
     step = fused(f"{fill} : 1 1\n{ADD} : 1 2 3")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from asked_lines import TRAINING, asked
 
 from suiren.advise.asked import Ask, Asked
@@ -70,14 +69,13 @@ def test_a_larger_batch_grows_activations_and_not_weights() -> None:
     assert [t.shape for t in backward.call.results()] == [(32, 64)]
     assert flop(grown) == 4 * flop(STEP)
     assert named(grown, "relu")[0].work.bytes == 4 * named(STEP, "relu")[0].work.bytes
-    step, = named(grown, "_foreach_add_")
+    (step,) = named(grown, "_foreach_add_")
     assert step == named(STEP, "_foreach_add_")[0]
 
 
-@pytest.mark.xfail(strict=False, reason="B23: host tensors do not grow")
 def test_a_larger_batch_takes_longer_to_transfer() -> None:
-    before, = named(STEP, "copy_")
-    after, = named(grow_batch(STEP, 4), "copy_")
+    (before,) = named(STEP, "copy_")
+    (after,) = named(grow_batch(STEP, 4), "copy_")
     assert after.work.kernels[0].link_bytes == 4 * before.work.kernels[0].link_bytes
 
 
@@ -89,10 +87,14 @@ def test_dropping_synchronisations_drops_nothing_else() -> None:
 
 
 def test_a_fused_optimizer_streams_every_parameter_once() -> None:
-    many = TRAINING + TRAINING.splitlines()[-2] * 0 + """
+    many = (
+        TRAINING
+        + TRAINING.splitlines()[-2] * 0
+        + """
     optimizer _foreach_mul_.Scalar(self=[f32[32,64]],scalar=~)->() : 8
-    optimizer _foreach_addcdiv_.Scalar(self=[f32[32,64]],tensor1=[f32[32,64]],tensor2=[f32[32,64]])->() : 1 8 9
+    optimizer _foreach_add_.List(self=[f32[32,64]],other=[f32[32,64]])->() : 1 8
     """
+    )
     step = asked(many, weights=(1,))
     fused = fuse_optimizer(step, [(32 * 64, "f32")], 2)
     mine = [a for a in fused.ops() if a.phase == "optimizer"]
@@ -127,6 +129,11 @@ def test_keeping_activations_drops_what_was_recomputed() -> None:
 
 def test_no_rewrite_touches_the_step_it_is_given() -> None:
     before = [str(a.call) if isinstance(a, Ask) else a for a in STEP.asks]
-    for changed in (use_bf16(STEP, TOY), use_tf32(STEP, TOY), grow_batch(STEP, 2), drop_syncs(STEP)):
+    for changed in (
+        use_bf16(STEP, TOY),
+        use_tf32(STEP, TOY),
+        grow_batch(STEP, 2),
+        drop_syncs(STEP),
+    ):
         assert changed is not None
         assert [str(a.call) if isinstance(a, Ask) else a for a in STEP.asks] == before

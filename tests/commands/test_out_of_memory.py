@@ -58,7 +58,10 @@ def test_the_message_names_sizes_and_owners(failed: tuple[Ran, dict]) -> None:
     words = failed[0].words
     assert "Tried to allocate 156.25 MiB" in words  # 20,000 × 2048 × 4 B
     assert "total capacity of 64.00 MiB" in words
-    for owner in ("Sequential.0.weight (weights) 2.00 MiB", "Sequential.2.weight (weights) 2.00 MiB"):
+    for owner in (
+        "Sequential.0.weight (weights) 2.00 MiB",
+        "Sequential.2.weight (weights) 2.00 MiB",
+    ):
         assert owner in words
 
 
@@ -81,7 +84,6 @@ def test_what_would_fit_is_advised_in_words_and_in_the_document(failed: tuple[Ra
     assert told["fit"]["needed_bytes"] > 64 * MiB
 
 
-@pytest.mark.xfail(strict=False, reason="B30: the probe's only step has no optimizer state")
 def test_the_recommended_batch_fits_and_one_more_does_not(
     folder: Path, failed: tuple[Ran, dict]
 ) -> None:

@@ -91,7 +91,8 @@ def test_a_result_that_exists_is_not_emptied(
 
 
 @pytest.mark.parametrize("arguments", [
-    ["train.py", "--max-steps", "0"], ["train.py", "--tf32", "maybe"], ["train.py", "--seed", "x"], [],
+    ["train.py", "--max-steps", "0"], ["train.py", "--tf32", "maybe"],
+    ["train.py", "--seed", "x"], [],
 ])  # fmt: skip
 def test_an_option_that_makes_no_sense(
     capsys: pytest.CaptureFixture[str], folder: Path, arguments: list[str]

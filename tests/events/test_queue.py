@@ -95,7 +95,6 @@ def test_a_copy_waits_for_a_kernel_of_its_own_stream() -> None:
     assert ops_of(spans) == [(5, 105), (105, 185), (185, 285)]
 
 
-@pytest.mark.xfail(strict=False, reason="B16: every stream has the whole host link")
 def test_copies_of_two_streams_share_the_link() -> None:
     queues, _ = ran([op(0, 1), op(0, 2)], [copy(100)], ISSUE)
     assert queues.end_ps() >= ISSUE + 2 * 100

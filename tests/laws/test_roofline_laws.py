@@ -111,7 +111,9 @@ def test_a_higher_clock_never_slows_a_call(line: str, on: str, factor: float) ->
 def test_more_scratchpad_never_slows_a_call(line: str, on: str, factor: float) -> None:
     call, card = parse_call(line), card_of(on)
     chip = card.chip
-    larger = replace(chip, scratchpad_bytes=chip.scratchpad_bytes.at(chip.scratchpad_bytes * factor))
+    larger = replace(
+        chip, scratchpad_bytes=chip.scratchpad_bytes.at(chip.scratchpad_bytes * factor)
+    )
     not_slower(call, card, replace(card, chip=larger))
 
 

@@ -1,4 +1,4 @@
-"""Laws of whole steps: parts sum to the whole, repetition multiplies, equal asks give equal answers."""
+"""Laws of whole steps: parts sum to the whole, repetition multiplies, equals give equals."""
 
 from __future__ import annotations
 

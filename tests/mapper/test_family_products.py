@@ -33,7 +33,9 @@ def test_mm(m: int, n: int, k: int, d: str) -> None:
 
 @LAW
 @given(m=n, n=n, k=n, d=dtypes)
-def test_addmm_reads_its_bias_once_and_adds_it_to_every_element(m: int, n: int, k: int, d: str) -> None:
+def test_addmm_reads_its_bias_once_and_adds_it_to_every_element(
+    m: int, n: int, k: int, d: str
+) -> None:
     found = work(
         f"aten::addmm(self={d}[{n}],mat1={d}[{m},{k}],mat2={d}[{k},{n}]{{1,{k}}},beta=1,alpha=1)"
         f"->({d}[{m},{n}])"
@@ -60,11 +62,13 @@ def test_bmm_and_baddbmm(b: int, m: int, n: int, k: int) -> None:
 
 @pytest.mark.parametrize(("line", "flop"), [
     ("aten::mv(self=f32[30,50],vec=f32[50])->(f32[30])", 2 * 30 * 50),
-    ("aten::addmv_(self=f32[30],mat=f32[30,50],vec=f32[50],beta=0,alpha=1)->(f32[30])", 2 * 30 * 50),
+    ("aten::addmv_(self=f32[30],mat=f32[30,50],vec=f32[50],beta=0,alpha=1)->(f32[30])",
+     2 * 30 * 50),
     ("aten::dot(self=f32[50],tensor=f32[50])->(f32[])", 2 * 50),
     ("aten::ger(self=f32[3],vec2=f32[5])->(f32[3,5])", 2 * 3 * 5),
     ("aten::addr(self=f32[3,5],vec1=f32[3],vec2=f32[5],beta=1,alpha=1)->(f32[3,5])", 2 * 3 * 5),
-    ("aten::linear(input=f32[4,7,32],weight=f32[64,32],bias=f32[64])->(f32[4,7,64])", 2 * 28 * 32 * 64),
+    ("aten::linear(input=f32[4,7,32],weight=f32[64,32],bias=f32[64])->(f32[4,7,64])",
+     2 * 28 * 32 * 64),
     ("aten::addbmm(self=f32[3,5],batch1=f32[2,3,4],batch2=f32[2,4,5],beta=1,alpha=1)->(f32[3,5])",
      2 * 2 * 3 * 4 * 5),
 ])  # fmt: skip
@@ -100,7 +104,10 @@ def test_convolution(
     images: int, size: int, cin: int, cout: int, groups: int, window: int, stride: int
 ) -> None:
     out = (size - window) // stride + 1
-    x, w = f"f32[{images},{cin * groups},{size},{size}]", f"f32[{cout * groups},{cin},{window},{window}]"
+    x, w = (
+        f"f32[{images},{cin * groups},{size},{size}]",
+        f"f32[{cout * groups},{cin},{window},{window}]",
+    )
     y = f"f32[{images},{cout * groups},{out},{out}]"
     found = conv(f"convolution input={x},weight={w},bias=f32[{cout * groups}] -> {y}", groups)
     flop = 2 * macs(images, out * out, cin, cout * groups, window * window)
@@ -108,8 +115,14 @@ def test_convolution(
     read = images * cin * groups * size**2 + cout * groups * cin * window**2 + cout * groups
     assert found.kernels[0].read_bytes == 4 * read
     assert found.kernels[0].write_bytes == 4 * images * cout * groups * out**2
-    back = f"convolution_backward grad_output={y},input={x},weight={w},bias_sizes=none -> {x},{w},none"
-    for mask, times in (("[true,true,false]", 2), ("[false,true,false]", 1), ("[true,false,false]", 1)):
+    back = (
+        f"convolution_backward grad_output={y},input={x},weight={w},bias_sizes=none -> {x},{w},none"
+    )
+    for mask, times in (
+        ("[true,true,false]", 2),
+        ("[false,true,false]", 1),
+        ("[true,false,false]", 1),
+    ):
         assert conv(back, groups, mask=mask).product_flop == times * flop
 
 
@@ -122,7 +135,8 @@ def test_transposed_convolution(images: int, size: int, cin: int, cout: int, gro
     flop = 2 * images * size**2 * cin * groups * cout * 9
     found = conv(f"convolution input={x},weight={w},bias=none -> {y}", groups, transposed=True)
     assert found.product_flop == flop
-    back = f"convolution_backward grad_output={y},input={x},weight={w},bias_sizes=[1] -> {x},{w},f32[1]"
+    back = f"convolution_backward grad_output={y},input={x},weight={w},bias_sizes=[1]"
+    back += f" -> {x},{w},f32[1]"
     both = conv(back, groups, transposed=True, mask="[true,true,true]")
     assert both.product_flop == 2 * flop
     assert both.kernels[2].write_bytes == 4 * cout * groups
@@ -141,7 +155,9 @@ ATTENTION = "aten::_scaled_dot_product_fused_attention_overrideable"
 
 
 def attention(b: int, heads: int, kv: int, s: int, t: int, d: int, dv: int, causal: bool) -> Work:
-    shapes = f"query=f32[{b},{heads},{s},{d}],key=f32[{b},{kv},{t},{d}],value=f32[{b},{kv},{t},{dv}]"
+    shapes = (
+        f"query=f32[{b},{heads},{s},{d}],key=f32[{b},{kv},{t},{d}],value=f32[{b},{kv},{t},{dv}]"
+    )
     flag = f"attn_bias=none,dropout_p=~,is_causal={str(causal).lower()}"
     return work(f"{ATTENTION}({shapes},{flag})->(f32[{b},{heads},{s},{dv}],f32[{b},{heads},{s}])")
 

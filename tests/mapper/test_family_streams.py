@@ -36,7 +36,8 @@ N = R * C
     (f"sub.out(self={X},other={X},alpha=1,out={X})->({X})", 8 * N, 4 * N),
     # norms and losses
     (f"_softmax(self={X},dim=-1,half_to_float=false)->({X})", 4 * N, 4 * N),
-    (f"_softmax_backward_data(grad_output={X},output={X},dim=-1,input_dtype=6)->({X})", 8 * N, 4 * N),
+    (f"_softmax_backward_data(grad_output={X},output={X},dim=-1,input_dtype=6)->({X})",
+     8 * N, 4 * N),
     (f"native_layer_norm(input={X},normalized_shape=[{C}],weight=f32[{C}],bias=f32[{C}],eps=~)"
      f"->({X},f32[{R},1],f32[{R},1])", 4 * (N + 2 * C), 4 * (N + 2 * R)),
     (f"native_layer_norm_backward(grad_out={X},input={X},normalized_shape=[{C}],mean=f32[{R},1],"
@@ -61,8 +62,10 @@ N = R * C
     (f"uniform_(self={X},from=~,to=~,generator=none)->({X})", 0, 4 * N),
     (f"native_dropout(input={X},p=~,train=true)->({X},b8[{R},{C}])", 4 * N, 5 * N),
     # gather: rows of 100 elements are 400 B = 12.5 sectors of 32 B, fetched as 13
-    (f"embedding(weight=f32[999,{C}],indices=i64[{R}],padding_idx=-1)->({X})", 8 * R + 416 * R, 4 * N),
-    ("embedding(weight=f32[999,1],indices=i64[64],padding_idx=-1)->(f32[64,1])", 8 * 64 + 32 * 64, 256),
+    (f"embedding(weight=f32[999,{C}],indices=i64[{R}],padding_idx=-1)->({X})",
+     8 * R + 416 * R, 4 * N),
+    ("embedding(weight=f32[999,1],indices=i64[64],padding_idx=-1)->(f32[64,1])",
+     8 * 64 + 32 * 64, 256),
     # optimizers
     (f"_foreach_add_.List(self=[{X},{X}],other=[{X},{X}],alpha=~)->()", 16 * N, 8 * N),
     (f"_foreach_mul.Scalar(self=[{X}],scalar=~)->([{X}])", 4 * N, 4 * N),
@@ -111,21 +114,27 @@ def test_storing_rows_moves_the_rows_alone() -> None:
 
 
 def test_scattering_one_value_moves_as_many_elements_as_indices() -> None:
-    found = kernel("scatter_.value(self=f32[4000,4000],dim=0,index=i64[1,3],value=~)->(f32[4000,4000])")
+    found = kernel(
+        "scatter_.value(self=f32[4000,4000],dim=0,index=i64[1,3],value=~)->(f32[4000,4000])"
+    )
     assert found.bytes <= 3 * (8 + 2 * 32)
 
 
 def test_the_gradient_of_a_table_is_written_whole() -> None:
-    found = kernel("embedding_dense_backward(grad_output=f32[16,64],indices=i64[16],num_weights=999,"
+    found = kernel("embedding_dense_backward(grad_output=f32[16,64],indices=i64[16],"
+                   "num_weights=999,"
                    "padding_idx=-1,scale_grad_by_freq=false)->(f32[999,64])")  # fmt: skip
     assert found.write_bytes == 999 * 64 * 4
     assert found.read_bytes == 16 * 8 + 2 * 16 * 64 * 4
 
 
 @pytest.mark.parametrize(("num_tensors", "lists", "launches"), [
-    (1, 2, 1), (64, 2, 1), (65, 2, 2), (129, 2, 3), (36, 4, 1), (37, 4, 2), (110, 1, 1), (111, 1, 2),
+    (1, 2, 1), (64, 2, 1), (65, 2, 2), (129, 2, 3), (36, 4, 1), (37, 4, 2),
+    (110, 1, 1), (111, 1, 2),
 ])  # fmt: skip
-def test_lists_go_in_launches_of_so_many_tensors(num_tensors: int, lists: int, launches: int) -> None:
+def test_lists_go_in_launches_of_so_many_tensors(
+    num_tensors: int, lists: int, launches: int
+) -> None:
     tensors = "[" + ",".join(["f32[8]"] * num_tensors) + "]"
     names = ("self", "grads", "exp_avgs", "exp_avg_sqs")[:lists]
     op = "_foreach_neg_" if lists == 1 else "_foreach_add_.List" if lists == 2 else "_fused_adamw_"

@@ -62,7 +62,9 @@ def test_equal_hazards_are_counted_and_the_most_frequent_comes_first() -> None:
         parse_call("aten::add.Tensor(self=i64[3],other=i64[3],alpha=1)->(i64[3])"),
         parse_call("aten::_local_scalar_dense(self=f32[])->(~)"),
     )
-    rows = hazards([(add, 2, price(add, TOY)), (item, 9, price(item, TOY)), (add, 3, price(add, TOY))], TOY)
+    rows = hazards(
+        [(add, 2, price(add, TOY)), (item, 9, price(item, TOY)), (add, 3, price(add, TOY))], TOY
+    )
     assert [(h.kind, h.op, h.count) for h in rows] == [
         ("synchronisation", "_local_scalar_dense", 9), ("64-bit integers", "add", 5),
     ]  # fmt: skip

@@ -1,7 +1,6 @@
-"""Prices on the toy card, where every sum can be done by hand.
+"""Prices of products on the toy card, where every sum can be done by hand.
 
-16 cores of 1 GHz; 1024 MACs a core in BF16, 512 in TF32, 256 in FP32; 64 FP32 lanes and
-16 special units a core; 1 TB/s of memory, 4 TB/s and 16 MiB shared; 16 GB/s to the host.
+16 cores of 1 GHz; 1024 MACs a core in BF16, 512 in TF32, 256 in FP32.
 """
 
 from __future__ import annotations
@@ -13,12 +12,10 @@ import pytest
 from suiren.hw.catalog import CARDS
 from suiren.hw.spec import Card
 from suiren.mapper.price import PARTS, Price, price
-from suiren.mapper.step import cost_of
 from suiren.trace.call import parse_call
 
 TOY = CARDS["toy"]
-LATENCY_S, LAUNCH_S = 1e-6, 2e-6
-MiB = 2**20
+LATENCY_S = 1e-6
 
 
 def priced(line: str, card: Card = TOY) -> Price:
@@ -30,17 +27,13 @@ def bmm(b: int, m: int, n: int, k: int, dtype: str = "bf16", math: str = "") -> 
     return f"bmm(self={d}[{b},{m},{k}],mat2={d}[{b},{k},{n}]{math})->({d}[{b},{m},{n}])"
 
 
-def add(num_bytes: int) -> str:
-    """An addition that moves so many bytes, a third of them in each operand."""
-    t = f"f32[{num_bytes // 12}]"
-    return f"add.Tensor(self={t},other={t},alpha=1)->({t})"
-
-
 TILE_S = 2 * 16 * 16 * 64 / (2 * 1024 * 1e9)
 """One tile of [16, 16] over k = 64 on one core, which it fits exactly."""
 
 
-@pytest.mark.parametrize(("tiles", "waves"), [(1, 1), (16, 1), (17, 2), (32, 2), (33, 3), (160, 10)])
+@pytest.mark.parametrize(
+    ("tiles", "waves"), [(1, 1), (16, 1), (17, 2), (32, 2), (33, 3), (160, 10)]
+)
 def test_one_tile_more_than_cores_takes_twice_as_long(tiles: int, waves: int) -> None:
     assert priced(bmm(tiles, 16, 16, 64)).parts_s["matrix"] == pytest.approx(waves * TILE_S)
 
@@ -110,65 +103,8 @@ def test_every_card_prices_every_format(name: str) -> None:
         found = priced(bmm(2, 64, 48, 32, dtype), CARDS[name])
         assert found.busy_s > 0
         assert set(found.flop) <= set(CARDS[name].formats())
-    assert priced(add(12 * 1000), CARDS[name]).busy_s > 0
-
-
-def test_a_long_stream_takes_the_memorys_bandwidth() -> None:
-    size = 12 * 2**24
-    found = priced(add(size))
-    assert found.why == "memory"
-    assert found.busy_s == pytest.approx(size / 1e12 + LATENCY_S)
-    assert found.roofline_s == pytest.approx(size / 1e12)
-    assert found.memory_bytes == size
-    assert found.launch_s == LAUNCH_S
-    assert found.total_s == pytest.approx(size / 1e12 + LATENCY_S + LAUNCH_S)
-
-
-def test_what_fits_a_quarter_of_the_shared_level_is_found_there() -> None:
-    fits = 4 * MiB // 12 * 12
-    inside, outside = priced(add(fits)), priced(add(fits + 12))
-    assert inside.memory_bytes == 0
-    assert inside.why == "l2"
-    assert inside.busy_s == pytest.approx(fits / 4e12 + LATENCY_S)
-    assert outside.memory_bytes == fits + 12
-    assert outside.busy_s == pytest.approx((fits + 12) / 1e12 + LATENCY_S)
-
-
-def test_much_arithmetic_an_element_is_bound_by_the_lanes() -> None:
-    n = 2**24
-    found = priced(f"gelu(self=f32[{n}],approximate=none)->(f32[{n}])")
-    assert found.why == "vector"
-    assert found.busy_s == pytest.approx(10 * n / (16 * 64 * 1e9) + LATENCY_S)
-
-
-def test_special_functions_run_beside_the_lanes() -> None:
-    n = 2**24
-    found = priced(f"_softmax(self=f32[{n // 64},64],dim=-1,half_to_float=false)->(f32[{n // 64},64])")
-    assert found.parts_s["vector"] == pytest.approx(max(4 * n / (16 * 64 * 1e9), n / (16 * 16 * 1e9)))
-
-
-def test_a_transfer_takes_the_host_link() -> None:
-    n = 2**20
-    found = priced(f"copy_(self=f32[{n}],src=cpu:f32[{n}],non_blocking=false)->(f32[{n}])")
-    assert (found.family, found.why) == ("transfer", "link")
-    assert found.busy_s == pytest.approx(4 * n / 16e9 + LATENCY_S)
-    assert found.link_bytes == 4 * n
-    assert cost_of(found).on_copy_engine
-    assert not cost_of(priced(add(1200))).on_copy_engine
-
-
-def test_reading_one_value_pays_no_launch() -> None:
-    found = priced("_local_scalar_dense(self=f32[])->(~)")
-    assert (found.launch_s, found.launches) == (0, 0)
-    assert found.busy_s == pytest.approx(8 / 16e9)
-
-
-def test_every_launch_is_paid() -> None:
-    lists = "[" + ",".join(["f32[8]"] * 129) + "]"
-    found = priced(f"_foreach_add_.List(self={lists},other={lists},alpha=~)->()")
-    assert found.launches == 3
-    assert found.launch_s == pytest.approx(3 * LAUNCH_S)
-    assert found.busy_s >= 3 * LATENCY_S
+    t = "f32[1000]"
+    assert priced(f"add.Tensor(self={t},other={t},alpha=1)->({t})", CARDS[name]).busy_s > 0
 
 
 def test_a_call_of_two_kernels_takes_as_long_as_both() -> None:
@@ -188,15 +124,10 @@ def test_a_call_of_two_kernels_takes_as_long_as_both() -> None:
         assert both.parts_s[part] == pytest.approx(first.parts_s[part] + second.parts_s[part])
 
 
-@pytest.mark.parametrize(("m", "n", "k"), [(8192, 8192, 8192), (32768, 64, 4096), (64, 50304, 1024)])
+@pytest.mark.parametrize(
+    ("m", "n", "k"), [(8192, 8192, 8192), (32768, 64, 4096), (64, 50304, 1024)]
+)
 def test_a_product_moves_each_operand_at_least_once(m: int, n: int, k: int) -> None:
     found = priced(bmm(1, m, n, k))
     assert found.memory_bytes >= 2 * (m * k + k * n + m * n)
     assert found.l2_bytes >= found.memory_bytes
-
-
-def test_picoseconds_are_the_rounded_seconds() -> None:
-    found = priced(add(12 * 2**24))
-    assert cost_of(found).busy_ps == round(found.busy_s * 1e12)
-    assert cost_of(found).launch_ps == round(LAUNCH_S * 1e12)
-    assert cost_of(found).why == "memory"

@@ -46,7 +46,9 @@ def test_the_steady_step_is_reported_and_the_peak_is_of_the_whole_run() -> None:
 
 def entered(*inputs: tuple[str, int, int]) -> Program:
     """A step in which modules were called: (call, context, how often)."""
-    rows = [(Kind.ENTER, i, c, 0, 1) for i, (_, c, times) in enumerate(inputs) for _ in range(times)]
+    rows = [
+        (Kind.ENTER, i, c, 0, 1) for i, (_, c, times) in enumerate(inputs) for _ in range(times)
+    ]
     step = Step(np.array(rows, EVENT), np.zeros(0, np.int32), np.zeros(0, LIVE))
     contexts = [Context("forward", "Small"), Context("forward", "Large")]
     calls = [parse_call(line) for line, _, _ in inputs]

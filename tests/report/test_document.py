@@ -110,7 +110,9 @@ def test_doubts_are_named() -> None:
     assert 0 < told["approximated"]["share"] < 1
     assert told["fallbacks"] == []
     assert {"synchronisation"} <= {hazard["kind"] for hazard in told["hazards"]}
-    assert {"energy.matrix_share", "energy.memory_share"} <= {row["name"] for row in told["assumed"]}
+    assert {"energy.matrix_share", "energy.memory_share"} <= {
+        row["name"] for row in told["assumed"]
+    }
     assert all(row["source"] for row in told["assumed"])
 
 

@@ -10,8 +10,8 @@ from suiren.trace.call import parse_call
 from suiren.trace.program import EVENT, LIVE, Context, Kind, Label, Program, Step
 
 CONTEXTS = [Context(p, m) for p, m in (
-    ("forward", "Net.fc"), ("backward", "Net.fc"), ("optimizer", ""), ("data", ""), ("recompute", "Net.fc"),
-    ("forward", "Net"),
+    ("forward", "Net.fc"), ("backward", "Net.fc"), ("optimizer", ""), ("data", ""),
+    ("recompute", "Net.fc"), ("forward", "Net"),
 )]  # fmt: skip
 MM = "aten::mm(self=f32[512,1024],mat2=f32[1024,4096])->(f32[512,4096])"
 RELU = "aten::relu(self=f32[512,4096])->(f32[512,4096])"

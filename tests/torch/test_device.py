@@ -610,7 +610,6 @@ def test_a_data_loader_pins_its_batches(workers):
 # ---- copying and saving
 
 
-@pytest.mark.xfail(strict=True, reason="B28: parameters of a living graph cannot be swapped")
 def test_a_module_moves_while_a_graph_of_it_lives():
     layer = nn.Linear(3, 3)
     kept = layer(torch.ones(1, 3))

@@ -402,11 +402,8 @@ def test_the_gradient_of_attention_with_dropout_is_that_of_its_own_mask():
 @pytest.mark.parametrize(
     ("kernel", "op"),
     [
-        pytest.param(
-            "FLASH_ATTENTION",
-            "_scaled_dot_product_fused_attention_overrideable",
-            marks=pytest.mark.xfail(strict=True, reason="B20: it falls apart"),
-        ),
+        ("FLASH_ATTENTION", "_scaled_dot_product_fused_attention_overrideable"),
+        ("EFFICIENT_ATTENTION", "_scaled_dot_product_fused_attention_overrideable"),
         ("OVERRIDEABLE", "_scaled_dot_product_fused_attention_overrideable"),
         ("MATH", "bmm"),
     ],

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 
 from suiren.trace.call import parse_call
 from suiren.trace.program import EVENT, LIVE, PHASES, Context, Kind, Label, Program, Step
-from suiren.trace.text import parse_program, print_program
 
-_LINES = """suiren-trace 1
+EXAMPLE = """suiren-trace 1
 facts {"script": "train.py"}
 context 0 forward GPT.h.0.attn
 context 1 backward{space}
@@ -32,9 +31,8 @@ op 0 0 65536 9 9 9
 order 0 1 1
 rest
 op 0 0 0 1 2 3
+end
 """.replace("{space}", " ")
-#: Printed again, so that it ends as a saved trace ends.
-EXAMPLE = "\n".join(print_program(parse_program(_LINES))) + "\n"
 
 _CALLS = [parse_call(line) for line in (
     "aten::mm(self=f32[8,16],mat2=f32[16,4])->(f32[8,4])",
