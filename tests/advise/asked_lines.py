@@ -45,7 +45,7 @@ TRAINING = """
     data copy_(self=f32[8,32],src=cpu:f32[8,32],non_blocking=false)->(f32[8,32]) : 2 0 2
     forward mm(self=f32[8,32],mat2=f32[32,64])->(f32[8,64]) : 2 1 3
     forward relu(self=f32[8,64])->(f32[8,64]) : 3 4
-    backward threshold_backward(grad_output=f32[8,64],self=f32[8,64],threshold=0)->(f32[8,64]) : 5 4 6
+    backward threshold_backward(grad_output=f32[8,64],self=f32[8,64])->(f32[8,64]) : 5 4 6
     backward mm(self=f32[32,8]{1,32},mat2=f32[8,64])->(f32[32,64]) : 2 6 7
     sync
     optimizer _foreach_add_.List(self=[f32[32,64]],other=[f32[32,64]],alpha=~)->() : 1 7

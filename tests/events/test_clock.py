@@ -118,6 +118,21 @@ def test_the_period_is_what_one_more_step_takes(rows: list) -> None:
         assert steady(rows).period_ps == periods.pop()
 
 
+#: A copy of 70 units on stream 1; kernels of 68 units on stream 0, which start later.
+BESIDE = [op(3, 1), op(1), op(1), op(0), op(0), op(0)]
+
+
+def test_a_period_is_taken_when_it_has_settled() -> None:
+    """Stream 0 ends at 10 + 68 k, stream 1 at 5 + 70 k: the second leads from step 3 on."""
+    assert steady(BESIDE).period_ps == 70 * UNIT
+
+
+@pytest.mark.xfail(strict=False, reason="B35: two equal periods pass for a steady state")
+def test_the_slowest_stream_sets_the_period_however_late_it_leads() -> None:
+    """Two views more on the host: 20 + 68 k and 5 + 70 k, the second leads from step 8 on."""
+    assert steady([BESIDE[0], op(4), op(4), *BESIDE[1:]]).period_ps == 70 * UNIT
+
+
 @LAW
 @given(rows=st.lists(row, min_size=1, max_size=8))
 def test_gaps_of_the_steady_step_begin_within_it(rows: list) -> None:

@@ -61,14 +61,21 @@ def test_the_example_prints_what_stands_beside_it_and_its_json_has_every_field(n
 
 @pytest.mark.parametrize("card", ["t10", "a100"])
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_example_trains_on_other_chips_and_equal_seeds_give_equal_bytes(name, card, tmp_path):
+def test_the_example_trains_on_other_chips(name, card, tmp_path):
+    path = tmp_path / "answer.json"
+    run(name, "--on", card, "--quiet", "--json", str(path), "--max-steps", "4")
+    answer = json.loads(path.read_text())
+    assert answer["card"]["name"].startswith(card)
+    assert answer["steps"]["num_steps"] == 4
+    assert answer["step_time_s"] > 0
+
+
+@pytest.mark.parametrize("name", ["char_gpt", "llama"])
+def test_equal_seeds_give_equal_bytes(name, tmp_path):
     files = [tmp_path / "one.json", tmp_path / "two.json"]
     for path in files:
-        run(name, "--on", card, "--quiet", "--json", str(path), "--", "--steps", "4", "--seed", "3")
+        run(name, "--quiet", "--seed", "3", "--json", str(path), "--max-steps", "4")
     assert files[0].read_bytes() == files[1].read_bytes()
-    answer = json.loads(files[0].read_text())
-    assert answer["card"]["name"].startswith(card)
-    assert answer["step_time_s"] > 0
 
 
 def test_no_example_knows_suiren():

@@ -228,6 +228,20 @@ def test_a_module_used_twice_and_one_called_alone_have_their_paths(train):
     assert ("backward", "Sequential.1") in places(ops, "tanh_backward")
 
 
+@pytest.mark.xfail(strict=True, reason="B35: paths are kept by the address of a module")
+def test_a_module_at_a_dead_one_s_address_has_a_path_of_its_own(session):
+    wrong = []
+    for i in range(60):
+        layers = [nn.Linear(4, 4), nn.ReLU()] if i % 2 else [nn.ReLU(), nn.Linear(4, 4)]
+        nn.Sequential(*layers).to("gcu")(torch.ones(2, 4, device="gcu"))
+        del layers
+        program = session.program()
+        found = places(ops_of(program, program.rest), "addmm")[-1]
+        if found[1] != f"Sequential.{1 - i % 2}":
+            wrong.append(found)
+    assert not wrong
+
+
 def test_an_error_inside_a_module_does_not_leave_its_path_behind(session):
     class Fails(nn.Module):
         def forward(self, x):

@@ -68,8 +68,12 @@ def amp():
     return mlp()
 
 
+kept = []
+
+
 def train(name):
     model, batch, make_optimizer = globals()[name]()
+    kept.append(model)
     model = model.to("gcu")
     optimizer = make_optimizer(model.parameters())
     scaler = torch.amp.GradScaler("gcu", enabled=name == "amp", init_scale=16.0)
