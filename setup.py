@@ -32,7 +32,8 @@ def shim() -> tuple[list[object], dict[str, object]]:
 
 
 WANTS_BUILD = any(
-    word in sys.argv for word in ("build_ext", "bdist_wheel", "install", "develop", "editable_wheel")
+    word in sys.argv
+    for word in ("build_ext", "bdist_wheel", "install", "develop", "editable_wheel")
 )
 extensions, commands = shim() if WANTS_BUILD else ([], {})
 setup(ext_modules=extensions, cmdclass=commands)

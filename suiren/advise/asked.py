@@ -105,13 +105,13 @@ def _settle(
     rows: list[tuple[int, int, int, int, int]], cost: Callable[[int], Cost], issue_ps: int
 ) -> float:
     queues = Queues(issue_ps=issue_ps)
-    last = -1
+    last = None
     period = 0
     for _ in range(MAX_REPEATS):
         before = queues.end_ps()
         queues.run(rows, cost)
         period = queues.end_ps() - before
-        if period == last:
+        if (period, queues.lag()) == last:
             break
-        last = period
+        last = (period, queues.lag())
     return period / PS_PER_S

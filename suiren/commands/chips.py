@@ -14,13 +14,13 @@ from suiren.hw.spec import Card
 @click.command()
 @click.argument("names", nargs=-1)
 def chips(names: tuple[str, ...]) -> None:
-    r"""List the catalogue, show one chip with every source, or compare several.
+    """List the catalogue, show one chip with every source, or compare several.
 
     \b
     suiren chips                          all of them
     suiren chips t21                      one, every fact with its source
     suiren chips compare t21 a100 h100    side by side
-    """
+    """  # noqa: D301 - click reads the control character
     from suiren.hw import show
     from suiren.hw.catalog import CARDS
 

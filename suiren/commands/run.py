@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import click
 from rich.markup import escape
 
 from suiren.commands.ask import card_named, must_be_writable, notices, screen, write_results
+from suiren.hw.fact import assumed
 from suiren.hw.spec import Card
 from suiren.units import show_bytes
 
@@ -73,16 +75,17 @@ def _memory_bytes(text: str | None) -> int | None:
 @click.option(
     "--save-trace", "trace_path", type=PATH, help="Save what was asked, for `suiren replay`."
 )
+@click.option("--fit-to", type=float, hidden=True, help="Capacity in bytes that fits are told for.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no report on screen.")
 def run(script: Path, arguments: tuple[str, ...], on: str, **options: Any) -> int:
-    r"""Run SCRIPT on a virtual chip and tell what its step takes and why.
+    """Run SCRIPT on a virtual chip and tell what its step takes and why.
 
     Options of the script itself follow it; put `--` before them where a name is also ours.
 
     \b
     suiren run train.py --on t21
     suiren run train.py --on a100 --report page.html -- --seed 3
-    """
+    """  # noqa: D301 - click reads the control character
     card = card_named(on)
     if not script.is_file():
         raise click.UsageError(
@@ -91,8 +94,19 @@ def run(script: Path, arguments: tuple[str, ...], on: str, **options: Any) -> in
     files = [options[k] for k in ("json_path", "perfetto_path", "page_path", "trace_path")]
     must_be_writable(*files)
     memory_bytes = _memory_bytes(options["memory"])
+    card = _with_memory(card, memory_bytes, options["fit_to"])
     outcome = _run(script, arguments, card, memory_bytes, options)
     return _tell(outcome, script, arguments, card, on, options)
+
+
+def _with_memory(card: Card, memory_bytes: int | None, fit_to: float | None) -> Card:
+    """The card with the capacity that `--memory` gives it, so that every answer tells of it."""
+    from suiren.torch.session import UNLIMITED_BYTES
+
+    wanted = fit_to if fit_to is not None else memory_bytes
+    if wanted is None or wanted == UNLIMITED_BYTES:
+        return card
+    return replace(card, memory_bytes=assumed(wanted, "given on the command line: --memory"))
 
 
 def _nearest(script: Path) -> str:
@@ -160,7 +174,11 @@ def _tell(
     return outcome.exit_code
 
 
-_ENDED = {"raised": "raised an error", "interrupted": "was interrupted"}
+_ENDED = {
+    "raised": "raised an error",
+    "exited": "exited with a status of its own",
+    "interrupted": "was interrupted",
+}
 
 #: Seconds that the probe for what would fit may take.
 PROBE_TIMEOUT_S = 120
@@ -178,7 +196,7 @@ def _advise_fit(
         command = [
             sys.executable, "-m", "suiren.cli", "run", str(script.resolve()), "--on", on,
             "--no-numerics", "--memory", "unlimited", "--max-steps", "3", "--quiet",
-            "--json", str(found), "--", *arguments,
+            "--fit-to", str(float(card.memory_bytes)), "--json", str(found), "--", *arguments,
         ]  # fmt: skip
         try:
             done = subprocess.run(

@@ -188,7 +188,7 @@ def _is_all_understood(name: str, card: Card) -> bool:
 
 def _nearest(name: str) -> str:
     """One sentence that says the name is unknown and lists the nearest names."""
-    near = get_close_matches(_squash(name), list(_by_spelling()), n=6, cutoff=0.5)
+    near = get_close_matches(_squash(name), list(_by_spelling()), n=6, cutoff=0.3)
     names = list(dict.fromkeys(_by_spelling()[spelling] for spelling in near))[:3]
     if names:
         return f"no chip is called {name!r}; the nearest names are {', '.join(names)}"

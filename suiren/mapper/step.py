@@ -129,17 +129,17 @@ MAX_REPEATS = 16
 
 
 def steady_step(program: Program, prices: Prices, key: int) -> StepTime:
-    """Repeats one step until it takes the same time again, and records its spans."""
+    """Repeats one step until nothing changes from one to the next, and records its spans."""
     clock = Clock(prices)
     step = program.distinct[key]
-    last = -1
+    last = None
     for _ in range(MAX_REPEATS):
         before = clock.queues.end_ps()
         clock.run(key, step)
-        period = clock.queues.end_ps() - before
-        if period == last:
+        state = (clock.queues.end_ps() - before, clock.queues.lag())
+        if state == last:
             break
-        last = period
+        last = state
     spans: list[Span] = []
     start = clock.queues.end_ps()
     clock.queues.run(step.events.tolist(), prices.cost, spans)

@@ -41,22 +41,31 @@ def batch_of(program: Program, step: Step) -> Batch:
 
     main = program.contexts[max(entered, key=weight)[0]].path
     mine = {k: n for k, n in entered.items() if program.contexts[k[0]].path == main}
+    turned = main in program.facts.get("sequence_first", [])
     samples = 0
     sequence: int | None = None
     inputs: tuple[str, ...] = ()
     for (_, what), times in sorted(mine.items()):
-        tensors = list(program.calls[what].inputs())
+        tensors = [t for t in program.calls[what].inputs() if t.shape]
         if not tensors:
             continue
-        first = _data(tensors)
-        samples += times * (first.shape[0] if first.shape else 1)
-        if first.dtype in ("i64", "i32") and len(first.shape) >= 2:
-            sequence = first.shape[1]
+        batch, sequence = _batch_and_sequence(tensors, turned)
+        samples += times * batch
         inputs = tuple(str(t) for t in tensors)
     return Batch(max(1, samples), sequence, inputs, sum(mine.values()))
 
 
-def _data(tensors: list[Tensor]) -> Tensor:
-    """Token ids if there are any, otherwise the first input."""
-    ids = [t for t in tensors if t.dtype in ("i64", "i32") and len(t.shape) >= 2]
-    return ids[0] if ids else tensors[0]
+def _batch_and_sequence(tensors: list[Tensor], turned: bool) -> tuple[int, int | None]:
+    """Samples, and the sequence if every integer input is [batch, sequence, …].
+
+    `turned`: the model takes the sequence first.
+    """
+    integers = [t for t in tensors if t.dtype in ("i64", "i32")]
+    if integers and all(t.shape[:2] == integers[0].shape[:2] for t in integers):
+        first = integers[0].shape
+        if len(first) >= 2:
+            return (first[1], first[0]) if turned else (first[0], first[1])
+    if turned and not integers and len(tensors[0].shape) >= 3:
+        return tensors[0].shape[1], None
+    rows = Counter(t.shape[0] for t in tensors)
+    return max(rows, key=lambda n: (rows[n], n == tensors[0].shape[0])), None

@@ -53,7 +53,7 @@ def _facts(answer: Answer) -> Iterator[tuple[str, str]]:
     yield (
         "step time",
         (
-            f"[bold green]{show_time(seconds)}[/]   steady step, "
+            f"[bold green]{show_time(seconds)}[/]   {_which(answer)}, "
             f"{len(answer.step_times_s)} steps ran, "
             f"{warm} warm-up"
         ),
@@ -89,6 +89,14 @@ def _facts(answer: Answer) -> Iterator[tuple[str, str]]:
             f"of {answer.card.tdp_w:.0f} W"
         ),
     )
+
+
+def _which(answer: Answer) -> str:
+    """Which step is reported: the one that repeats, or the last where none does."""
+    program = answer.program
+    key = program.steady()
+    repeats = key is None or len(program.order) <= 2 or program.order.count(key) > 1
+    return "steady step" if repeats else "last step (none repeats)"
 
 
 def _split(answer: Answer) -> RenderableType:

@@ -225,6 +225,7 @@ class _Properties:
 
 def get_device_properties(where: Where = None) -> _Properties:
     """Name, memory in bytes, number of cores, capability."""
+    index_of(where)
     return _Properties(_card, _shim.capacity())
 
 

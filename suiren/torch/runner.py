@@ -20,7 +20,7 @@ class Outcome:
     program: Program
     exit_code: int
     ended: str
-    """`finished`, `raised`, `out of memory` or `interrupted`."""
+    """`finished`, `raised`, `exited`, `out of memory` or `interrupted`."""
     error: str = ""
     """The script's own traceback, its last line naming the error."""
 
@@ -88,7 +88,7 @@ def _run(script: Path, arguments: Sequence[str], session: Session) -> Outcome:
         code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
         if isinstance(stop.code, str):
             error = stop.code
-        ended = "finished" if code == 0 else "raised"
+        ended = "finished" if code == 0 else "exited"
     except KeyboardInterrupt:
         code, ended = 130, "interrupted"
     except torch.OutOfMemoryError as problem:

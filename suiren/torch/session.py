@@ -160,6 +160,7 @@ def _model_facts() -> dict[str, Any]:
         n.name.rsplit(".", 1)[-1] for n in watch.labels.values() if n.kind == "optimizer state"
     ]
     return {
+        "sequence_first": sorted(_sequence_first()),
         "roots": roots,
         "parameters": parameters,
         "optimizer_states": len(set(states) - {"step"}),
@@ -172,3 +173,13 @@ _FORMATS = {
     torch.float16: "f16",
     torch.float64: "f64",
 }
+
+
+def _sequence_first() -> set[str]:
+    """Roots that hold a module which takes the sequence before the batch."""
+    found = set()
+    for reference in watch.roots:
+        root = reference()
+        if root is not None and any(m.__dict__.get("batch_first") is False for m in root.modules()):
+            found.add(type(root).__name__)
+    return found

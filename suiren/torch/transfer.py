@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
+from suiren.torch import compiling, gcu
 from suiren.torch import device as _device
-from suiren.torch import gcu
 
 _installed = False
 _speaks_cuda = False
@@ -46,7 +46,9 @@ def speak_cuda() -> None:
 
     def device(self: torch.Tensor) -> torch.device:
         where: torch.device = read(self)
-        return answers[where.index or 0] if where.type == _device.NAME else where
+        if where.type != _device.NAME or compiling.is_on:
+            return where
+        return answers[where.index or 0]
 
     torch.Tensor.device = property(device)
 
@@ -61,10 +63,11 @@ def install() -> None:
     _patch_tensors()
     _patch_amp()
     _patch_saving()
-    _patch_compile()
+    compiling.install(to_gcu)
     _patch_generator()
     _patch_storages()
     _patch_data_parallel()
+    _patch_profiler()
 
 
 # ---- torch.cuda
@@ -192,6 +195,30 @@ def _patch_data_parallel() -> None:
     torch.nn.DataParallel.forward = forward
 
 
+def _patch_profiler() -> None:
+    """A profile of CUDA's activities holds the host's: the card's times are simulated elsewhere."""
+    cuda = torch.profiler.ProfilerActivity.CUDA
+    start = torch.profiler.profile.__init__
+
+    def init(self: Any, *, activities: Any = None, **keywords: Any) -> None:
+        if activities is not None:
+            activities = [a for a in activities if a != cuda] or [
+                torch.profiler.ProfilerActivity.CPU
+            ]
+        start(self, activities=activities, **keywords)
+
+    torch.profiler.profile.__init__ = init
+    begin = torch.autograd.profiler.profile.__init__
+
+    def init_autograd(self: Any, enabled: bool = True, **keywords: Any) -> None:
+        if keywords.get("use_device") == "cuda":
+            keywords["use_device"] = None
+        keywords.pop("use_cuda", None)
+        begin(self, enabled, **keywords)
+
+    torch.autograd.profiler.profile.__init__ = init_autograd
+
+
 def _said(where: Any) -> Any:
     card = to_gcu(where)
     if card is not where:
@@ -258,7 +285,13 @@ def _patch_saving() -> None:
         """A checkpoint written on CUDA lands on the card."""
         return storage.to(device=to_gcu(location)) if location.startswith("cuda") else None
 
-    torch.serialization.register_package(5, lambda _: None, bring)
+    def tag(storage: Any) -> str | None:
+        """A script that says cuda writes files that say cuda."""
+        if _speaks_cuda and storage.device.type == _device.NAME:
+            return f"cuda:{storage.device.index or 0}"
+        return None
+
+    torch.serialization.register_package(5, tag, bring)
 
 
 def _patch_generator() -> None:
@@ -275,18 +308,3 @@ def _patch_generator() -> None:
         """Makes a `torch.Generator`; `cuda` means the card."""
 
     torch.Generator = Generator
-
-
-def _patch_compile() -> None:
-    """The default backend generates code for CUDA; on the card graphs run op by op."""
-    original = torch._TorchCompileInductorWrapper.__call__
-
-    def call(self: Any, graph: Any, inputs: Any) -> Any:
-        tensors = [x for x in inputs if isinstance(x, torch.Tensor)]
-        if any(x.device.type in ("cuda", _device.NAME) for x in tensors):
-            from torch._dynamo.backends.debugging import aot_eager
-
-            return aot_eager(graph, inputs)
-        return original(self, graph, inputs)
-
-    torch._TorchCompileInductorWrapper.__call__ = call

@@ -45,11 +45,26 @@ def _path_number(parent: int, module: torch.nn.Module) -> int:
     if name is None:
         kind = type(module).__name__
         name = f"{paths[parent]}.{kind}" if parent else kind
+    _forget_at_death(module)
     number = _numbers.get((parent, name))
     if number is None:
         number = _numbers[(parent, name)] = len(paths)
         paths.append(name)
     return number
+
+
+_alive: dict[int, weakref.ref[torch.nn.Module]] = {}
+
+
+def _forget_at_death(module: torch.nn.Module) -> None:
+    address = id(module)
+
+    def died(_: object) -> None:
+        _alive.pop(address, None)
+        _shim.forget_module(address)
+
+    if address not in _alive:
+        _alive[address] = weakref.ref(module, died)
 
 
 def _watch_calls() -> None:
@@ -81,19 +96,26 @@ def label_module(root: torch.nn.Module) -> None:
 
 
 def label_optimizer(optimizer: torch.optim.Optimizer) -> None:
-    """Names the storages of an optimizer's state after the parameter they serve."""
-    names = {id(p): n for root in _live_roots() for n, p in root.named_parameters()}
+    """Names the storages of an optimizer's parameters, and of its state after them."""
+    names = {
+        id(p): f"{type(root).__name__}.{n}"
+        for root in _live_roots()
+        for n, p in root.named_parameters()
+    }
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            _label(parameter, "weights", names.get(id(parameter), "parameter"), sure=True)
     for parameter, state in optimizer.state.items():
         name = names.get(id(parameter), "parameter")
         for key, value in state.items():
             if isinstance(value, torch.Tensor):
-                _label(value, "optimizer state", f"{name}.{key}")
+                _label(value, "optimizer state", f"{name}.{key}", sure=True)
 
 
-def _label(tensor: torch.Tensor, kind: str, name: str) -> None:
+def _label(tensor: torch.Tensor, kind: str, name: str, sure: bool = False) -> None:
     if tensor.device.type != "cpu" and tensor.layout == torch.strided:
         number = _shim.storage_number(tensor)
-        if number and not (_settled and number in labels):
+        if number and (sure or not (_settled and number in labels)):
             labels[number] = Label(kind, name)
 
 
@@ -130,31 +152,38 @@ def _settle(settled: bool) -> None:
 
 
 class _Steps:
-    """Tells the end of a training step: the first optimizer that steps leads."""
+    """Tells the end of a training step: the first optimizer that steps leads.
+
+    Where another one steps twice and the leader does not, that one leads from then on.
+    """
 
     def __init__(self, on_step: Callable[[], None]) -> None:
         self.on_step = on_step
         self.leader: weakref.ref[torch.optim.Optimizer] | None = None
-        self.labelled = 0
+        self.last: weakref.ref[torch.optim.Optimizer] | None = None
+        self.counts: weakref.WeakKeyDictionary[torch.optim.Optimizer, int]
+        self.counts = weakref.WeakKeyDictionary()
 
     def before(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        if self.labelled < 2:
+        if self.counts.get(optimizer, 0) < 2:
             for root in _live_roots():
                 label_module(root)
         _shim.in_optimizer(True)
 
     def after(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         _shim.in_optimizer(False)
-        if self.leader is None or self.leader() is None:
-            self.leader = weakref.ref(optimizer)
-        if self.leader() is not optimizer:
-            return
-        if self.labelled < 2:
-            self.labelled += 1
+        again = self.last is not None and self.last() is optimizer
+        self.last = weakref.ref(optimizer)
+        if self.leader is None or self.leader() is None or again:
+            self.leader = self.last
+        count = self.counts.get(optimizer, 0)
+        if count < 2:
+            self.counts[optimizer] = count + 1
             label_optimizer(optimizer)
-            _settle(self.labelled >= 2)
-        _shim.end_step()
-        self.on_step()
+            _settle(count >= 1)
+        if self.leader() is optimizer:
+            _shim.end_step()
+            self.on_step()
 
 
 def watch(on_step: Callable[[], None]) -> None:

@@ -10,6 +10,7 @@ for a floating scalar (it does not change what the chip has to do).
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -139,7 +140,7 @@ def _show(value: Value) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return f'"{value}"'
+        return json.dumps(value)
     if isinstance(value, tuple):
         return f"[{','.join(_show(v) for v in value)}]"
     return repr(value) if isinstance(value, Float) else str(value)
@@ -151,14 +152,14 @@ class CallSyntaxError(ValueError):
 
 _TOKEN = re.compile(
     r"""(?P<tensor>(?:cpu:)?[a-zA-Z][\w.]*\[[\d,]*\](?:\{[\d,]*\})?)
-      | (?P<string>"[^"]*")
+      | (?P<string>"(?:[^"\\]|\\.)*")
       | (?P<int>-?\d+)
       | (?P<word>true|false|none|~)
       | (?P<open>\[) | (?P<close>\]) | (?P<comma>,)""",
     re.VERBOSE,
 )
 _WORDS: dict[str, Value] = {"true": True, "false": False, "none": None, "~": FLOAT}
-_HEAD = re.compile(r"([\w:.]+)\((.*)\)->\((.*)\)$", re.DOTALL)
+_HEAD = re.compile(r"([\w:.]+)\(")
 _NAME = re.compile(r"(\w+)=")
 
 
@@ -167,21 +168,24 @@ def parse_call(line: str) -> Call:
     head = _HEAD.match(line)
     if head is None:
         raise CallSyntaxError(f"not a call: {line[:80]!r}")
-    op, text, answer = head.groups()
+    op, at = head[1], head.end()
     arguments: dict[str, Value] = {}
-    at = 0
-    while at < len(text):
-        name = _NAME.match(text, at)
+    while line[at : at + 1] != ")":
+        name = _NAME.match(line, at)
         if name is None:
-            raise CallSyntaxError(f"{op}: expected `name=value` at {text[at : at + 40]!r}")
-        arguments[name[1]], at = _value(op, text, name.end())
-        at = _past_comma(op, text, at)
+            raise CallSyntaxError(f"{op}: expected `name=value` at {line[at : at + 40]!r}")
+        arguments[name[1]], at = _value(op, line, name.end())
+        at = _past_comma(op, line, at, ")")
+    if line[at : at + 4] != ")->(":
+        raise CallSyntaxError(f"{op}: expected `)->(` at {line[at : at + 40]!r}")
+    at += 4
     outputs: list[Value] = []
-    at = 0
-    while at < len(answer):
-        value, at = _value(op, answer, at)
+    while line[at : at + 1] != ")":
+        value, at = _value(op, line, at)
         outputs.append(value)
-        at = _past_comma(op, answer, at)
+        at = _past_comma(op, line, at, ")")
+    if at + 1 != len(line):
+        raise CallSyntaxError(f"{op}: {line[at + 1 : at + 41]!r} follows the call")
     return Call(op, arguments, tuple(outputs))
 
 
@@ -194,10 +198,12 @@ def _value(op: str, text: str, at: int) -> tuple[Value, int]:
     return _scalar(op, token), token.end()
 
 
-def _past_comma(op: str, text: str, at: int) -> int:
-    """The place after the comma that must stand between two values."""
-    if at < len(text) and text[at] != ",":
-        raise CallSyntaxError(f"{op}: expected `,` at {text[at : at + 40]!r}")
+def _past_comma(op: str, text: str, at: int, closing: str) -> int:
+    """The place after a comma, or at the bracket that closes."""
+    if text[at : at + 1] == closing:
+        return at
+    if text[at : at + 1] != "," or text[at + 1 : at + 2] == closing:
+        raise CallSyntaxError(f"{op}: expected `,` or `{closing}` at {text[at : at + 40]!r}")
     return at + 1
 
 
@@ -205,7 +211,10 @@ def _scalar(op: str, token: re.Match[str]) -> Value:
     if token["tensor"]:
         return parse_tensor(token["tensor"])
     if token["string"]:
-        return token["string"][1:-1]
+        try:
+            return str(json.loads(token["string"]))
+        except ValueError:
+            raise CallSyntaxError(f"{op}: cannot read {token['string'][:40]}") from None
     if token["int"]:
         return int(token["int"])
     if token["word"]:
@@ -218,8 +227,7 @@ def _list(op: str, text: str, at: int) -> tuple[Value, int]:
     while at < len(text) and text[at] != "]":
         value, at = _value(op, text, at)
         items.append(value)  # type: ignore[arg-type]
-        if text[at : at + 1] != "]":
-            at = _past_comma(op, text, at)
+        at = _past_comma(op, text, at, "]")
     if at >= len(text):
         raise CallSyntaxError(f"{op}: a list does not end")
     return tuple(items), at + 1

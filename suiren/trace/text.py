@@ -141,6 +141,11 @@ class _Reader:
             _within(what, self.program.calls, "call")
             _within(context, self.program.contexts, "context")
             _fits(stream, *storages)
+            self.must_be_in_step()
+            call = self.program.calls[what]
+            tensors = sum(1 for _ in (*call.inputs(), *call.results()))
+            if len(storages) != tensors:
+                raise ValueError(f"{call.op} has {tensors} tensors, not {len(storages)}")
             self.rows.append((Kind.OP, what, context, stream, len(self.storages)))
             self.storages.extend(storages)
         elif word == "live":
@@ -151,6 +156,7 @@ class _Reader:
             what, value, context, stream = (int(n) for n in rest.split())
             _fits(what, stream)
             _within(context, self.program.contexts, "context")
+            self.must_be_in_step()
             if word == "enter":
                 _within(what, self.program.calls, "call")
             self.rows.append((_KINDS[word], what, context, stream, value))
@@ -185,6 +191,10 @@ class _Reader:
             self.ended = True
         else:
             raise ValueError(f"no such line: {word}")
+
+    def must_be_in_step(self) -> None:
+        if self.place is None:
+            raise ValueError("it stands before the first step")
 
     def close(self) -> None:
         if self.place is None:

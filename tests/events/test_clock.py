@@ -127,7 +127,6 @@ def test_a_period_is_taken_when_it_has_settled() -> None:
     assert steady(BESIDE).period_ps == 70 * UNIT
 
 
-@pytest.mark.xfail(strict=False, reason="B35: two equal periods pass for a steady state")
 def test_the_slowest_stream_sets_the_period_however_late_it_leads() -> None:
     """Two views more on the host: 20 + 68 k and 5 + 70 k, the second leads from step 8 on."""
     assert steady([BESIDE[0], op(4), op(4), *BESIDE[1:]]).period_ps == 70 * UNIT

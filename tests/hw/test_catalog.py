@@ -15,7 +15,8 @@ from suiren.units import GB, GiB
 
 EVERY_CARD = pytest.mark.parametrize("card", CARDS.values(), ids=list(CARDS))
 EVERY_NODE = pytest.mark.parametrize("node", NODES.values(), ids=list(NODES))
-WANTED = frozenset("""
+WANTED = frozenset(
+    """
     t10 t11 t20 t20-launch t21 i10 i20 s60 l600 ascend910 ascend910b kunlun1 kunlun2 hanguang800
     mlu290 mlu370 p100 p4 p40 v100 v100-16 v100-pcie t4 a100 a100-40 a100-pcie a100-pcie-40 a800
     a30 a40 a10 a10g l4 l40 l40s h100 h100-pcie h100-nvl h800 h200 h20 gh200 b100 b200 b300 gb200
@@ -24,7 +25,8 @@ WANTED = frozenset("""
     mi60 mi100 mi210 mi250x mi300x mi325x mi350x mi355x rx-6900-xt tpu-v2 tpu-v3 tpu-v4 tpu-v5e
     tpu-v5p tpu-v6e tpu-v7 gaudi1 gaudi2 gaudi3 arc-pro-b60 knl7250 max-1550 trainium1 trainium2
     trainium3 bi150 c550 toy
-""".split())  # noqa: SIM905
+""".split()
+)
 
 
 @EVERY_CARD

@@ -59,9 +59,8 @@ def test_a_clock_changed_alone_is_found_out(card: Card, factor: float) -> None:
     faster = replace(
         card,
         clock_hz=card.clock_hz.at(card.clock_hz * factor),
-        vector_clock_hz=card.vector_clock_hz and card.vector_clock_hz.at(
-            card.vector_clock_hz * factor
-        ),
+        vector_clock_hz=card.vector_clock_hz
+        and card.vector_clock_hz.at(card.vector_clock_hz * factor),
     )
     assert len(faults(faster)) == len(card.printed_flop_per_s)
 

@@ -184,7 +184,7 @@ def test_a_card_from_python(tmp_path: Path) -> None:
         ("CARD = 3", "CARD is int"),
         ("1 / 0", "ZeroDivisionError"),
         ("CARD = = 3", "SyntaxError"),
-        (PYTHON + 'CARD = replace(CARD, tdp_w=CARD.tdp_w.at(1))', "exceeds tdp_w 1 W"),
+        (PYTHON + "CARD = replace(CARD, tdp_w=CARD.tdp_w.at(1))", "exceeds tdp_w 1 W"),
     ],
 )
 def test_a_bad_python_file(tmp_path: Path, text: str, sentence: str) -> None:
@@ -200,9 +200,10 @@ def test_resolve_takes_names_and_paths(tmp_path: Path) -> None:
         resolve_card("t2000")
 
 
-PLAIN = sorted(set(BOUNDS) & {
-    "memory_bytes", "memory_bytes_per_s", "host_bytes_per_s", "l2_bytes", "launch_s", "clock_hz"
-})
+PLAIN = sorted(
+    set(BOUNDS)
+    & {"memory_bytes", "memory_bytes_per_s", "host_bytes_per_s", "l2_bytes", "launch_s", "clock_hz"}
+)
 QUIET = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

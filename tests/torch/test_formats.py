@@ -154,7 +154,6 @@ print(*rounds())
 """
 
 
-@pytest.mark.xfail(strict=True, reason="B16: the flag is asked without naming convolutions")
 def test_products_follow_the_newer_flags():
     ran = run_python("-c", NEWER_FLAGS)
     assert ran.stdout.split() == ["True", "False", "False", "True"], ran.stderr

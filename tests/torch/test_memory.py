@@ -245,7 +245,6 @@ def test_out_of_memory_says_size_free_capacity_and_owners(set_capacity):
     del kept
 
 
-@pytest.mark.xfail(strict=True, reason="B6: states are named without the root module")
 def test_an_optimizer_s_state_is_named_like_its_parameter(set_capacity):
     model = nn.Sequential(nn.Linear(512, 1024, bias=False)).to("gcu")
     optimizer = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)

@@ -128,7 +128,6 @@ def test_generator_objects_know_their_card_and_can_be_copied():
     assert torch.equal(a, b)
 
 
-@pytest.mark.xfail(strict=True, reason="B8: any generator is taken")
 @pytest.mark.parametrize("device", ["cpu", "gcu:1"])
 def test_a_generator_of_another_device_is_refused(device):
     generator = torch.Generator(device=device)

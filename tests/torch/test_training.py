@@ -761,9 +761,6 @@ FUNCTIONAL = {
 }
 
 
-_ZEROS = pytest.mark.xfail(run=False, reason="B9: segmentation fault in a zero tensor")
-
-
 @pytest.mark.parametrize("transform", cases(FUNCTIONAL))
 def test_functional_transforms_answer_as_on_the_host(transform):
     x = torch.randn(4)
@@ -774,7 +771,6 @@ def test_functional_transforms_answer_as_on_the_host(transform):
     )
 
 
-@_ZEROS
 def test_second_derivatives_by_forward_mode_are_those_of_the_host():
     x = torch.randn(4)
     on_both(lambda device: torch.func.hessian(lambda a: a.sin().sum())(x.to(device)))

@@ -25,7 +25,7 @@ enter 0 1 0 0
 op 0 0 0 1 2 3
 record 3 0 0 0
 wait 3 0 0 1
-op 0 1 1
+op 0 1 1 4 4 6
 host_wait 3 0 0 0
 op 0 0 65536 9 9 9
 order 0 1 1
@@ -50,7 +50,7 @@ def _steps(draw: st.DrawFn, contexts: int) -> Step:
         context, stream = draw(st.integers(0, contexts - 1)), draw(st.sampled_from([0, 1, 65537]))
         if kind == Kind.OP:
             rows.append((kind, draw(st.integers(0, 2)), context, stream, len(storages)))
-            storages += draw(st.lists(_number, max_size=3))
+            storages += draw(st.lists(_number, min_size=3, max_size=3))
         else:
             what = draw(st.integers(0, 2)) if kind == Kind.ENTER else draw(_number)
             rows.append((kind, what, context, stream, draw(st.integers(0, 2**40))))

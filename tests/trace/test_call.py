@@ -49,7 +49,6 @@ def test_equal_text_means_equal_calls(call: Call) -> None:
     assert hash(again) == hash(call)
 
 
-@pytest.mark.xfail(strict=False, reason="B19: strings are printed without escapes")
 @pytest.mark.parametrize("text", ['a"b', "a\nb", "a\u2028b", '"', ")->()"])
 def test_any_string_survives(text: str) -> None:
     call = Call("aten::x", {"mode": text, "n": 1}, (text,))
@@ -111,14 +110,14 @@ def test_a_broadcast_dimension_takes_no_memory() -> None:
 @pytest.mark.parametrize(("line", "part"), [
     ("", "not a call"),
     ("aten::mm", "not a call"),
-    ("aten::mm(self=f32[2])", "not a call"),
-    ("aten::mm(self=?)->()", "cannot read '?'"),
+    ("aten::mm(self=f32[2])", "expected `)->(`"),
+    ("aten::mm(self=?)->()", "cannot read"),
     ("aten::mm(f32[2])->()", "expected `name=value`"),
-    ("aten::mm(self=[f32[2])->()", "a list does not end"),
+    ("aten::mm(self=[f32[2])->()", "expected `,` or `]`"),
     ("aten::mm(self=[1,2)->()", ""),
     ("aten::mm(self=,)->()", ""),
     ("aten::mm(self=])->()", "unexpected"),
-    ("aten::mm(self=1)->(x)", "cannot read 'x'"),
+    ("aten::mm(self=1)->(x)", "cannot read"),
     ("aten::mm(self=1 2)->()", ""),
     ("aten::mm(a=f32[1]f32[2])->()", ""),
 ])  # fmt: skip

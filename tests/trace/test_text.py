@@ -45,7 +45,7 @@ def test_the_documented_example_reads_as_it_says() -> None:
 def test_storages_of_an_op_end_where_those_of_the_next_begin() -> None:
     step = parse_program(EXAMPLE).distinct[1]
     ops = [i for i, row in enumerate(step.events) if row["kind"] == Kind.OP]
-    assert [step.storages_of(i).tolist() for i in ops] == [[1, 2, 3], [], [9, 9, 9]]
+    assert [step.storages_of(i).tolist() for i in ops] == [[1, 2, 3], [4, 4, 6], [9, 9, 9]]
 
 
 @LAW

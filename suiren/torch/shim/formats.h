@@ -32,8 +32,8 @@ inline bool multiplies_in_tf32(MatrixOp op) {
   if (op == MatrixOp::none || !settings.chip_has_tf32 || settings.tf32 == Tf32::off) return false;
   if (settings.tf32 == Tf32::on) return true;
   auto& context = at::globalContext();
-  if (op == MatrixOp::convolution) return context.allowTF32CuDNN();
-  return context.allowTF32CuBLAS();
+  if (op == MatrixOp::convolution) return context.allowTF32CuDNN(at::Float32Op::CONV);
+  return context.float32Precision(at::Float32Backend::CUDA, at::Float32Op::MATMUL) == at::Float32Precision::TF32;
 }
 
 }  // namespace suiren

@@ -191,7 +191,10 @@ inline void alias_arguments(Stack* stack, size_t from, Frame& frame, const OpCar
     } else if (v.isDevice() && v.toDevice().type() == GCU) {
       if (frame.device < 0) frame.device = index_or_current(v.toDevice().index());
       v = target;
-    } else if (v.isGenerator() && v.toGenerator().device().type() == GCU) {
+    } else if (v.isGenerator()) {
+      TORCH_CHECK(v.toGenerator().device().type() == GCU, "Expected a 'gcu' device type for generator but found 'cpu'");
+      TORCH_CHECK(frame.device < 0 || v.toGenerator().device().index() == frame.device, "Expected a 'gcu:", frame.device,
+                  "' generator device but found '", v.toGenerator().device().str(), "'");
       v = host_generator(v.toGenerator());
     }
   }

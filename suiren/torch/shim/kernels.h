@@ -60,6 +60,11 @@ inline at::Tensor empty_strided(c10::IntArrayRef sizes, c10::IntArrayRef strides
                                 std::optional<at::Layout>, std::optional<c10::Device> d, std::optional<bool>) {
   return make_empty(sizes, strides, type.value_or(c10::get_default_dtype_as_scalartype()), d, std::nullopt);
 }
+// Zeros that take no memory elsewhere are plain zeros here.
+inline at::Tensor efficient_zeros(c10::IntArrayRef sizes, std::optional<at::ScalarType> type, std::optional<at::Layout> l,
+                                  std::optional<c10::Device> d, std::optional<bool> pin) {
+  return empty_memory_format(sizes, type, l, d, pin, std::nullopt).zero_();
+}
 inline const at::Tensor& resize_(const at::Tensor& self, c10::IntArrayRef sizes, std::optional<at::MemoryFormat> format) {
   auto* impl = self.unsafeGetTensorImpl();
   int64_t n = c10::multiply_integers(sizes);

@@ -22,6 +22,7 @@ TORCH_LIBRARY_IMPL(_, CUDA, m) { m.fallback(BOXED(from_cuda)); }
 TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
   m.impl("empty.memory_format", suiren::empty_memory_format);
   m.impl("empty_strided", suiren::empty_strided);
+  m.impl("_efficientzerotensor", suiren::efficient_zeros);
   m.impl("resize_", suiren::resize_);
   m.impl("record_stream", [](at::Tensor&, c10::Stream) {});
   m.impl("_scaled_dot_product_fused_attention_overrideable", BOXED(attention));
@@ -141,6 +142,7 @@ static void define_memory(py::module_& m) {
 static void define_questions(py::module_& m) {
   m.def("on_out_of_memory", [](py::object f) { set_question(ask_owners, std::move(f)); });
   m.def("on_elapsed", [](py::object f) { set_question(ask_elapsed, std::move(f)); });
+  m.def("forget_module", &forget_module);
   m.def("on_module", [](py::object f) { set_question(ask_path, std::move(f)); });
 }
 

@@ -17,6 +17,16 @@ struct HashOfModuleKey {
   }
 };
 inline std::unordered_map<ModuleKey, int32_t, HashOfModuleKey> path_of_module;
+inline std::unordered_map<PyObject*, std::vector<int32_t>> parents_of_module;
+
+// A module died: another one may come to stand at its address.
+inline void forget_module(size_t address) {
+  auto* module = reinterpret_cast<PyObject*>(address);
+  auto found = parents_of_module.find(module);
+  if (found == parents_of_module.end()) return;
+  for (int32_t parent : found->second) path_of_module.erase({parent, module});
+  parents_of_module.erase(found);
+}
 
 inline bool may_hold_tensors(PyObject* o) { return PyTuple_Check(o) || PyList_Check(o); }
 
@@ -78,6 +88,7 @@ inline PyObject* enter_module(PyObject*, PyObject* const* a, Py_ssize_t n) {  //
     path = PyLong_AsLong(answer);
     Py_DECREF(answer);
     path_of_module.emplace(key, path);
+    parents_of_module[a[0]].push_back(parent);
   }
   if (tape.on && paths.empty() && !torch::autograd::get_current_node()) note_root_call(path, a[1], a[2]);
   paths.push_back(path);

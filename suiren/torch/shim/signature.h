@@ -97,6 +97,17 @@ inline void print_tensor(std::ostream& out, const at::Tensor& t) {
   }
 }
 
+// As JSON prints it, so that any string stays on its line.
+inline void print_string(std::ostream& out, const std::string& text) {
+  out << '"';
+  for (unsigned char c : text) {
+    if (c == '"' || c == '\\') out << '\\' << c;
+    else if (c < 0x20) out << "\\u00" << "0123456789abcdef"[c >> 4] << "0123456789abcdef"[c & 15];
+    else out << c;
+  }
+  out << '"';
+}
+
 inline void print_value(std::ostream& out, const c10::IValue& v) {
   auto list = [&](auto values, auto&& print) {
     out << '[';
@@ -116,7 +127,7 @@ inline void print_value(std::ostream& out, const c10::IValue& v) {
   else if (v.isNone()) out << "none";
   else if (v.isIntList()) list(v.toIntVector(), [&](int64_t x) { out << x; });
   else if (v.isBoolList()) list(v.toBoolList().vec(), [&](bool x) { out << (x ? "true" : "false"); });
-  else if (v.isString()) out << '"' << v.toStringRef() << '"';
+  else if (v.isString()) print_string(out, v.toStringRef());
   else if (v.isDevice()) out << '"' << (v.toDevice().type() == GCU ? "gcu" : v.toDevice().str()) << '"';
   else out << '~';
 }
