@@ -83,7 +83,7 @@ def asked_of(program: Program, step: Step) -> Asked:
     return Asked(tuple(asks), frozenset(lasting), {k: v for k, v in last.items() if k in freed})
 
 
-def period_s(asked: Asked, card: Card, issue_s: float | None = None) -> float:
+def period_s(asked: Asked, card: Card) -> float:
     """Seconds from one end of the step to the next, steps following each other."""
     costs: dict[Work, Cost] = {}
     table: list[Cost] = []
@@ -97,8 +97,7 @@ def period_s(asked: Asked, card: Card, issue_s: float | None = None) -> float:
             cost = costs[ask.work] = cost_of(price_work(ask.work, card))
         rows.append((OP, len(table), ask.context, ask.stream, 0))
         table.append(cost)
-    issue = card.host_issue_s if issue_s is None else issue_s
-    return _settle(rows, table.__getitem__, round(issue * PS_PER_S))
+    return _settle(rows, table.__getitem__, round(card.host_issue_s * PS_PER_S))
 
 
 def _settle(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from suiren.advise import rewrite
 from suiren.advise.asked import Asked, asked_of, period_s
+from suiren.advise.autocast import use_bf16
 from suiren.advise.fit import fit
 from suiren.hw.spec import Card
 from suiren.mapper.memory import MemoryUse
@@ -37,7 +38,6 @@ class _Candidate:
     asked: Asked | None
     caution: str = ""
     batches: int = 1
-    issue_s: float | None = None
 
 
 def changes(program: Program, step: Step, card: Card, memory: MemoryUse) -> list[Change]:
@@ -48,7 +48,7 @@ def changes(program: Program, step: Step, card: Card, memory: MemoryUse) -> list
     for candidate in _candidates(program, asked, card, memory):
         if candidate.asked is None or now_s <= 0:
             continue
-        seconds = period_s(candidate.asked, card, candidate.issue_s) / candidate.batches
+        seconds = period_s(candidate.asked, card) / candidate.batches
         gain = 100 * (now_s / seconds - 1) if seconds > 0 else 0.0
         if gain >= SMALLEST_GAIN_PERCENT:
             found.append(Change(candidate.name, candidate.how, seconds, gain, candidate.caution))
@@ -61,7 +61,7 @@ def _candidates(
     yield _Candidate(
         "BF16 autocast",
         'with torch.autocast("cuda", dtype=torch.bfloat16): around the forward pass and the loss',
-        rewrite.use_bf16(asked, card),
+        use_bf16(asked, card),
         "same exponent range as FP32, 8 bits of mantissa: compare the loss curve",
     )
     yield _Candidate(
@@ -87,13 +87,6 @@ def _candidates(
         "fewer synchronisations",
         "read loss.item() every N steps instead of in every step",
         rewrite.drop_syncs(asked),
-    )
-    yield _Candidate(
-        "graph capture",
-        "capture the step once and replay it: the host then issues one launch a step",
-        rewrite.drop_syncs(asked) or asked,
-        "shapes and control flow must not change from step to step",
-        issue_s=0.0,
     )
     kept = rewrite.keep_activations(asked)
     yield _Candidate("no recomputation", "switch activation checkpointing off", kept,

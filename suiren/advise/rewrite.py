@@ -47,28 +47,6 @@ def _map_tensors(call: Call, change: Callable[[Tensor], Tensor]) -> Call:
     return Call(call.op, arguments, tuple(value(v) for v in call.outputs))
 
 
-def use_bf16(asked: Asked, card: Card) -> Asked | None:
-    """Autocast: matrix products, convolutions and attention in BF16, a cast for each weight."""
-    if card.peak_flop_per_s("bf16") <= 0 or "bf16" not in card.formats():
-        return None
-
-    def change(ask: Ask) -> Ask | None:
-        if ask.work.family not in _PRODUCTS:
-            return None
-        if not any(t.dtype == "f32" for t in ask.call.inputs()):
-            return None
-        low = _map_tensors(ask.call, lambda t: t.with_dtype("bf16") if t.dtype == "f32" else t)
-        low.arguments.pop("math", None)
-        casts: tuple[Kernel, ...] = ()
-        if ask.phase == "forward":
-            ids = dict(zip(ask.call.inputs(), ask.allocations, strict=False))
-            weights = [t for t, n in ids.items() if n in asked.lasting]
-            casts = tuple(Kernel(None, t.numel, 0, t.numel * 4, t.numel * 2) for t in weights)
-        return _recall(ask, low, casts)
-
-    return _map_ops(asked, change)
-
-
 def use_tf32(asked: Asked, card: Card) -> Asked | None:
     """`torch.set_float32_matmul_precision("high")`: float32 products take TF32 operands."""
     if "tf32" not in card.formats():

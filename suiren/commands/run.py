@@ -194,7 +194,7 @@ def _advise_fit(
     with tempfile.TemporaryDirectory() as folder:
         found = Path(folder) / "probe.json"
         command = [
-            sys.executable, "-m", "suiren.cli", "run", str(script.resolve()), "--on", on,
+            sys.executable, "-P", "-m", "suiren.cli", "run", str(script.resolve()), "--on", on,
             "--no-numerics", "--memory", "unlimited", "--max-steps", "3", "--quiet",
             "--fit-to", str(float(card.memory_bytes)), "--json", str(found), "--", *arguments,
         ]  # fmt: skip

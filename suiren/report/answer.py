@@ -9,6 +9,7 @@ from suiren.advise.fit import Fit, fit
 from suiren.events.span import Span
 from suiren.hw.spec import Card
 from suiren.mapper.energy import dynamic_energy_j, energy_j
+from suiren.mapper.families.attention import recomputed_share
 from suiren.mapper.hazard import Hazard, hazards
 from suiren.mapper.memory import MemoryUse, Owner, memory_use
 from suiren.mapper.step import Prices, StepTime, steady_step, step_times_s
@@ -78,6 +79,11 @@ class Answer:
     fit: Fit | None
 
     @property
+    def is_whole(self) -> bool:
+        """False where the script ended inside its first step: then times are those so far."""
+        return not _is_cut(self.program)
+
+    @property
     def mfu(self) -> float:
         """Model FLOP (nothing computed twice) over what the card could do in the step's time."""
         return self._utilisation(self.model_flop)
@@ -130,6 +136,7 @@ def reported_step(program: Program) -> tuple[Step, int]:
         program.distinct.append(program.rest)
         program.order.append(len(program.distinct) - 1)
         program.rest = None
+        program.facts["cut"] = program.facts.get("outcome", "finished") != "finished"
         return program.distinct[-1], len(program.distinct) - 1
     raise NothingRan(
         'the script ran no op on the device: does it move its model and data there (device="cuda")?'
@@ -158,11 +165,16 @@ def answer(program: Program, card: Card, *, advise: bool = True) -> Answer:
         _sorted(tables.shapes), flops.model, flops.total, flops.by_format, flops.peak(card),
         energy_j(flops.dynamic_j, seconds, card), _sorted(tables.approximated),
         tuple(hazards(counted, card)),
-        tuple(changes(program, step, card, memory)) if advise else (),
+        tuple(changes(program, step, card, memory)) if advise and not _is_cut(program) else (),
         tuple(rests_on(program, key, card, seconds)) if advise else (),
         None if "out_of_memory" in program.facts or not memory.peak_bytes
         else fit(memory, capacity, batch.samples, batch.sequence),
     )  # fmt: skip
+
+
+def _is_cut(program: Program) -> bool:
+    """True where the script ended inside its first step."""
+    return bool(program.facts.get("cut"))
 
 
 def _at_failure(program: Program, memory: MemoryUse) -> MemoryUse:
@@ -264,7 +276,7 @@ class _Flop:
             amount = sum(flop.values())
             self.total += amount
             if program.contexts[context].phase != "recompute":
-                self.model += amount
+                self.model += amount * (1 - recomputed_share(program.calls[call]))
         for call, times in self.counts.items():
             self.dynamic_j += times * dynamic_energy_j(prices.price(call), prices.card)
 

@@ -22,6 +22,7 @@ def document(answer: Answer) -> dict[str, Any]:
         "script": answer.program.facts.get("script", ""),
         "numerics": answer.program.facts.get("numerics", True),
         "outcome": answer.program.facts.get("outcome", "finished"),
+        "is_whole_step": answer.is_whole,
         "card": _card(answer),
         "steps": {
             "num_steps": len(answer.step_times_s),

@@ -48,18 +48,26 @@ def _headline(answer: Answer) -> Table:
 
 
 def _facts(answer: Answer) -> Iterator[tuple[str, str]]:
+    seconds = answer.step_time_s
+    if not answer.is_whole:
+        yield "time so far", f"{show_time(seconds)}   no whole step ran"
+    else:
+        yield from _speed(answer)
+    yield from _memory_and_power(answer)
+
+
+def _speed(answer: Answer) -> Iterator[tuple[str, str]]:
     seconds, batch = answer.step_time_s, answer.batch
-    warm = answer.num_warm_up
     yield (
         "step time",
         (
             f"[bold green]{show_time(seconds)}[/]   {_which(answer)}, "
             f"{len(answer.step_times_s)} steps ran, "
-            f"{warm} warm-up"
+            f"{answer.num_warm_up} warm-up"
         ),
     )
     speed = f"{batch.samples / seconds:,.1f} samples/s" if seconds else "-"
-    if batch.tokens:
+    if batch.tokens and seconds:
         speed += f", {batch.tokens / seconds:,.0f} tokens/s"
     yield (
         "throughput",
@@ -72,6 +80,9 @@ def _facts(answer: Answer) -> Iterator[tuple[str, str]]:
             f"{show_rate(answer.peak_flop_per_s, 'FLOP/s')}"
         ),
     )
+
+
+def _memory_and_power(answer: Answer) -> Iterator[tuple[str, str]]:
     share = 100 * answer.peak_bytes / answer.card.memory_bytes if answer.card.memory_bytes else 0
     yield (
         "peak memory",
@@ -166,17 +177,20 @@ def _doubts(answer: Answer) -> Iterator[RenderableType]:
     yield Text("fallbacks to the host: none", style="bold")
     if answer.hazards:
         table = Table(title="porting hazards", title_justify="left")
-        for name in ("kind", "op", "a step", "what it means"):
+        for name, width in (("kind", 15), ("op", 12), ("a step", 6), ("what it means", 20)):
             justify: Literal["left", "right"] = "right" if name == "a step" else "left"
-            table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", max_width=52)
+            table.add_column(
+                name, justify=justify, no_wrap=True, overflow="ellipsis", min_width=width,
+                max_width=52,
+            )  # fmt: skip
         for hazard in answer.hazards[:8]:
             table.add_row(hazard.kind, _op_name(hazard.op), str(hazard.count), escape(hazard.text))
         yield table
     if answer.rested:
         table = Table(title="assumed facts this rests on", title_justify="left")
-        table.add_column("fact", no_wrap=True)
-        table.add_column("value", justify="right", no_wrap=True)
-        table.add_column("+20 % changes the step by", justify="right", no_wrap=True)
+        table.add_column("fact", no_wrap=True, min_width=18)
+        table.add_column("value", justify="right", no_wrap=True, min_width=9)
+        table.add_column("+20 % changes step", justify="right", no_wrap=True, min_width=11)
         table.add_column("why", no_wrap=True, overflow="ellipsis", max_width=44)
         for rested in answer.rested[:8]:
             effect = f"{rested.effect_percent:+.2f} %" if rested.effect_percent else "energy only"
@@ -187,6 +201,8 @@ def _doubts(answer: Answer) -> Iterator[RenderableType]:
 
 
 def _changes(answer: Answer) -> RenderableType:
+    if not answer.is_whole:
+        return Text("no change was simulated: no whole step ran", style="bold")
     if not answer.changes:
         return Text(
             "no change that we can simulate would help by more than half a percent", style="bold"

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from suiren.torch import compiling, gcu
+from suiren.torch import around, compiling, gcu
 from suiren.torch import device as _device
 
 _installed = False
@@ -66,8 +66,7 @@ def install() -> None:
     compiling.install(to_gcu)
     _patch_generator()
     _patch_storages()
-    _patch_data_parallel()
-    _patch_profiler()
+    around.install(speak_cuda)
 
 
 # ---- torch.cuda
@@ -181,42 +180,6 @@ def _patch_storages() -> None:
     for kind in (torch.UntypedStorage, torch.TypedStorage):
         kind.cuda = cuda
         kind.is_cuda = property(lambda self: self.device.type in (_device.NAME, "cuda"))
-
-
-def _patch_data_parallel() -> None:
-    """On one card `nn.DataParallel` is the module itself."""
-    original = torch.nn.DataParallel.forward
-
-    def forward(self: Any, *inputs: Any, **keywords: Any) -> Any:
-        if len(self.device_ids) <= 1:
-            return self.module(*inputs, **keywords)
-        return original(self, *inputs, **keywords)
-
-    torch.nn.DataParallel.forward = forward
-
-
-def _patch_profiler() -> None:
-    """A profile of CUDA's activities holds the host's: the card's times are simulated elsewhere."""
-    cuda = torch.profiler.ProfilerActivity.CUDA
-    start = torch.profiler.profile.__init__
-
-    def init(self: Any, *, activities: Any = None, **keywords: Any) -> None:
-        if activities is not None:
-            activities = [a for a in activities if a != cuda] or [
-                torch.profiler.ProfilerActivity.CPU
-            ]
-        start(self, activities=activities, **keywords)
-
-    torch.profiler.profile.__init__ = init
-    begin = torch.autograd.profiler.profile.__init__
-
-    def init_autograd(self: Any, enabled: bool = True, **keywords: Any) -> None:
-        if keywords.get("use_device") == "cuda":
-            keywords["use_device"] = None
-        keywords.pop("use_cuda", None)
-        begin(self, enabled, **keywords)
-
-    torch.autograd.profiler.profile.__init__ = init_autograd
 
 
 def _said(where: Any) -> Any:

@@ -70,8 +70,11 @@ def _forget_at_death(module: torch.nn.Module) -> None:
 def _watch_calls() -> None:
     original = torch.nn.Module.__call__
     enter, leave = _shim.enter, _shim.leave
+    is_traced = torch.compiler.is_dynamo_compiling
 
     def __call__(self: torch.nn.Module, *arguments: Any, **keywords: Any) -> Any:  # noqa: N807
+        if is_traced():
+            return original(self, *arguments, **keywords)
         enter(self, arguments, keywords)
         try:
             return original(self, *arguments, **keywords)

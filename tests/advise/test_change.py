@@ -6,8 +6,9 @@ import pytest
 from asked_lines import TRAINING, program
 
 from suiren.advise.asked import asked_of, period_s
+from suiren.advise.autocast import use_bf16
 from suiren.advise.change import SMALLEST_GAIN_PERCENT, changes
-from suiren.advise.rewrite import drop_syncs, use_bf16
+from suiren.advise.rewrite import drop_syncs
 from suiren.hw.catalog import CARDS
 from suiren.mapper.memory import memory_use
 from suiren.mapper.step import Prices, steady_step
@@ -69,14 +70,6 @@ def test_a_host_that_waits_gains_from_not_waiting() -> None:
     free_s = period_s(drop_syncs(asked_of(step, step.distinct[0])), CARDS["toy"])
     assert told("synchronised")["fewer synchronisations"].step_time_s == free_s
     assert "fewer synchronisations" not in told("host-bound")
-
-
-def test_a_host_that_is_slow_gains_from_a_captured_graph() -> None:
-    toy = CARDS["toy"]
-    step = case("host-bound")
-    captured = told("host-bound")["graph capture"]
-    assert captured.step_time_s == period_s(asked_of(step, step.distinct[0]), toy, issue_s=0.0)
-    assert captured.gain_percent > 50
 
 
 def test_a_card_without_a_format_gets_no_advice_to_use_it() -> None:

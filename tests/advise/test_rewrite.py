@@ -5,12 +5,12 @@ from __future__ import annotations
 from asked_lines import TRAINING, asked
 
 from suiren.advise.asked import Ask, Asked
+from suiren.advise.autocast import use_bf16
 from suiren.advise.rewrite import (
     drop_syncs,
     fuse_optimizer,
     grow_batch,
     keep_activations,
-    use_bf16,
     use_tf32,
 )
 from suiren.hw.catalog import CARDS
@@ -31,23 +31,34 @@ def flop(step: Asked) -> int:
     return sum(ask.work.product_flop for ask in step.ops())
 
 
-def test_autocast_makes_products_bf16_and_leaves_the_rest() -> None:
+def test_autocast_makes_products_bf16_and_what_follows_them() -> None:
     low = use_bf16(STEP, TOY)
     for ask in named(low, "mm"):
         tensors = [*ask.call.inputs(), *ask.call.results()]
         assert {t.dtype for t in tensors} == {"bf16"}
         assert ask.work.kernels[0].product.dtype == "bf16"
-    kept = [line for line in lines(STEP) if "::mm(" not in line]
-    assert [line for line in lines(low) if "::mm(" not in line] == kept
+    assert str(named(low, "relu")[0].call) == "aten::relu(self=bf16[8,64])->(bf16[8,64])"
+    optimizer = [str(a.call) for a in STEP.ops() if a.phase == "optimizer"]
+    assert [str(a.call) for a in low.ops() if a.phase == "optimizer"] == optimizer
     assert flop(low) == flop(STEP)
 
 
-def test_autocast_casts_every_weight_once_where_it_is_used() -> None:
-    forward, backward = named(use_bf16(STEP, TOY), "mm")
-    assert len(forward.work.kernels) == 2
-    cast = forward.work.kernels[1]
-    assert (cast.read_bytes, cast.write_bytes) == (4 * 32 * 64, 2 * 32 * 64)
-    assert len(backward.work.kernels) == 1
+def test_autocast_casts_each_operand_by_an_op_and_its_gradient_back() -> None:
+    added = [a for a in named(use_bf16(STEP, TOY), "copy_") if a.phase != "data"]
+    forward = [a.work.kernels[0] for a in added if a.phase == "forward"]
+    sizes = [(k.read_bytes, k.write_bytes) for k in forward]
+    assert sizes == [(4 * 8 * 32, 2 * 8 * 32), (4 * 32 * 64, 2 * 32 * 64)]
+    assert len([a for a in added if a.phase == "backward"]) == len(forward)
+
+
+def test_autocast_keeps_norms_in_fp32_and_casts_their_input_back() -> None:
+    norm = "forward native_layer_norm(input=f32[8,64],normalized_shape=[64],weight=f32[64],"
+    norm += "bias=f32[64],eps=~)->(f32[8,64],f32[8,1],f32[8,1]) : 3 8 9 10 11 12\n    "
+    text = TRAINING.replace("forward relu", norm + "forward relu")
+    low = use_bf16(asked(text, weights=(1, 8, 9)), TOY)
+    assert {t.dtype for t in named(low, "native_layer_norm")[0].call.inputs()} == {"f32"}
+    casts = [a.call for a in named(low, "copy_") if a.phase == "forward"]
+    assert str(casts[-1]) == "aten::copy_(self=f32[8,64],src=bf16[8,64])->(f32[8,64])"
 
 
 def test_autocast_replaces_tf32_and_needs_a_card_with_bf16() -> None:

@@ -12,7 +12,8 @@ from told import MiB, out_of_memory, trained, without_flop
 from suiren.report.document import document, write_document
 
 FIELDS = set(
-    """schema suiren script numerics outcome card steps step_time_s batch samples_per_s tokens_per_s
+    """schema suiren script numerics outcome is_whole_step card steps step_time_s batch
+    samples_per_s tokens_per_s
     mfu hfu model_flop hardware_flop flop_by_format peak_flop_per_s achieved_flop_per_s
     peak_memory_bytes steady_peak_memory_bytes memory_capacity_bytes memory_by_kind_bytes
     memory_owners out_of_memory fit energy_j average_power_w energy_per_sample_j time_split_s

@@ -142,7 +142,9 @@ H200 = replace(
     name="h200",
     title="NVIDIA H200 SXM 141 GB",
     year=2023,
-    memory_bytes=published(141 * GB, H200_SHEET + ", decimal GB"),
+    memory_bytes=published(
+        141 * GiB, H200_SHEET + "; GiB as the driver counts, like the 80 GB cards"
+    ),
     memory_bytes_per_s=published(4800 * GB, H200_SHEET),
     memory_type="HBM3e",
     aliases=("h200-sxm5-141gb",),
@@ -153,7 +155,9 @@ H200_NVL = replace(
     name="h200-nvl",
     title="NVIDIA H200 NVL 141 GB",
     year=2024,
-    memory_bytes=published(141 * GB, H200_SHEET + ", decimal GB"),
+    memory_bytes=published(
+        141 * GiB, H200_SHEET + "; GiB as the driver counts, like the 80 GB cards"
+    ),
     memory_bytes_per_s=published(4800 * GB, H200_SHEET),
     memory_type="HBM3e",
     tdp_w=published(600, H200_SHEET),

@@ -38,6 +38,14 @@ def work(call: Call) -> Work:
     return Work("attention", (kernel,))
 
 
+def recomputed_share(call: Call) -> float:
+    """Part of the op's FLOP that computes scores a second time: hardware FLOP, not model FLOP."""
+    if call.name not in OPS or not call.name.endswith("_backward"):
+        return 0.0
+    depth, value_depth = call.tensor("query").shape[3], call.tensor("value").shape[3]
+    return depth / (3 * depth + 2 * value_depth)
+
+
 def _causal_share(rows: int, keys: int) -> float:
     """Share of the score matrix on or below the diagonal that starts at its upper left corner."""
     square = min(rows, keys)
