@@ -96,10 +96,14 @@ def _memory_and_power(answer: Answer) -> Iterator[tuple[str, str]]:
     yield (
         "energy",
         (
-            f"{answer.energy_j:.3g} J a step, {answer.average_power_w:.0f} W on average "
+            f"{answer.energy_j:.3g} J {_for(answer)}, {answer.average_power_w:.0f} W on average "
             f"of {answer.card.tdp_w:.0f} W"
         ),
     )
+
+
+def _for(answer: Answer) -> str:
+    return "a step" if answer.is_whole else "so far"
 
 
 def _which(answer: Answer) -> str:
