@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from suiren.advise.asked import Ask, Asked
+from suiren.advise.rewrite import map_tensors, recall
 from suiren.hw.spec import Card
 from suiren.mapper.families import work_of
 from suiren.trace.call import Call, Tensor, Value
@@ -146,17 +147,8 @@ def _in_format(ask: Ask, wanted: Callable[[Tensor, int], str]) -> Ask:
         changed = True
         return t.with_dtype(to)
 
-    def value(v: Value) -> Value:
-        if isinstance(v, Tensor):
-            return tensor(v)
-        if isinstance(v, tuple):
-            return tuple(tensor(t) if isinstance(t, Tensor) else t for t in v)
-        return v
-
-    arguments = {k: value(v) for k, v in ask.call.arguments.items()}
-    outputs = tuple(value(v) for v in ask.call.outputs)
+    call = map_tensors(ask.call, tensor)
     if not changed:
         return ask
-    arguments.pop("math", None)
-    call = Call(ask.call.op, arguments, outputs)
-    return replace(ask, call=call, work=work_of(call))
+    call.arguments.pop("math", None)
+    return recall(ask, call)

@@ -30,12 +30,14 @@ def _map_ops(asked: Asked, change: Callable[[Ask], Ask | None]) -> Asked | None:
     return replace(asked, asks=tuple(out)) if changed else None
 
 
-def _recall(ask: Ask, call: Call, extra: tuple[Kernel, ...] = ()) -> Ask:
-    work = work_of(call)
-    return replace(ask, call=call, work=replace(work, kernels=work.kernels + extra))
+def recall(ask: Ask, call: Call) -> Ask:
+    """The op with another call, and that call's work."""
+    return replace(ask, call=call, work=work_of(call))
 
 
-def _map_tensors(call: Call, change: Callable[[Tensor], Tensor]) -> Call:
+def map_tensors(call: Call, change: Callable[[Tensor], Tensor]) -> Call:
+    """The call with every tensor changed, arguments first, in order."""
+
     def value(v: Value) -> Value:
         if isinstance(v, Tensor):
             return change(v)
@@ -58,7 +60,7 @@ def use_tf32(asked: Asked, card: Card) -> Asked | None:
             return None
         if next(iter(call.inputs())).dtype != "f32":
             return None
-        return _recall(ask, Call(call.op, {**call.arguments, "math": "tf32"}, call.outputs))
+        return recall(ask, Call(call.op, {**call.arguments, "math": "tf32"}, call.outputs))
 
     return _map_ops(asked, change)
 
@@ -92,7 +94,7 @@ def grow_batch(asked: Asked, times: int) -> Asked | None:
         def grown(t: Tensor) -> Tensor:
             return t if next(ids, 0) in asked.lasting else _grown(t, times)
 
-        return _recall(ask, _map_tensors(ask.call, grown))
+        return recall(ask, map_tensors(ask.call, grown))
 
     return _map_ops(asked, change)
 
@@ -112,15 +114,11 @@ def fuse_optimizer(asked: Asked, sizes: list[tuple[int, str]], num_states: int) 
     fused = Call(f"aten::{name}", arguments, ())
     last = max(i for i, a in enumerate(asked.asks) if isinstance(a, Ask) and a.phase == "optimizer")
     out = [
-        _recall(a, fused) if i == last and isinstance(a, Ask) else a
+        recall(a, fused) if i == last and isinstance(a, Ask) else a
         for i, a in enumerate(asked.asks)
-        if i == last or not (isinstance(a, Ask) and _steps_parameters(a))
+        if i == last or not (isinstance(a, Ask) and a.phase == "optimizer")
     ]
     return replace(asked, asks=tuple(out))
-
-
-def _steps_parameters(ask: Ask) -> bool:
-    return ask.phase == "optimizer"
 
 
 def drop_syncs(asked: Asked) -> Asked | None:

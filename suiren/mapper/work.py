@@ -5,7 +5,7 @@ Knows no chip. Amounts are what the operation needs, before padding to any engin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from suiren.trace.call import Call, Tensor
 
@@ -122,8 +122,3 @@ def main_dtype(call: Call) -> str:
 def numel(call: Call) -> int:
     """Elements of the largest tensor of the call."""
     return max((t.numel for t in (*call.inputs(), *call.results())), default=0)
-
-
-def with_launches(kernel: Kernel, launches: int) -> Kernel:
-    """The same kernel, cut into several launches."""
-    return replace(kernel, launches=launches)

@@ -156,7 +156,8 @@ def answer(program: Program, card: Card, *, advise: bool = True) -> Answer:
         tables.add(span)
     flops = _Flop(program, prices, step)
     capacity = int(card.memory_bytes)
-    peak = max(memory.peak_bytes, *(memory_use(program, s).peak_bytes for s in program.distinct))
+    others = [memory_use(program, s).peak_bytes for s in program.distinct if s is not step]
+    peak = max([memory.peak_bytes, *others])
     counted = [(program.calls[c], n, prices.price(c)) for c, n in flops.counts.items()]
     return Answer(
         card, program, step, time, memory, peak, seconds,

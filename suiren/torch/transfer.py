@@ -92,10 +92,6 @@ def visible_to_cuda() -> int:
     return 1
 
 
-def _cuda_index(where: Any = None) -> Any:
-    return to_gcu(where)
-
-
 def _patch_module() -> None:
     cuda = torch.cuda
     for name, thing in vars(gcu).items():
