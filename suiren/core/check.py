@@ -1,0 +1,85 @@
+"""Checks a program before it runs anywhere: the protocol of its tiles, and what it needs.
+
+The protocol is walked with every loop cut to a few iterations more than the deepest tile has
+slots: a loop body does the same to the slots each time, so a race or a deadlock shows within
+that many.
+"""
+
+from __future__ import annotations
+
+from suiren.core.language import source_of
+from suiren.core.program import Grid, Node, Program, Step
+from suiren.core.protocol import slots_of
+from suiren.core.tile import KernelMistake, Tile
+from suiren.hw.spec import Card
+from suiren.units import show_bytes
+
+
+def check_protocol(program: Program) -> None:
+    """Raises Race or KernelMistake, with the lines, where tiles are used out of turn."""
+    slots = slots_of(program, lambda tile, slot: None)
+    most = max((t.buffers for t in program.tiles), default=1) + 2
+
+    def run(node: Node, places: dict[int, int]) -> None:
+        if isinstance(node, Step):
+            _touch(node)
+            return
+        if isinstance(node, Grid):
+            for tile in range(min(node.tiles, most)):
+                for inner in node.body:
+                    run(inner, {**places, **node.iterations(tile)})
+            return
+        for iteration in range(min(node.trips(places), most)):
+            for inner in node.body:
+                run(inner, {**places, node.number: iteration})
+
+    def _touch(step: Step) -> None:
+        if step.name == "barrier":
+            for held in slots.values():
+                while held.storing:
+                    held.finish_store()
+            return
+        of = slots[step.tiles[0].number]
+        for source in step.sources:
+            if isinstance(source, Tile):
+                slots[source.number].slot_for(step, "reads")
+        if step.name == "load":
+            of.load(step, lambda slot: None)
+        elif step.name == "store":
+            of.store(step, lambda slot: None)
+        elif step.name in ("wait", "release", "acquire"):
+            getattr(of, step.name)(step)
+        else:
+            of.slot_for(step, "writes")
+
+    for node in program.nodes:
+        run(node, {})
+
+
+def check_capacity(program: Program, card: Card) -> None:
+    """Raises KernelMistake with both numbers where the tiles do not fit a core of the card."""
+    for space, holds in (
+        ("scratchpad", card.chip.scratchpad_bytes),
+        ("registers", card.chip.register_bytes),
+    ):
+        tiles = [t for t in program.tiles if t.space == space]
+        need = sum(t.bytes for t in tiles)
+        if need <= holds:
+            continue
+        largest = max(tiles, key=lambda t: t.bytes)
+        raise KernelMistake(
+            f"{program.name}: tiles need {show_bytes(need)} of {space}, but a {card.chip.core_name} "
+            f"of {card.title} has {show_bytes(holds)}; the largest is {list(largest.shape)} "
+            f"{largest.dtype} × {largest.buffers} = {show_bytes(largest.bytes)}, made in\n"
+            f"{source_of(largest.line)}\nsmaller tiles or fewer buffers would fit"
+        )
+
+
+def check_order(program: Program) -> None:
+    """Raises KernelMistake for steps that no grid encloses: every instruction works on a tile."""
+    for node in program.nodes:
+        if isinstance(node, Step) and node.name not in ("barrier",):
+            raise KernelMistake(
+                f"{source_of(node.line)}\n{node.name} stands outside of any grid; "
+                "cores only work on the tiles of a grid"
+            )

@@ -1,0 +1,124 @@
+"""What a kernel built: loops, and in them instructions on tiles. Knows no chip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import prod
+
+from suiren.core.index import Index
+from suiren.core.tile import Tensor, Tile, View
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One instruction, movement or protocol step, where the author wrote it."""
+
+    name: str
+    """An instruction of the set, or load, store, wait, release, acquire, iota, edge, barrier."""
+    tiles: tuple[Tile, ...] = ()
+    """Destination first; for the protocol steps the tiles they name."""
+    sources: tuple[Tile | float | Index, ...] = ()
+    view: View | None = None
+    attributes: Mapping[str, object] = field(default_factory=dict)
+    line: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loop:
+    """A loop over `extent` positions, `step` at a time; `stop` may end it earlier."""
+
+    number: int
+    extent: int
+    step: int
+    body: list[Step | Loop | Grid]
+    start: int = 0
+    stop: Index | None = None
+    line: str = ""
+
+    def trips(self, iterations: Mapping[int, int]) -> int:
+        """How often it runs with the loops around it at `iterations`."""
+        end = self.extent
+        if self.stop is not None:
+            end = min(end, self.stop.at(iterations))
+        return max(0, -(-(end - self.start) // self.step))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grid:
+    """Tiles dealt out to the cores; every core works through its tiles in order.
+
+    `first` and `count` take a part of them (all if `count` is None). `descending` deals the
+    last tiles first; `bundle` is how many positions of the first of the last two axes are
+    walked together before the other axis goes on, so that cores share operands.
+    """
+
+    numbers: tuple[int, ...]
+    """Loop numbers, one an axis."""
+    extents: tuple[int, ...]
+    steps: tuple[int, ...]
+    body: list[Step | Loop | Grid]
+    first: int = 0
+    count: int | None = None
+    descending: bool = False
+    bundle: int = 1
+    line: str = ""
+
+    @property
+    def trips(self) -> tuple[int, ...]:
+        """Tiles along every axis."""
+        return tuple(-(-e // s) for e, s in zip(self.extents, self.steps, strict=True))
+
+    @property
+    def tiles(self) -> int:
+        """Tiles dealt out."""
+        return prod(self.trips) - self.first if self.count is None else self.count
+
+    def iterations(self, tile: int) -> dict[int, int]:
+        """Where the axes stand at tile number `tile` (from 0) of this grid."""
+        number = self.first + tile
+        if self.descending:
+            number = prod(self.trips) - 1 - number
+        places = dict.fromkeys(self.numbers, 0)
+        trips = self.trips
+        if self.bundle > 1 and len(trips) >= 2:
+            *outer, rows, cols = trips
+            number, inside = divmod(number, rows * cols)
+            band, rest = divmod(inside, self.bundle * cols)
+            height = min(self.bundle, rows - band * self.bundle)
+            places[self.numbers[-2]] = band * self.bundle + rest % height
+            places[self.numbers[-1]] = rest // height
+            axes, sizes = self.numbers[:-2], tuple(outer)
+        else:
+            axes, sizes = self.numbers, trips
+        for axis, size in zip(reversed(axes), reversed(sizes), strict=True):
+            number, places[axis] = divmod(number, size)
+        return places
+
+
+Node = Step | Loop | Grid
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A kernel for given shapes: tensors, tiles and the nodes in order."""
+
+    name: str
+    tensors: tuple[Tensor, ...]
+    tiles: tuple[Tile, ...]
+    nodes: tuple[Node, ...]
+    written: tuple[str, ...] = ()
+    """Names of the tensors that are stored to."""
+
+    def steps(self) -> Iterator[Step]:
+        """Every step in the order of the text."""
+        yield from walk(self.nodes)
+
+
+def walk(nodes: tuple[Node, ...] | list[Node]) -> Iterator[Step]:
+    """Every step of some nodes, loops entered once."""
+    for node in nodes:
+        if isinstance(node, Step):
+            yield node
+        else:
+            yield from walk(node.body)
