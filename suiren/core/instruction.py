@@ -77,6 +77,18 @@ def _matmul(
     return acc + (x.T if transpose_x else x) @ (y.T if transpose_y else y)  # type: ignore[no-any-return]
 
 
+def _fresh(x: Array, y: Array, transpose_x: bool = False, transpose_y: bool = False) -> Array:
+    return (x.T if transpose_x else x) @ (y.T if transpose_y else y)  # type: ignore[no-any-return]
+
+
+def _fresh_shape(
+    x: Shape, y: Shape, transpose_x: bool = False, transpose_y: bool = False
+) -> Shape:
+    """A product's own size is all that it needs of its destination."""
+    rows, cols = (x[::-1] if transpose_x else x)[:1], (y[::-1] if transpose_y else y)[1:]
+    return _product(rows + cols, x, y, transpose_x, transpose_y)
+
+
 def _row(shape: Shape, axis: int = 1) -> Shape:
     if not 0 <= axis < len(shape):
         raise KernelMistake(f"axis {axis} of a tile of {len(shape)} dimensions {list(shape)}")
@@ -135,6 +147,28 @@ def _sigmoid(x: Array) -> Array:
     return 1.0 / (1.0 + np.exp(-x))  # type: ignore[no-any-return]
 
 
+def _random(position: Array, seed: Array) -> Array:
+    """Uniform numbers in [0, 1): one word of `philox` for every position."""
+    place = np.asarray(position, dtype=np.float64).astype(np.uint64)
+    words = philox(place >> np.uint64(2), int(seed))
+    word = np.take_along_axis(words, (place & np.uint64(3)).astype(np.int64)[None], axis=0)[0]
+    return (word >> np.uint64(8)) * 2.0**-24
+
+
+def philox(counter: Array, key: int) -> Array:
+    """Four 32-bit words for every 64-bit counter: Philox 4x32-10 (Salmon et al. 2011)."""
+    low, half = np.uint64(0xFFFFFFFF), np.uint64(32)
+    c0, c1 = counter & low, counter >> half
+    c2 = c3 = np.zeros_like(c0)
+    k0, k1 = key & 0xFFFFFFFF, key >> 32 & 0xFFFFFFFF
+    for _ in range(10):
+        x, y = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)
+        c0, c2 = (y >> half) ^ c1 ^ np.uint64(k0), (x >> half) ^ c3 ^ np.uint64(k1)
+        c1, c3 = y & low, x & low
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return np.stack([c0, c1, c2, c3])
+
+
 def _vector(name: str, meaning: Callable[..., Array], lanes: float = 1.0) -> Instruction:
     return Instruction(name, "vector", meaning, _same, lanes)
 
@@ -149,6 +183,8 @@ def _fold(name: str, fold: Callable[..., Any], lanes: float = 1.0) -> Instructio
 
 _ALL = (
     Instruction("matmul", "matrix", _matmul, _product, accumulates=True),
+    # the same into an accumulator whose old content does not matter: no lane clears it first
+    Instruction("product", "matrix", _fresh, _fresh_shape),
     # one lane operation an element
     _vector("add", np.add), _vector("sub", np.subtract), _vector("mul", np.multiply),
     _vector("maximum", np.maximum), _vector("minimum", np.minimum), _vector("neg", np.negative),
@@ -179,6 +215,8 @@ _ALL = (
     Instruction("sort", "vector", _sort, _keep, 1.0, log_factor=True),
     Instruction("argsort", "vector", _argsort, _keep, 1.5, log_factor=True),
     Instruction("take", "vector", _take, _places, 2.0),
+    # ten rounds of eight lane operations make four words; then a conversion and a product
+    Instruction("random", "vector", _random, _same, 22.0),
     Instruction("transpose", "vector", lambda x: x.T, _turned, 1.0),
 )  # fmt: skip
 
