@@ -152,7 +152,7 @@ def _random(position: Array, seed: Array) -> Array:
     place = np.asarray(position, dtype=np.float64).astype(np.uint64)
     words = philox(place >> np.uint64(2), int(seed))
     word = np.take_along_axis(words, (place & np.uint64(3)).astype(np.int64)[None], axis=0)[0]
-    return (word >> np.uint64(8)) * 2.0**-24
+    return np.asarray((word >> np.uint64(8)) * 2.0**-24)
 
 
 def philox(counter: Array, key: int) -> Array:

@@ -101,6 +101,16 @@ class Definition:
         for source in sources:
             self.in_use_until[source] = max(self.in_use_until[source], arrives)
 
+    def times(self) -> dict[str, int]:
+        """Every time by the name it has in compiled bodies."""
+        named = {f"e{e}": time for e, time in self.engine_free.items()}
+        named |= {f"w{t}": time for t, time in self.ready.items()}
+        named |= {f"r{t}": time for t, time in self.in_use_until.items()}
+        for letter, queues in (("s", self.free_slots), ("a", self.under_way)):
+            for t, queue in queues.items():
+                named |= {f"{letter}{t}_{i}": time for i, time in enumerate(queue)}
+        return named
+
     def end(self) -> int:
         """When all is done."""
         slots = [s[-1] for s in self.free_slots.values() if s]
@@ -113,8 +123,7 @@ def iterations(ops: tuple[Op, ...], trips: Sequence[int]) -> Iterator[Op]:
     """Every operation in the order in which it is issued."""
     for op in ops:
         if op[0] == REPEAT:
-            nest = op[1]
-            for _ in range(trips[nest.trips]):
-                yield from iterations(nest.ops, trips)
+            for _ in range(trips[op[2]]):
+                yield from iterations(op[1], trips)
         else:
             yield op

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from suiren.hw.fact import Fact, assumed, derived
+from suiren.hw.pace import Pace
 from suiren.units import us
 
 _FLAGPERF = "FlagOpen/FlagPerf@1b5a030 base/benchmarks, A100: "
@@ -26,6 +27,7 @@ class Behaviour:
     matrix_efficiency: Fact
     memory_efficiency: Fact
     memory_latency_s: Fact
+    pace: Pace
 
 
 _HOST_ISSUE = assumed(
@@ -34,12 +36,33 @@ _HOST_ISSUE = assumed(
     "smallest models, where launches rule, agree in magnitude",
 )
 
+_A = "to be fitted"
+_PACE = Pace(
+    sustained_clock=assumed(1.0, _A),
+    matrix_step_s=assumed(100e-9, _A),
+    vector_efficiency=assumed(0.8, _A),
+    instruction_s=assumed(20e-9, _A),
+    copy_issue_s=assumed(2e-9, _A),
+    tile_start_s=assumed(200e-9, _A),
+    l2_latency_s=assumed(300e-9, _A),
+    l2_efficiency=assumed(0.8, _A),
+    l2_share=assumed(0.5, _A),
+    port_bytes_per_cycle=assumed(64, _A),
+    store_bytes_per_s=assumed(2e12, _A),
+    barrier_s=assumed(1e-6, _A),
+    mac_j=assumed(1e-12, _A),
+    memory_byte_j=assumed(60e-12, _A),
+    l2_byte_j=assumed(10e-12, _A),
+    lane_j=assumed(2e-12, _A),
+)
+
 _DEFAULT = Behaviour(
     launch_s=assumed(2.5 * us, _CARRIED + "1.5 to 3 µs between dependent kernels of one stream"),
     host_issue_s=_HOST_ISSUE,
     matrix_efficiency=assumed(0.85, _CARRIED + "271.2 and 259.2 of 312 TFLOP/s in BF16"),
     memory_efficiency=assumed(0.85, _CARRIED + "HBM copy 1328 of 1555 GB/s"),
     memory_latency_s=assumed(0.8 * us, _CARRIED + "DRAM latency of 0.5 to 1 µs"),
+    pace=_PACE,
 )
 
 _AMPERE = Behaviour(
@@ -50,6 +73,7 @@ _AMPERE = Behaviour(
     ),
     memory_efficiency=derived(0.854, _FLAGPERF + "main-memory copy 1328 of 1555 GB/s"),
     memory_latency_s=assumed(0.6 * us, "DRAM latency of a loaded A100, 0.5 to 0.7 µs"),
+    pace=_PACE,
 )
 
 _HOPPER = Behaviour(
@@ -60,6 +84,7 @@ _HOPPER = Behaviour(
     ),
     memory_efficiency=assumed(0.854, "taken to equal the A100's"),
     memory_latency_s=assumed(0.6 * us, "taken to equal the A100's"),
+    pace=_PACE,
 )
 
 #: Family -> behaviour. A chip whose family is not listed takes `default`.

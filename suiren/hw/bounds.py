@@ -35,6 +35,7 @@ def _plain(value: float) -> str:
 _SHARE = Bound(0.01, 1, "(a share)")
 _SECONDS = Bound(0, 1, "s")
 _WATTS = Bound(0.1, 1e5, "W")
+_JOULES = Bound(0, 1e-6, "J")
 _MACS = Bound(1, 1e7, "per core and cycle")
 
 #: Field of `Card`, `Chip` (with `chip.`) or `Link` (with `link.`) -> bound.
@@ -62,6 +63,22 @@ BOUNDS: dict[str, Bound] = {
     "chip.register_bytes": Bound(1, TiB, "bytes"),
     "chip.core_groups": Bound(1, 1e6, "groups"),
     "chip.process_nm": Bound(0.1, 1000, "nm"),
+    "pace.sustained_clock": Bound(0.1, 2, "(a share)"),
+    "pace.matrix_step_s": _SECONDS,
+    "pace.vector_efficiency": _SHARE,
+    "pace.instruction_s": _SECONDS,
+    "pace.copy_issue_s": _SECONDS,
+    "pace.tile_start_s": _SECONDS,
+    "pace.l2_latency_s": _SECONDS,
+    "pace.l2_efficiency": Bound(0.01, 2, "(a share)"),
+    "pace.l2_share": _SHARE,
+    "pace.port_bytes_per_cycle": Bound(1, 1e6, "bytes per cycle"),
+    "pace.store_bytes_per_s": Bound(1e6, 1e16, "B/s"),
+    "pace.barrier_s": _SECONDS,
+    "pace.mac_j": _JOULES,
+    "pace.memory_byte_j": _JOULES,
+    "pace.l2_byte_j": _JOULES,
+    "pace.lane_j": _JOULES,
     "link.ports": Bound(0, 1e4, "ports"),
     "link.bytes_per_s": Bound(0, 1e15, "B/s"),
 }

@@ -72,6 +72,28 @@ class LinkTable(BaseModel):
     bytes_per_s: Given
 
 
+class PaceTable(BaseModel):
+    """The table `[pace]`; what it leaves out comes from the chip's family."""
+
+    model_config = _Strict
+    sustained_clock: Given | None = None
+    matrix_step_s: Given | None = None
+    vector_efficiency: Given | None = None
+    instruction_s: Given | None = None
+    copy_issue_s: Given | None = None
+    tile_start_s: Given | None = None
+    l2_latency_s: Given | None = None
+    l2_efficiency: Given | None = None
+    l2_share: Given | None = None
+    port_bytes_per_cycle: Given | None = None
+    store_bytes_per_s: Given | None = None
+    barrier_s: Given | None = None
+    mac_j: Given | None = None
+    memory_byte_j: Given | None = None
+    l2_byte_j: Given | None = None
+    lane_j: Given | None = None
+
+
 class CardFile(BaseModel):
     """A whole chip file; see `Card` for the meaning of the fields."""
 
@@ -101,6 +123,7 @@ class CardFile(BaseModel):
     memory_latency_s: Given | None = None
     printed_flop_per_s: dict[str, Given] | None = None
     link: LinkTable | None = None
+    pace: PaceTable | None = None
     aliases: list[str] | None = None
     capability: _Capability | None = None
     notes: list[str] | None = None
@@ -187,7 +210,9 @@ def _sentence(fault: Any) -> str:
 
 def _fields_at(place: list[str]) -> tuple[str, ...]:
     """Fields that the table at `place` may have."""
-    tables: dict[str, type[BaseModel]] = {"": CardFile, "chip": ChipTable, "link": LinkTable}
+    tables: dict[str, type[BaseModel]] = {
+        "": CardFile, "chip": ChipTable, "link": LinkTable, "pace": PaceTable,
+    }  # fmt: skip
     return tuple(tables.get(".".join(place), Number).model_fields)
 
 

@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from suiren.hw.behaviour import behaviour
 from suiren.hw.catalog.block import CardBlock, ChipBlock
 from suiren.hw.catalog.build import card as build_card
 from suiren.hw.catalog.build import chip as build_chip
@@ -20,6 +21,7 @@ from suiren.hw.check import faults
 from suiren.hw.chipfile import BadChipFile, CardFile, Number, numbers_of, read_tables
 from suiren.hw.fact import Fact
 from suiren.hw.names import UnknownChip, find_card
+from suiren.hw.pace import Pace
 from suiren.hw.spec import Card, Chip, Link
 
 #: A printed peak holds only while these do.
@@ -89,6 +91,8 @@ def _based(file: Path, parsed: CardFile) -> Card:
     given.setdefault("aliases", ())
     if "chip" in given:
         given["chip"] = _chip_over(base.chip, given["chip"])
+    if "pace" in given:
+        given["pace"] = replace(base.pace, **given["pace"])
     if given.keys() & _MAKES_PEAK:
         given.setdefault("printed_flop_per_s", {})
     elif "printed_flop_per_s" in given:
@@ -120,6 +124,8 @@ def _from_scratch(file: Path, parsed: CardFile) -> Card:
     own = {"vendor": "own", "family": "default"}
     given["chip"] = build_chip(**{**plain, **own, **chip})
     given["printed"] = given.pop("printed_flop_per_s", {})
+    if "pace" in given:
+        given["pace"] = replace(behaviour(given["chip"].family).pace, **given["pace"])
     return build_card(**{**plain, "form": "card", **given})
 
 
@@ -129,6 +135,8 @@ def _given(parsed: CardFile, source: str) -> dict[str, Any]:
     given = _filled(parsed, Card, facts, "")
     if parsed.chip is not None:
         given["chip"] = _filled(parsed.chip, Chip, facts, "chip.")
+    if parsed.pace is not None:
+        given["pace"] = _filled(parsed.pace, Pace, facts, "pace.")
     if parsed.link is not None:
         ports, rate = facts["link.ports"], facts["link.bytes_per_s"]
         given["link"] = Link(name=parsed.link.name, ports=ports, bytes_per_s=rate)
@@ -139,7 +147,7 @@ def _filled(table: Any, shape: type, facts: dict[str, Fact], prefix: str) -> dic
     filled: dict[str, Any] = {}
     for name in (field.name for field in fields(shape)):
         value = getattr(table, name, None)
-        if value is None or name in ("chip", "link"):
+        if value is None or name in ("chip", "link", "pace"):
             continue
         if isinstance(value, Number):
             filled[name] = facts[prefix + name]

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 
 from suiren.hw.fact import Fact
+from suiren.hw.pace import Pace
 
 #: Formats in which a peak is printed, in the order reports show them.
 PEAK_FORMATS = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "fp4", "int8")
@@ -106,7 +107,9 @@ class Card:
     memory_efficiency: Fact
     """Share of the printed memory bandwidth that a long stream sustains."""
     memory_latency_s: Fact
-    """Time before the first byte of a kernel's stream arrives."""
+    """From a load's issue to its first byte out of device memory, beyond the shared level's."""
+    pace: Pace
+    """How fast engines start, hand over and finish."""
     vector_clock_hz: Fact | None = None
     """Clock of the vector engine where the datasheet's differs from `clock_hz`."""
     printed_flop_per_s: Mapping[str, Fact] = field(default_factory=dict)
@@ -180,5 +183,5 @@ def _facts_of(owner: object, prefix: str) -> Iterator[tuple[str, Fact]]:
         elif isinstance(value, Mapping):
             for key, fact in value.items():
                 yield f"{prefix}{f.name}.{key}", fact
-        elif isinstance(value, Link):
+        elif isinstance(value, (Link, Pace)):
             yield from _facts_of(value, f"{prefix}{f.name}.")

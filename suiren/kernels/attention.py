@@ -13,7 +13,6 @@ end the scores of the next block are asked for before the values of this one are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,10 +21,10 @@ from suiren.core.language import Core, kernel
 from suiren.core.tile import KernelMistake, Tensor, Tile
 from suiren.dtype import FORMATS
 from suiren.kernels.attention_places import (
+    Lengths,
     Place,
     bias_shape,
     block,
-    packed_query_tiles,
     query_tiles,
     seen_keys,
     share,
@@ -85,16 +84,21 @@ class Attend:
     def _group(self, rows: int, stages: int, buffers: int) -> Group:
         core, (q, _, v, _, _) = self.core, self.tensors
         wide = FORMATS[q.dtype].accumulator
-        column = [core.registers((rows, 1), wide) for _ in range(4)]
         bias = None
         if self.bias is not None:
             shape = bias_shape(self.bias, rows, self.tn)
             bias = core.scratchpad(shape, self.bias.dtype, stages)
+
+        def column(dtype: str = wide) -> Tile:
+            return core.registers((rows, 1), dtype)
+
         return Group(
-            core.scratchpad((rows, q.shape[-1]), q.dtype, buffers),
-            core.registers((rows, self.tn), wide), core.registers((rows, self.tn), q.dtype),
-            core.registers((rows, v.shape[-1]), wide), *column,
-            core.registers((rows, 1), "i32"), bias,
+            q=core.scratchpad((rows, q.shape[-1]), q.dtype, buffers),
+            scores=core.registers((rows, self.tn), wide),
+            weights=core.registers((rows, self.tn), q.dtype),
+            out=core.registers((rows, v.shape[-1]), wide),
+            top=column(), total=column(), rescale=column(), fresh=column(),
+            positions=column("i32"), bias=bias,
         )  # fmt: skip
 
     def tile(self, place: Place, i: Range, hides: bool) -> None:
@@ -228,14 +232,14 @@ def attention_masked(
 )  # fmt: skip
 def attention_packed(
     core: Core, q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor,
-    lengths: Sequence[tuple[int, int]] = (), causal: bool = False, tm: int = 128, **options: Any,
+    lengths: Lengths | None = None, causal: bool = False, bundle: int = 1, tm: int = 128,
+    **options: Any,
 ) -> None:  # fmt: skip
     """Attention within each of the sequences that lie behind each other.
 
-    `lengths` lists the queries and the keys of each; one sequence if it is empty.
+    `lengths` lists the queries and the keys of each; all is one sequence without it.
     """
     q, k, v, out = (t.permute(1, 0, 2) for t in (q, k, v, out))
     attend = Attend(core, q, k, v, out, lse, tm=tm, **options)
-    lengths = lengths or [(q.shape[1], k.shape[1])]
-    for place, i, hides in packed_query_tiles(core, q, k, lengths, tm, causal):
+    for place, i, hides in query_tiles(core, q, k, tm, causal, bundle, lengths):
         attend.tile(place, i, hides)

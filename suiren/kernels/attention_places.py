@@ -16,6 +16,8 @@ from suiren.core.language import Core
 from suiren.core.tile import KernelMistake, Tensor, View
 
 Lead = tuple[Index, ...]
+#: Queries and keys of each sequence of a packed batch.
+Lengths = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,10 @@ class Place:
     keys: int
     row0: int = 0
     key0: int = 0
+
+    def head(self, number: Index) -> Place:
+        """The same keys, seen by the query head `number` further on."""
+        return replace(self, heads=(*self.heads[:-1], self.heads[-1] + number))
 
     def queries(self, tensor: Tensor, i: Range) -> View:
         """Rows `i` of a tensor like the queries: [lead, S] or [lead, S, D]."""
@@ -73,54 +79,38 @@ def share(places: Range, number: int, size: int) -> Range:
 
 
 def query_tiles(
-    core: Core, q: Tensor, k: Tensor, tm: int, causal: bool, bundle: int = 1
-) -> Iterator[tuple[Place, Range, bool]]:
+    core: Core, q: Tensor, k: Tensor, tm: int, causal: bool, bundle: int = 1,
+    lengths: Lengths | None = None,
+) -> Iterator[tuple[Place, Range, bool]]:  # fmt: skip
     """Every block of `tm` queries of every head, and whether some keys are hidden from it.
 
     The longest blocks of a head come first, so that the short ones fill the gaps at the end;
-    `bundle` heads are walked together.
+    `bundle` heads are walked together. With `lengths`, sequences lie behind each other in
+    [H, S, D] and [K, L, D].
     """
-    (batch, heads, rows, _), (_, kv_heads, keys, _) = q.shape, k.shape
+    (*batch, heads, _, _), kv_heads = q.shape, k.shape[-3]
     ratio = _ratio(heads, kv_heads)
     # heads that are walked together are those which share keys, if there are any
     outer, inner = (kv_heads, ratio) if ratio > 1 else (1, kv_heads)
-    for first, last, hides in _row_parts(rows, keys, tm, causal):
-        extent = (last - first, tm)
-        for b, x, y, i in core.grid(batch, outer, inner, extent, descending=hides, bundle=bundle):
-            h, g = (x, y) if ratio > 1 else (y, x)
-            place = Place((b, h * ratio + g), (b, h), rows, keys)
-            yield place, block(i.start + first, tm, rows), hides
-
-
-def packed_query_tiles(
-    core: Core, q: Tensor, k: Tensor, lengths: Sequence[tuple[int, int]], tm: int, causal: bool
-) -> Iterator[tuple[Place, Range, bool]]:
-    """As `query_tiles`, sequence by sequence, for heads first: [H, S, D] and [K, L, D]."""
-    ratio = _ratio(q.shape[0], k.shape[0])
     for row0, key0, rows, keys in _sequences(q, k, lengths):
         for first, last, hides in _row_parts(rows, keys, tm, causal):
             extent = (last - first, tm)
-            for h, g, i in core.grid(k.shape[0], ratio, extent, descending=hides):
-                place = Place((h * ratio + g,), (h,), rows, keys, row0, key0)
+            for *b, x, y, i in core.grid(*batch, outer, inner, extent,
+                                         descending=hides, bundle=bundle):  # fmt: skip
+                h, g = (x, y) if ratio > 1 else (y, x)
+                place = Place((*b, h * ratio + g), (*b, h), rows, keys, row0, key0)
                 yield place, block(i.start + first, tm, rows), hides
 
 
-def key_tiles(core: Core, q: Tensor, k: Tensor, tk: int) -> Iterator[tuple[Place, Range]]:
-    """Every block of `tk` keys of every key head; the place's queries are those of head 0 of it."""
-    (batch, heads, rows, _), (_, kv_heads, keys, _) = q.shape, k.shape
-    ratio = _ratio(heads, kv_heads)
-    for b, h, j in core.grid(batch, kv_heads, (keys, tk)):
-        yield Place((b, h * ratio), (b, h), rows, keys), block(j.start, tk, keys)
-
-
-def packed_key_tiles(
-    core: Core, q: Tensor, k: Tensor, lengths: Sequence[tuple[int, int]], tk: int
+def key_tiles(
+    core: Core, q: Tensor, k: Tensor, tk: int, lengths: Lengths | None = None
 ) -> Iterator[tuple[Place, Range]]:
-    """As `key_tiles`, sequence by sequence, for heads first: [H, S, D] and [K, L, D]."""
-    ratio = _ratio(q.shape[0], k.shape[0])
+    """Every block of `tk` keys of every key head; the place's queries are its first head's."""
+    (*batch, kv_heads, _, _), ratio = k.shape, _ratio(q.shape[-3], k.shape[-3])
     for row0, key0, rows, keys in _sequences(q, k, lengths):
-        for h, j in core.grid(k.shape[0], (keys, tk)):
-            yield Place((h * ratio,), (h,), rows, keys, row0, key0), block(j.start, tk, keys)
+        for *b, h, j in core.grid(*batch, kv_heads, (keys, tk)):
+            place = Place((*b, h * ratio), (*b, h), rows, keys, row0, key0)
+            yield place, block(j.start, tk, keys)
 
 
 def seen_keys(
@@ -156,7 +146,7 @@ def seeing_queries(
     for i in core.blocks(j.size, tq):
         yield block(j.start + i.start, tq, place.rows), True
     below = j.start + j.size
-    for i in core.blocks(place.rows, tq, stop=place.rows - below):
+    for i in core.blocks(place.rows, tq, stop=-below + place.rows):
         yield block(below + i.start, tq, place.rows), False
 
 
@@ -173,16 +163,19 @@ def _row_parts(rows: int, keys: int, tm: int, causal: bool) -> Iterator[tuple[in
 
 
 def _sequences(
-    q: Tensor, k: Tensor, lengths: Sequence[tuple[int, int]]
+    q: Tensor, k: Tensor, lengths: Lengths | None
 ) -> Iterator[tuple[int, int, int, int]]:
+    """Where each sequence's queries and keys begin, and how many there are."""
+    lengths = lengths or ((q.shape[-2], k.shape[-2]),)
     rows, keys = (sum(length[side] for length in lengths) for side in (0, 1))
-    if (rows, keys) != (q.shape[1], k.shape[1]):
+    if (rows, keys) != (q.shape[-2], k.shape[-2]):
         raise KernelMistake(f"the lengths add up to {rows} queries and {keys} keys, but there are "
-                            f"{q.shape[1]} and {k.shape[1]}")  # fmt: skip
+                            f"{q.shape[-2]} and {k.shape[-2]}")  # fmt: skip
     row0 = key0 = 0
     for rows, keys in lengths:
-        if rows and keys:
-            yield row0, key0, rows, keys
+        if rows < 1 or keys < 1:
+            raise KernelMistake(f"a sequence of {rows} queries and {keys} keys: leave it out")
+        yield row0, key0, rows, keys
         row0, key0 = row0 + rows, key0 + keys
 
 

@@ -66,10 +66,14 @@ def operands(
     """Tiles for blocks of `a` and `b` as they lie in memory, and the accumulator."""
     x = (tk, tm) if layout[0] == "t" else (tm, tk)
     y = (tn, tk) if layout[1] == "t" else (tk, tn)
-    form = FORMATS[a.dtype]
-    acc = core.registers((tm, tn), form.accumulator if form.is_float else "i32")
     return (core.scratchpad(x, multiply or a.dtype, stages),
-            core.scratchpad(y, multiply or b.dtype, stages), acc)  # fmt: skip
+            core.scratchpad(y, multiply or b.dtype, stages),
+            core.registers((tm, tn), sum_format(a.dtype)))  # fmt: skip
+
+
+def sum_format(dtype: str) -> str:
+    """The format in which the matrix engine sums products of this one."""
+    return FORMATS[dtype].accumulator if FORMATS[dtype].is_float else "i32"
 
 
 def piece(tensor: Tensor, order: str, *places: Any) -> View:

@@ -1,7 +1,8 @@
 """The elementwise operations by name, each as its chain.
 
 A row is `name | tensors and scalars | results | chain`. Tensors come in the order of the
-kernel's arguments, a format of their own after a colon; a scalar has its usual value. A line that starts with spaces goes on with the row above. `g` is the gradient of the result.
+kernel's arguments, with a format after a colon if they have their own; a scalar has its usual
+value. Lines that start with spaces go on with the row above. `g` is the gradient of a result.
 """
 
 from __future__ import annotations

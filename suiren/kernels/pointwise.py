@@ -83,7 +83,8 @@ def pointwise(
 def op(name: str, *dims: str, formats: Mapping[str, str] | None = None) -> Kernel:
     """The kernel of a named operation; `dims` are those of its tensors, as `"M,N"`, `"N"`.
 
-    The last entry stands for all further tensors. Results have the dimensions of the longest.
+    The last entry stands for all further tensors. Results have the dimensions of the longest
+    entry; one entry more than tensors may say them.
     `formats` gives the format of tensors by name where it is not the usual one.
     """
     operation = OPERATIONS[name]

@@ -38,15 +38,22 @@ def steps_of(sizes: Sequence[int], elements: int, widest: int | None = None) -> 
     return tuple(reversed(steps))
 
 
-def piece(tensor: Tensor, names: tuple[str, ...], ranges: Mapping[str, Range]) -> View:
+def piece(
+    tensor: Tensor,
+    names: tuple[str, ...],
+    ranges: Mapping[str, Range],
+    at: Mapping[str, Index] | None = None,
+) -> View:
     """The part of a tensor with dimensions `names` at `ranges`, in the order of `ranges`.
 
-    The tile has one dimension for each of `ranges`, of size 1 where the tensor lacks it.
+    The tile has one dimension for each of `ranges`, of size 1 where the tensor lacks it. Other
+    dimensions stand at the position `at` names, or at 0.
     """
     dims = list(ranges)
     order = sorted(range(len(names)), key=lambda d: dims.index(names[d]) if names[d] in dims else d)
     turned = tensor if order == list(range(len(names))) else tensor.permute(*order)
-    places = tuple(ranges.get(names[d], 0) for d in order)
+    known: dict[str, Range | Index] = {**(at or {}), **ranges}
+    places = tuple(known.get(names[d], 0) for d in order)
     groups: list[tuple[int, ...]] = []
     for dim in dims:
         groups.append((sum(map(len, groups)),) if dim in names else ())

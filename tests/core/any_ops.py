@@ -20,7 +20,6 @@ from suiren.core.loop import (
     STORE,
     VECTOR,
     Duration,
-    Nest,
     Op,
 )
 
@@ -43,7 +42,7 @@ def bodies(draw: st.DrawFn, tiles: int, table: int, depth: int, trips: list[int]
         inner = draw(bodies(tiles, table, depth - 1, trips).filter(lambda b: not _uses(b, loaded)
                                                                      and not _uses(b, drained)))  # fmt: skip
         trips.append(draw(st.integers(1, 40)))
-        ops.append((REPEAT, Nest(inner, len(trips) - 1)))
+        ops.append((REPEAT, inner, len(trips) - 1))
     for t in written:
         sources = draw(st.lists(st.sampled_from([*loaded, *written]), unique=True, max_size=3))
         if draw(st.booleans()):
@@ -60,7 +59,7 @@ def bodies(draw: st.DrawFn, tiles: int, table: int, depth: int, trips: list[int]
 
 
 def _uses(ops: tuple[Op, ...], tiles: list[int]) -> bool:
-    return any(_uses(op[1].ops, tiles) if op[0] == REPEAT else op[3] in tiles for op in ops)
+    return any(_uses(op[1], tiles) if op[0] == REPEAT else op[3] in tiles for op in ops)
 
 
 @st.composite
@@ -76,4 +75,4 @@ def programs(draw: st.DrawFn) -> tuple[tuple[Op, ...], list[Duration], list[int]
     trips: list[int] = []
     body = draw(bodies(tiles, len(table), 2, trips))
     trips.append(draw(st.integers(1, 300)))
-    return ((REPEAT, Nest(body, len(trips) - 1)),), table, trips, buffers
+    return body, table, trips, buffers

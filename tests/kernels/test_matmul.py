@@ -39,9 +39,7 @@ def product(layout: str, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("layout", matmul.LAYOUTS)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_product_of_operands_that_lie_either_way(
-    layout: str, shape: tuple[int, int, int]
-) -> None:
+def test_product_of_operands_that_lie_either_way(layout: str, shape: tuple[int, int, int]) -> None:
     agrees(stored("matmul", layout), sized(*shape), partial(product, layout), options=TILES)
 
 

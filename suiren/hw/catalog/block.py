@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypedDict
 
+from suiren.hw.pace import Pace
 from suiren.hw.spec import Chip, Conflict, Link
 
 
@@ -63,6 +64,7 @@ class CardBlock(_CardNeeds, total=False):
     memory_efficiency: float
     memory_latency_s: float
     printed: Mapping[str, float]
+    pace: Pace
     link: Link | None
     aliases: tuple[str, ...]
     capability: tuple[int, int]

@@ -82,6 +82,7 @@ def card(**block: Unpack[CardBlock]) -> Card:
         capability=block.get("capability", (1, 0)),
         conflicts=block.get("conflicts", ()),
         notes=block.get("notes", ()),
+        pace=block.get("pace") or behaviour(block["chip"].family).pace,
         **filled,
     )
 

@@ -1,0 +1,144 @@
+"""How long one instruction keeps its engine on a card, in picoseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
+
+from suiren.core.instruction import INSTRUCTIONS, network_steps
+from suiren.core.loop import LOAD, MATRIX, SPECIAL, STORE, VECTOR, Duration
+from suiren.core.program import Step
+from suiren.core.tile import Tile
+from suiren.dtype import PEAK_NAME, itemsize_bytes
+from suiren.hw.spec import Card
+from suiren.units import PS_PER_S
+
+#: When a chip lacks a format, it multiplies in this one.
+FALLBACK = {"bf16": "fp32", "fp16": "fp32", "tf32": "fp32", "fp64": "fp32", "fp8": "bf16",
+            "int8": "fp32", "fp32": "tf32", "fp4": "fp8"}  # fmt: skip
+#: Depth of one matrix step for which `Pace.matrix_step_s` is told, bytes.
+STEP_BYTES = 128
+_ENGINE = {"matrix": MATRIX, "vector": VECTOR, "special": SPECIAL}
+
+
+def matrix_format(dtype: str, card: Card) -> str:
+    """The peak format in which the card multiplies operands of a stored format."""
+    name = PEAK_NAME.get(dtype, "fp32")
+    seen = set()
+    while card.peak_flop_per_s(name) == 0 and name not in seen:
+        seen.add(name)
+        name = FALLBACK.get(name, "fp32")
+    return name if card.peak_flop_per_s(name) else card.formats()[0]
+
+
+@dataclass(frozen=True)
+class Engines:
+    """The engines of one core of a card at a clock; `clock` is a share of the printed one."""
+
+    card: Card
+    clock: float = 1.0
+
+    @property
+    def matrix_hz(self) -> float:
+        """Cycles of the matrix engine in a second."""
+        return self.card.clock_hz * self.card.pace.sustained_clock * self.clock
+
+    @property
+    def vector_hz(self) -> float:
+        """Cycles of the vector engine in a second."""
+        hz = self.card.vector_clock_hz or self.card.clock_hz
+        return hz * self.card.pace.sustained_clock * self.clock
+
+    def engine(self, step: Step) -> int:
+        """The engine that runs a step: products go to the vector engine where it is the faster."""
+        if step.name == "load":
+            return LOAD
+        if step.name == "store":
+            return STORE
+        if step.name == "matmul":
+            return MATRIX if self.product_engine(_operand(step).dtype)[0] == "matrix" else VECTOR
+        instruction = INSTRUCTIONS.get(step.name)
+        return _ENGINE[instruction.engine] if instruction else VECTOR
+
+    def product_engine(self, dtype: str) -> tuple[str, float]:
+        """(engine, MACs of one core in a second) for operands of a stored format."""
+        return _product_engine(self.card, dtype, self.matrix_hz, self.vector_hz)
+
+    def compute(self, step: Step) -> Duration:
+        """Time of a compute step on its engine."""
+        latency = round(self.card.pace.instruction_s * PS_PER_S)
+        if step.name == "matmul":
+            return Duration(self._product_ps(step), latency)
+        return Duration(round(self._lane_s(step) * PS_PER_S), latency)
+
+    def _product_ps(self, step: Step) -> int:
+        x = _operand(step)
+        m, n = step.tiles[0].shape
+        k = x.shape[0] if step.attributes.get("transpose_x") else x.shape[1]
+        engine, macs_per_s = self.product_engine(x.dtype)
+        grain = self.card.chip.tile_mnk if engine == "matrix" else (1, 1, 1)
+        m, n, k = (ceil(size / g) * g for size, g in zip((m, n, k), grain, strict=True))
+        least_s = self.card.pace.matrix_step_s * k * itemsize_bytes(x.dtype) / STEP_BYTES
+        if engine == "vector":
+            least_s = 0.0
+        return round(max(m * n * k / macs_per_s, least_s) * PS_PER_S)
+
+    def _lane_s(self, step: Step) -> float:
+        instruction = INSTRUCTIONS.get(step.name)
+        numel = max([step.tiles[0].numel, *(s.numel for s in step.sources if isinstance(s, Tile))])
+        lanes = instruction.lanes if instruction else 1.0
+        special = instruction.special if instruction else 0.0
+        if instruction is not None and instruction.log_factor:
+            axis = step.attributes.get("axis", 1)
+            lanes *= network_steps(step.tiles[0].shape[axis if isinstance(axis, int) else 1])
+        return self.lane_s(numel * lanes, numel * special, _lane_format(step))
+
+    def lane_s(self, lanes: float, special: float, dtype: str) -> float:
+        """Seconds of so many lane operations and special results on one core."""
+        width = vector_lanes(self.card, dtype) * self.card.pace.vector_efficiency
+        unit = self.card.chip.special_per_cycle
+        return lanes / (width * self.vector_hz) + special / (unit * self.vector_hz)
+
+
+def vector_lanes(card: Card, dtype: str) -> float:
+    """Lanes of one core's vector engine for a stored format."""
+    vector = card.chip.vector
+    name = PEAK_NAME.get(dtype, "fp32")
+    if name in vector:
+        return float(vector[name])
+    if name == "fp64" and "fp32" in vector:
+        return vector["fp32"] / 16  # emulated with pairs of floats
+    return float(vector.get("fp32", card.chip.special_per_cycle))
+
+
+def _lane_format(step: Step) -> str:
+    formats = [step.tiles[0].dtype, *(s.dtype for s in step.sources if isinstance(s, Tile))]
+    return max(formats, key=itemsize_bytes)
+
+
+def _operand(step: Step) -> Tile:
+    x = step.sources[0]
+    assert isinstance(x, Tile)
+    return x
+
+
+@lru_cache(maxsize=4096)
+def _of(card_id: int, dtype: str, matrix_hz: float, vector_hz: float) -> tuple[str, float]:
+    card = _CARDS[card_id]
+    name = matrix_format(dtype, card)
+    matrix = card.chip.matrix.get(name, 0.0) * matrix_hz
+    vector = card.chip.vector.get(name, 0.0) * vector_hz
+    if matrix >= vector:
+        return "matrix", matrix * card.matrix_efficiency
+    return "vector", vector * card.matrix_efficiency
+
+
+_CARDS: dict[int, Card] = {}
+
+
+def _product_engine(
+    card: Card, dtype: str, matrix_hz: float, vector_hz: float
+) -> tuple[str, float]:
+    _CARDS[id(card)] = card  # kept, so that the number stays this card's
+    return _of(id(card), dtype, matrix_hz, vector_hz)

@@ -1,0 +1,51 @@
+"""How fast a core's engines start, hand over and finish: what no datasheet prints.
+
+These facts time a tile program (`suiren.core`). They are fitted on measured kernels for some
+families (see docs/validation.md) and carried to relatives by rule; `behaviour.py` holds the
+rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from suiren.hw.fact import Fact
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """Pace facts of one family of chips; every Card carries a row."""
+
+    sustained_clock: Fact
+    """Clock under load as a share of the printed one, before the power limit is reached."""
+    matrix_step_s: Fact
+    """Least time of one matrix instruction for every 128 bytes of depth: operands must be
+    fetched from the scratchpad and sums handed on."""
+    vector_efficiency: Fact
+    """Share of the vector engine's peak that pointwise code reaches."""
+    instruction_s: Fact
+    """Result of an instruction to its first use on another engine."""
+    copy_issue_s: Fact
+    """Time the load engine spends on one copy besides its bytes."""
+    tile_start_s: Fact
+    """From a free core to the first instruction of its next tile."""
+    l2_latency_s: Fact
+    """From a load's issue to its first byte, out of the shared level."""
+    l2_efficiency: Fact
+    """Share of the shared level's bandwidth that many cores sustain together."""
+    l2_share: Fact
+    """Share of the shared level's capacity that data survives in."""
+    port_bytes_per_cycle: Fact
+    """Bytes a core takes in from the shared level in a cycle."""
+    store_bytes_per_s: Fact
+    """Bytes that all cores together write to the shared level in a second."""
+    barrier_s: Fact
+    """All cores stop, wait for their stores and go on."""
+    mac_j: Fact
+    """Energy of a 16-bit multiply-accumulate with its share of everything in the core."""
+    memory_byte_j: Fact
+    """Energy of a byte between device memory and a core."""
+    l2_byte_j: Fact
+    """Energy of a byte between the shared level and a core."""
+    lane_j: Fact
+    """Energy of a 32-bit lane operation."""
