@@ -15,7 +15,9 @@ from suiren.core.loop import (
     ACCUMULATE,
     ACQUIRE,
     AWAIT,
+    BEGIN,
     DRAIN,
+    ENGINES,
     FILL,
     ISSUE,
     LOAD,
@@ -56,6 +58,9 @@ def _touched(ops: Sequence[Op]) -> tuple[set[int], set[int], set[int]]:
                 known |= more
             continue
         code, engine, _, tile, sources = op
+        if code == BEGIN:
+            engines |= set(range(len(ENGINES)))
+            continue
         if code not in (AWAIT, RELEASE, ACQUIRE):
             engines.add(engine)
         if code == DRAIN:
@@ -243,5 +248,10 @@ def _pause(writer: _Writer, op: Op) -> None:
     writer.put(f"e{engine} += d[{3 * d}]")
 
 
+def _begin(writer: _Writer, op: Op) -> None:
+    writer.latest("t", *writer.current())
+    writer.put(f"{' = '.join(n for n in writer.order if n[0] == 'e')} = t + d[{3 * op[2]}]")
+
+
 _WRITE = {ISSUE: _issue, ACCUMULATE: _issue, FILL: _fill, AWAIT: _await, RELEASE: _release,
-          ACQUIRE: _acquire, DRAIN: _drain, PAUSE: _pause}  # fmt: skip
+          ACQUIRE: _acquire, DRAIN: _drain, PAUSE: _pause, BEGIN: _begin}  # fmt: skip

@@ -124,7 +124,9 @@ class Core:
         first: int = 0,
         count: int | None = None,
         descending: bool = False,
-        bundle: int = 1,
+        square: bool = False,
+        resident: int = 1,
+        fresh: bool = False,
     ) -> Iterator[Any]:
         """Deals tiles out to the cores: an axis is `(extent, step)`, or a plain extent.
 
@@ -137,7 +139,7 @@ class Core:
         pairs = [axis if isinstance(axis, tuple) else (axis, 1) for axis in axes]
         numbers = tuple(self._number() for _ in pairs)
         grid = Grid(numbers, tuple(e for e, _ in pairs), tuple(s for _, s in pairs), [],
-                    first, count, descending, bundle, line)  # fmt: skip
+                    first, count, descending, square, resident, fresh, line)  # fmt: skip
         places: list[Any] = []
         for axis, number, (extent, step) in zip(axes, numbers, pairs, strict=True):
             place = Index(0, ((number, step),))

@@ -31,6 +31,7 @@ ACQUIRE = 5  # (ACQUIRE, 0, 0, t, ())
 DRAIN = 6  # (DRAIN, STORE, d, t, sources)        copies out, then frees the slot
 REPEAT = 7  # (REPEAT, ops, trips)               `trips` is a place in the table of trip counts
 PAUSE = 8  # (PAUSE, engine, d, 0, ())             keeps an engine busy
+BEGIN = 9  # (BEGIN, 0, d, 0, ())                  waits until all before is over, then `d`
 
 Op = tuple  # type: ignore[type-arg]
 State = tuple[int, ...]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil
 
 from suiren.core.instruction import INSTRUCTIONS, network_steps
 from suiren.core.loop import LOAD, MATRIX, SPECIAL, STORE, VECTOR, Duration
@@ -65,26 +64,35 @@ class Engines:
         """(engine, MACs of one core in a second) for operands of a stored format."""
         return _product_engine(self.card, dtype, self.matrix_hz, self.vector_hz)
 
-    def compute(self, step: Step) -> Duration:
-        """Time of a compute step on its engine."""
-        latency = round(self.card.pace.instruction_s * PS_PER_S)
-        if step.name == "matmul":
-            return Duration(self._product_ps(step), latency)
-        return Duration(round(self._lane_s(step) * PS_PER_S), latency)
-
-    def _product_ps(self, step: Step) -> int:
+    def compute(self, step: Step, beside: int = 1) -> Duration:
+        """Time of a compute step on its engine, for `beside` tiles of a core at once."""
+        pace = self.card.pace
+        latency = round(pace.instruction_s * PS_PER_S)
+        if step.name != "matmul":
+            return Duration(round(self._lane_s(step) * beside * PS_PER_S), latency)
         x = _operand(step)
-        m, n = step.tiles[0].shape
-        k = x.shape[0] if step.attributes.get("transpose_x") else x.shape[1]
-        engine, macs_per_s = self.product_engine(x.dtype)
-        grain = self.card.chip.tile_mnk if engine == "matrix" else (1, 1, 1)
-        m, n, k = (ceil(size / g) * g for size, g in zip((m, n, k), grain, strict=True))
-        least_s = self.card.pace.matrix_step_s * k * itemsize_bytes(x.dtype) / STEP_BYTES
-        if engine == "vector":
-            least_s = 0.0
-        return round(max(m * n * k / macs_per_s, least_s) * PS_PER_S)
+        least_s = 0.0
+        if self.product_engine(x.dtype)[0] == "matrix":
+            k = x.shape[0] if step.attributes.get("transpose_x") else x.shape[1]
+            least_s = pace.matrix_step_s * k * itemsize_bytes(x.dtype) / STEP_BYTES
+        return Duration(round(max(self.product_s(step) * beside, least_s) * PS_PER_S), latency)
 
-    def _lane_s(self, step: Step) -> float:
+    def product_s(self, step: Step) -> float:
+        """Seconds of a product at the engine's rate, padded to its grain."""
+        return self.amounts(step)[0] / self.product_engine(_operand(step).dtype)[1]
+
+    def amounts(self, step: Step) -> tuple[float, float, float]:
+        """(multiply-accumulates, lane operations, special results) of one execution."""
+        if step.view is not None:
+            return 0.0, 0.0, 0.0
+        if step.name == "matmul":
+            x = _operand(step)
+            m, n = step.tiles[0].shape
+            k = x.shape[0] if step.attributes.get("transpose_x") else x.shape[1]
+            engine, _ = self.product_engine(x.dtype)
+            grain = self.card.chip.tile_mnk if engine == "matrix" else (1, 1, 1)
+            m, n, k = (-(-size // g) * g for size, g in zip((m, n, k), grain, strict=True))
+            return float(m * n * k), 0.0, 0.0
         instruction = INSTRUCTIONS.get(step.name)
         numel = max([step.tiles[0].numel, *(s.numel for s in step.sources if isinstance(s, Tile))])
         lanes = instruction.lanes if instruction else 1.0
@@ -92,7 +100,11 @@ class Engines:
         if instruction is not None and instruction.log_factor:
             axis = step.attributes.get("axis", 1)
             lanes *= network_steps(step.tiles[0].shape[axis if isinstance(axis, int) else 1])
-        return self.lane_s(numel * lanes, numel * special, _lane_format(step))
+        return 0.0, numel * lanes, numel * special
+
+    def _lane_s(self, step: Step) -> float:
+        _, lanes, special = self.amounts(step)
+        return self.lane_s(lanes, special, _lane_format(step))
 
     def lane_s(self, lanes: float, special: float, dtype: str) -> float:
         """Seconds of so many lane operations and special results on one core."""

@@ -36,6 +36,11 @@ class Loop:
     stop: Index | None = None
     line: str = ""
 
+    @property
+    def longest(self) -> int:
+        """How often it runs at most."""
+        return max(0, -(-(self.extent - self.start) // self.step))
+
     def trips(self, iterations: Mapping[int, int]) -> int:
         """How often it runs with the loops around it at `iterations`."""
         end = self.extent
@@ -49,8 +54,10 @@ class Grid:
     """Tiles dealt out to the cores; every core works through its tiles in order.
 
     `first` and `count` take a part of them (all if `count` is None). `descending` deals the
-    last tiles first; `bundle` is how many positions of the first of the last two axes are
-    walked together before the other axis goes on, so that cores share operands.
+    last tiles first. `square` deals them so that the tiles at work together form a block of
+    the last two axes, walked along the axis that fetches less, instead of row after row.
+    `resident` tiles share a core side by side; `fresh` lets a tile begin only when those
+    before it have left the core, as a GPU's thread blocks do.
     """
 
     numbers: tuple[int, ...]
@@ -61,7 +68,9 @@ class Grid:
     first: int = 0
     count: int | None = None
     descending: bool = False
-    bundle: int = 1
+    square: bool = False
+    resident: int = 1
+    fresh: bool = False
     line: str = ""
 
     @property
@@ -79,19 +88,8 @@ class Grid:
         number = self.first + tile
         if self.descending:
             number = prod(self.trips) - 1 - number
-        places = dict.fromkeys(self.numbers, 0)
-        trips = self.trips
-        if self.bundle > 1 and len(trips) >= 2:
-            *outer, rows, cols = trips
-            number, inside = divmod(number, rows * cols)
-            band, rest = divmod(inside, self.bundle * cols)
-            height = min(self.bundle, rows - band * self.bundle)
-            places[self.numbers[-2]] = band * self.bundle + rest % height
-            places[self.numbers[-1]] = rest // height
-            axes, sizes = self.numbers[:-2], tuple(outer)
-        else:
-            axes, sizes = self.numbers, trips
-        for axis, size in zip(reversed(axes), reversed(sizes), strict=True):
+        places: dict[int, int] = {}
+        for axis, size in zip(reversed(self.numbers), reversed(self.trips), strict=True):
             number, places[axis] = divmod(number, size)
         return places
 

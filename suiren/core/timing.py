@@ -1,315 +1,195 @@
 """The time of a program on a card: every grid dealt to the cores, wave by wave.
 
-Core 0 works through one tile of every wave; the last wave may fill only some cores, and those
-then have a larger share of every bandwidth. Loads and stores of a wave divide the shared
-level and device memory evenly among the cores at work.
+A core works through one tile of every wave (`resident` ones side by side); the last wave may
+fill only some cores, and those then have a larger share of every bandwidth. Loads and stores
+of a wave divide the shared level and device memory evenly among the tiles at work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from suiren.core.compiled import compiled
-from suiren.core.instruction import INSTRUCTIONS
-from suiren.core.loop import (
-    ACCUMULATE,
-    ACQUIRE,
-    AWAIT,
-    DRAIN,
-    FILL,
-    ISSUE,
-    LOAD,
-    PAUSE,
-    RELEASE,
-    REPEAT,
-    Duration,
-    Op,
-    flat,
-    repeat,
-)
+from suiren.core.loop import BEGIN, MATRIX, PAUSE, Duration, flat, repeat
 from suiren.core.pace import Engines
-from suiren.core.program import Grid, Loop, Node, Program, Step
-from suiren.core.tile import Tile
-from suiren.core.traffic import Moved, fetched_bytes, moved, wave_bytes
+from suiren.core.phase import Phase, Wave, phases
+from suiren.core.program import Program
+from suiren.core.traffic import fetched
 from suiren.hw.spec import Card
 from suiren.units import PS_PER_S
-
-_PROTOCOL = {"wait": AWAIT, "release": RELEASE, "acquire": ACQUIRE}
-
-
-@dataclass(frozen=True, slots=True)
-class Wave:
-    """`count` waves that are alike: `cores` at work, and how often each loop runs."""
-
-    count: int
-    cores: int
-    trips: tuple[int, ...]
-
-
-@dataclass
-class Phase:
-    """One grid, ready to be timed."""
-
-    grid: Grid
-    steps: list[Step]
-    """The step behind each place in the table of durations."""
-    loops: list[Loop]
-    """The loop behind each place in the table of trip counts."""
-    ops: tuple[Op, ...]
-    waves: list[Wave]
-    pieces: list[Moved]
 
 
 @dataclass
 class Timing:
-    """What a program takes. Seconds, bytes and counts of all cores."""
+    """What a program takes on a card. Amounts are those of all cores, padding included."""
 
-    seconds: float
+    seconds: float = 0.0
     parts_s: dict[str, float] = field(default_factory=dict)
-    """Busy time of core 0's engines, and of the shared level and device memory."""
+    """Busy time, as if it ran alone: matrix, vector, memory, l2."""
     memory_bytes: float = 0.0
     l2_bytes: float = 0.0
     macs: float = 0.0
-    """Multiply-accumulates, padding included."""
+    lanes: float = 0.0
+    special: float = 0.0
     waves: int = 0
+    why: str = ""
+    """The busiest part."""
+
+    def add(self, part: str, seconds: float) -> None:
+        """Adds to a part's busy time."""
+        self.parts_s[part] = self.parts_s.get(part, 0.0) + seconds
 
 
-def time_program(program: Program, card: Card, clock: float = 1.0, warm: float = 0.0) -> Timing:
+def time_program(
+    program: Program, card: Card, clock: float = 1.0, warm: Mapping[str, float] | None = None
+) -> Timing:
     """The time of a program on a card, launch not included.
 
-    `clock` scales the clocks; `warm` is the share of the inputs that already lies in the
-    shared level.
+    `clock` scales the clocks; `warm` is the share of a tensor, by name, that already lies in
+    the shared level.
     """
     engines = Engines(card, clock)
-    total = Timing(0.0)
-    start = 0
-    for phase in phases(program, card):
-        start = _time_phase(phase, program, card, engines, warm, start, total)
-    total.seconds = start / PS_PER_S
+    total = Timing()
+    end = 0
+    for number, phase in enumerate(phases(program, card)):
+        start = end + round(card.pace.barrier_s * PS_PER_S) if number else 0
+        end = time_phase(phase, program, engines, warm or {}, start, total)
+    total.seconds = end / PS_PER_S
+    total.why = max(total.parts_s, key=lambda part: total.parts_s[part], default="")
     return total
 
 
-def phases(program: Program, card: Card) -> list[Phase]:
-    """The grids of a program; barriers lie between them."""
-    return [_phase(node, card) for node in program.nodes if isinstance(node, Grid)]
+def time_phase(
+    phase: Phase, program: Program, engines: Engines, warm: Mapping[str, float], start: int,
+    total: Timing,
+) -> int:  # fmt: skip
+    """Adds a phase that starts at `start` to the total; returns when it ends, ps."""
+    flows = _Flows.of(phase, engines.card, warm)
+    begin = (BEGIN if phase.grid.fresh else PAUSE, 0, len(phase.steps), 0, ())
+    nest = compiled((begin, *phase.ops), tuple(t.buffers for t in program.tiles))
+    state = nest.fresh(start)
+    for wave in phase.waves:
+        table = flat(durations(phase, engines, wave, flows, total))
+        state = repeat(nest, wave.count, state, table, wave.trips)
+    tiles = phase.grid.tiles
+    total.memory_bytes += (flows.loads.memory + flows.stores.memory) * tiles
+    total.l2_bytes += (flows.loads.l2 + flows.stores.l2) * tiles
+    total.waves += sum(w.count for w in phase.waves)
+    for step, times in zip(phase.steps, phase.executions, strict=True):
+        macs, lanes, special = engines.amounts(step)
+        total.macs += macs * times * tiles
+        total.lanes += lanes * times * tiles
+        total.special += special * times * tiles
+    return max(state)
 
 
-def _phase(grid: Grid, card: Card) -> Phase:
-    engines = Engines(card)
-    steps: list[Step] = []
-    loops: list[Loop] = []
-
-    def ops(nodes: list[Node]) -> tuple[Op, ...]:
-        found: list[Op] = []
-        for node in nodes:
-            if isinstance(node, Loop):
-                at = len(loops)
-                loops.append(node)
-                found.append((REPEAT, ops(node.body), at))
-            elif isinstance(node, Step):
-                found.append(_op(node, steps, engines))
-        return tuple(found)
-
-    body = ops(grid.body)
-    waves = list(_waves(grid, loops, int(card.cores)))
-    by_number = {loop.number: loop for loop in loops}
-    weights = _executions(grid, loops, waves)
-    pieces = [
-        moved(step, weights(step), grid.tiles, by_number, grid)
-        for step in steps
-        if step.view is not None
-    ]
-    return Phase(grid, steps, loops, body, waves, pieces)
-
-
-def _op(step: Step, steps: list[Step], engines: Engines) -> Op:
-    tile = step.tiles[0].number
-    if step.name in _PROTOCOL:
-        return (_PROTOCOL[step.name], 0, 0, tile, ())
-    sources = tuple(s.number for s in step.sources if isinstance(s, Tile))
-    steps.append(step)
-    at, engine = len(steps) - 1, engines.engine(step)
-    if step.name == "load":
-        return (FILL, engine, at, tile, sources)
-    if step.name == "store":
-        return (DRAIN, engine, at, tile, sources)
-    instruction = INSTRUCTIONS.get(step.name)
-    code = ACCUMULATE if instruction is not None and instruction.accumulates else ISSUE
-    return (code, engine, at, tile, sources)
-
-
-# ---- waves -------------------------------------------------------------------------------
-
-
-def _waves(grid: Grid, loops: list[Loop], cores: int) -> Iterator[Wave]:
-    """Full waves, those with equal trip counts together, then the rest."""
-    full, rest = divmod(grid.tiles, cores)
-    uneven = [loop for loop in loops if loop.stop is not None]
-    if not uneven:
-        trips = tuple(loop.trips({}) for loop in loops)
-        if full:
-            yield Wave(full, cores, trips)
-        if rest:
-            yield Wave(1, rest, trips)
-        return
-    stride = _stride(grid, uneven)
-    wave = 0
-    while wave < full + bool(rest):
-        trips = _trips(loops, grid.iterations(wave * cores))
-        if wave == full:
-            yield Wave(1, rest, trips)
-            return
-        # the next tile at which a trip count may change
-        change = (wave * cores // stride + 1) * stride
-        until = max(wave + 1, min(full, -(-change // cores)))
-        yield Wave(until - wave, cores, trips)
-        wave = until
-
-
-def _trips(loops: list[Loop], places: dict[int, int]) -> tuple[int, ...]:
-    # a loop inside another one of the tile stands at its first iteration
-    known = {**{loop.number: 0 for loop in loops}, **places}
-    return tuple(loop.trips(known) for loop in loops)
-
-
-def _stride(grid: Grid, uneven: list[Loop]) -> int:
-    """Tiles between two changes of the fastest axis that some trip count depends on."""
-    needed: set[int] = set()
-    for loop in uneven:
-        if loop.stop is not None:
-            needed |= loop.stop.loops()
-    if grid.bundle > 1:
-        return 1
-    stride = 1
-    for number, trips in zip(reversed(grid.numbers), reversed(grid.trips), strict=True):
-        if number in needed:
-            return stride
-        stride *= trips
-    return stride
-
-
-class _executions:  # noqa: N801 - used as a function
-    """How often a step runs in one tile, on average over the tiles."""
-
-    def __init__(self, grid: Grid, loops: list[Loop], waves: list[Wave]) -> None:
-        tiles = sum(w.count * w.cores for w in waves) or 1
-        self.average = [
-            sum(w.count * w.cores * w.trips[at] for w in waves) / tiles for at in range(len(loops))
-        ]
-        self.inside: dict[int, float] = {}
-        self._walk(grid.body, 1.0, {loop.number: at for at, loop in enumerate(loops)})
-
-    def _walk(self, nodes: list[Node], times: float, place: dict[int, int]) -> None:
-        for node in nodes:
-            if isinstance(node, Loop):
-                self._walk(node.body, times * self.average[place[node.number]], place)
-            elif isinstance(node, Step):
-                self.inside[id(node)] = times
-
-    def __call__(self, step: Step) -> float:
-        return self.inside[id(step)]
-
-
-# ---- durations ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Flow:
     """Bytes of one tile of a grid, of all its loads or all its stores."""
 
-    core: float
-    l2: float
-    memory: float
+    core: float = 0.0
+    l2: float = 0.0
+    memory: float = 0.0
 
 
-def _flows(phase: Phase, card: Card, warm: float) -> tuple[_Flow, _Flow, dict[int, float]]:
-    """Loads, stores, and the share of each load that comes from device memory (by step)."""
-    grid, cores, tiles = phase.grid, int(card.cores), max(1, phase.grid.tiles)
-    fits = card.l2_bytes * card.pace.l2_share
-    group = max(1.0, card.cores / card.chip.core_groups) if card.chip.core_groups else 1.0
-    waves = {id(p): wave_bytes(p, grid, cores) for p in phase.pieces}
-    everything = sum(waves.values())
-    whole = sum(p.unique_bytes for p in phase.pieces)
-    sums = {"load": [0.0, 0.0, 0.0], "store": [0.0, 0.0, 0.0]}
-    miss: dict[int, float] = {}
-    for piece in phase.pieces:
-        into = sums[piece.step.name]
-        amount = piece.valid_bytes / tiles
-        into[0] += amount
-        shared = amount if piece.multicast is None else amount / group
-        into[1] += shared * (2 if piece.add else 1)
-        if whole <= fits:
-            fetched = piece.unique_bytes
-        else:
-            fetched = fetched_bytes(piece, grid, cores, fits, everything - waves[id(piece)])
-        if piece.step.name == "load":
-            fetched *= 1 - warm
-        fetched = min(fetched, piece.valid_bytes) / tiles
-        miss[id(piece.step)] = fetched / amount if amount else 0.0
-        into[2] += fetched
-    return _Flow(*sums["load"]), _Flow(*sums["store"]), miss
+@dataclass(frozen=True, slots=True)
+class _Flows:
+    loads: _Flow
+    stores: _Flow
+    miss: dict[int, float]
+    """Share of each load that comes from device memory, by `id` of its step."""
+
+    @classmethod
+    def of(cls, phase: Phase, card: Card, warm: Mapping[str, float]) -> _Flows:
+        """What one tile moves on average."""
+        tiles = max(1, phase.grid.tiles)
+        passing = fetched(
+            phase.pieces, phase.grid, int(card.cores) * phase.grid.resident, warm, card
+        )
+        flows = cls(_Flow(), _Flow(), {})
+        for piece in phase.pieces:
+            is_load = piece.step.name == "load"
+            amount, memory = piece.valid_bytes / tiles, passing[id(piece.step)] / tiles
+            into = flows.loads if is_load else flows.stores
+            into.core += amount
+            into.l2 += (amount / card.pace.multicast if piece.multicast else amount) * (
+                2 if piece.add else 1
+            )
+            into.memory += memory
+            if is_load:
+                flows.miss[id(piece.step)] = min(1.0, memory / amount) if amount else 0.0
+        return flows
 
 
-def _table(
-    phase: Phase, card: Card, engines: Engines, cores: int, flows: tuple[_Flow, _Flow, dict[int, float]]
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """Seconds in which a core's tiles of one wave are loaded and stored."""
+
+    load_s: float
+    store_s: float
+    charge_s: float
+    matrix_stretch: float
+
+
+def durations(
+    phase: Phase, engines: Engines, wave: Wave, flows: _Flows, total: Timing
 ) -> list[Duration]:
-    """Durations of every step with `cores` at work."""
-    loads, stores, miss = flows
+    """Durations of every step in a wave, and of a tile's start."""
+    card, beside = engines.card, wave.side_by_side
+    table = [engines.compute(s, beside) if s.view is None else Duration(0) for s in phase.steps]
+    shares = _shares(phase, engines, wave, flows, table, total)
     pace = card.pace
-    port = pace.port_bytes_per_cycle * engines.matrix_hz
-    load_s = max(loads.core / port, _shared_s(loads, card, cores))
-    write_rate = pace.store_bytes_per_s or float("inf")
-    store_s = max(stores.core / port, stores.l2 * cores / write_rate, _shared_s(stores, card, cores))
-    together = _shared_s(
-        _Flow(0.0, loads.l2 + stores.l2, loads.memory + stores.memory), card, cores
-    )
-    charge_s = max(0.0, together - load_s)
-    table: list[Duration] = []
-    for step in phase.steps:
+    for at, step in enumerate(phase.steps):
         if step.view is None:
-            table.append(engines.compute(step))
+            if phase.engines[at] == MATRIX and shares.matrix_stretch > 1:
+                busy = round(engines.product_s(step) * beside * shares.matrix_stretch * PS_PER_S)
+                table[at] = Duration(max(table[at].busy, busy), table[at].latency)
             continue
-        piece = next(p for p in phase.pieces if p.step is step)
+        piece = phase.piece[id(step)]
         if step.name == "load":
-            busy = pace.copy_issue_s + (piece.bytes / loads.core * load_s if loads.core else 0.0)
-            latency = pace.l2_latency_s + card.memory_latency_s * min(1.0, miss[id(step)])
-            table.append(Duration(round(busy * PS_PER_S), round(latency * PS_PER_S)))
+            part = piece.bytes / flows.loads.core if flows.loads.core else 0.0
+            latency = pace.l2_latency_s + card.memory_latency_s * flows.miss[id(step)]
+            busy_s = pace.copy_issue_s + part * shares.load_s
+            table[at] = Duration(round(busy_s * PS_PER_S), round(latency * PS_PER_S))
         else:
-            share = piece.bytes / stores.core if stores.core else 0.0
-            table.append(Duration(
-                round(share * store_s * PS_PER_S), 0, round(share * charge_s * PS_PER_S)
-            ))  # fmt: skip
+            part = piece.bytes / flows.stores.core if flows.stores.core else 0.0
+            table[at] = Duration(round(part * shares.store_s * PS_PER_S), 0,
+                                 round(part * shares.charge_s * PS_PER_S))  # fmt: skip
     table.append(Duration(round(pace.tile_start_s * PS_PER_S)))
     return table
 
 
-def _shared_s(flow: _Flow, card: Card, cores: int) -> float:
-    """Seconds in which the shared level and device memory serve `cores` tiles."""
-    l2_s = memory_s = 0.0
-    if card.l2_bytes_per_s:
-        l2_s = flow.l2 * cores / (card.l2_bytes_per_s * card.pace.l2_efficiency)
-    if card.memory_bytes_per_s:
-        memory_s = flow.memory * cores / (card.memory_bytes_per_s * card.memory_efficiency)
-    return max(l2_s, memory_s)
+def _shares(
+    phase: Phase, engines: Engines, wave: Wave, flows: _Flows, table: list[Duration], total: Timing
+) -> _Shares:
+    card, beside, loads, stores = engines.card, wave.side_by_side, flows.loads, flows.stores
+    pace, inf = card.pace, float("inf")
+    port = pace.port_bytes_per_cycle * engines.matrix_hz
+    l2_rate = card.l2_bytes_per_s * pace.l2_efficiency or inf
+    memory_rate = card.memory_bytes_per_s * card.memory_efficiency or inf
+    store_rate = card.l2_bytes_per_s * pace.store_share or inf
+    l2_s = max(loads.core * beside / port, loads.l2 * wave.tiles / l2_rate)
+    memory_s = loads.memory * wave.tiles / memory_rate
+    write_s = stores.memory * wave.tiles / memory_rate
+    store_s = max(write_s, stores.l2 * wave.tiles / store_rate, stores.core * beside / port)
+    matrix_s = vector_s = 0.0
+    for at, (engine, times) in enumerate(zip(phase.engines, phase.executions, strict=True)):
+        if phase.steps[at].view is None:
+            if engine == MATRIX:
+                matrix_s += table[at].busy * times / PS_PER_S
+            else:
+                vector_s += table[at].busy * times / PS_PER_S
+    parts = {"matrix": matrix_s, "vector": vector_s, "memory": memory_s + write_s,
+             "l2": max(l2_s, store_s if not write_s else 0.0)}  # fmt: skip
+    for part, seconds in parts.items():
+        total.add(part, seconds * wave.count)
+    load_s, stretch = max(l2_s, memory_s), 1.0
+    top = max(matrix_s, load_s)
+    lost = pace.overlap_loss * (matrix_s + l2_s + memory_s - top)
+    if matrix_s >= load_s:
+        stretch = 1 + lost / top if top else 1.0
+    else:
+        load_s += lost
+    return _Shares(load_s, store_s, max(0.0, memory_s + write_s - load_s), stretch)
 
-
-def _time_phase(
-    phase: Phase, program: Program, card: Card, engines: Engines, warm: float, start: int,
-    total: Timing,
-) -> int:  # fmt: skip
-    """Adds a phase to the total; returns when it ends, ps."""
-    flows = _flows(phase, card, warm)
-    body = ((PAUSE, LOAD, len(phase.steps), 0, ()), *phase.ops)
-    nest = compiled(body, tuple(t.buffers for t in program.tiles))
-    state = nest.fresh(start)
-    for wave in phase.waves:
-        table = flat(_table(phase, card, engines, wave.cores, flows))
-        state = repeat(nest, wave.count, state, table, wave.trips)
-    loads, stores, _ = flows
-    tiles = phase.grid.tiles
-    total.memory_bytes += (loads.memory + stores.memory) * tiles
-    total.l2_bytes += (loads.l2 + stores.l2) * tiles
-    total.waves += sum(w.count for w in phase.waves)
-    end = max(state)
-    return end + round(card.pace.barrier_s * PS_PER_S) if start else end

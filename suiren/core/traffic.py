@@ -1,27 +1,28 @@
 """Bytes that a grid of tiles moves: into the cores, out of the shared level, out of device memory.
 
-Cores that read the same piece at the same time fetch it from device memory once. A piece is
-fetched again only if it is swept again and what lies between the two sweeps does not fit the
+Cores that read the same piece at the same time fetch it from device memory once. A piece that
+is swept again is fetched again as far as what lies between the two sweeps does not fit the
 shared level.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf, sqrt
 
 from suiren.core.index import Index, Range
 from suiren.core.program import Grid, Loop, Step
-from suiren.core.tile import Tile, View
+from suiren.core.tile import Tile
 from suiren.dtype import itemsize_bytes
+from suiren.hw.spec import Card
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """One load or store of a grid. Bytes and executions are those of one tile of the grid."""
+    """One load or store of a grid."""
 
     step: Step
-    executions: float
     bytes: int
     """Of one execution, on an inner tile."""
     valid_bytes: float
@@ -31,75 +32,66 @@ class Moved:
     depends: frozenset[int]
     """Numbers of the loops its piece depends on."""
     add: bool
-    multicast: int | None
+    multicast: bool
 
 
-def moved(step: Step, executions: float, tiles: int, loops: dict[int, Loop], grid: Grid) -> Moved:
-    """What a load or store moves."""
+def moved(step: Step, executions: float, loops: Mapping[int, Loop], grid: Grid) -> Moved:
+    """What a load or store moves; `executions` are those of one tile."""
     view = step.view
     assert view is not None
-    size = itemsize_bytes(view.tensor.dtype)
+    counts = {n: loop.longest for n, loop in loops.items()}
+    counts |= dict(zip(grid.numbers, grid.trips, strict=True))
     elements, share, unique = 1, 1.0, 1.0
-    counts = {**{n: loop.trips({}) if loop.stop is None else -(-loop.extent // loop.step)
-                 for n, loop in loops.items()}, **dict(zip(grid.numbers, grid.trips, strict=True))}  # fmt: skip
     depends: set[int] = set()
     for place, length in zip(view.places, view.tensor.shape, strict=True):
         if isinstance(place, Tile):
             elements *= place.numel
-            unique *= min(length, place.numel * tiles)
+            unique *= min(length, place.numel * grid.tiles)
+            depends |= set(grid.numbers)
             continue
         start = place.start if isinstance(place, Range) else place
         depends |= start.loops()
-        run = place.size if isinstance(place, Range) else 1
-        clipped = min(run, length)
+        clipped = min(place.size, length) if isinstance(place, Range) else 1
         elements *= clipped
         reach = clipped
         for loop in start.loops():
             reach *= counts.get(loop, 1)
         unique *= min(length, reach)
         if isinstance(place, Range) and place.extent is not None and place.has_edge:
-            own = place.counted.loops()
             turns = 1
-            for loop in own:
+            for loop in place.counted.loops():
                 turns *= counts.get(loop, 1)
             share *= min(1.0, place.extent / (turns * clipped))
-    multicast = step.attributes.get("multicast")
+    size = itemsize_bytes(view.tensor.dtype)
     return Moved(
-        step, executions, elements * size, elements * size * share * executions * tiles,
-        unique * size, frozenset(depends), bool(step.attributes.get("add")),
-        multicast if isinstance(multicast, int) else None,
+        step, elements * size, elements * size * share * executions * grid.tiles, unique * size,
+        frozenset(depends), bool(step.attributes.get("add")), "multicast" in step.attributes,
     )  # fmt: skip
 
 
-def contiguous_bytes(view: View) -> int:
-    """Length of the runs in which the view lies in memory."""
-    tensor = view.tensor
-    order = tensor.order or tuple(range(len(tensor.shape)))
-    run = itemsize_bytes(tensor.dtype)
-    for d in sorted(range(len(order)), key=lambda d: order[d], reverse=True):
-        place, length = view.places[d], tensor.shape[d]
-        if isinstance(place, (Tile, Index)):
-            break
-        if place.stride != 1:
-            break
-        run *= min(place.size, length)
-        if place.size < length:
-            break
-    return run
+def survives(demand_bytes: float, card: Card) -> float:
+    """Share of data that is still in the shared level after `demand_bytes` went through it."""
+    holds = card.l2_bytes * card.pace.l2_share
+    if not holds:
+        return 0.0
+    return float(min(1.0, max(0.0, 1 - (demand_bytes / holds - 1) / card.pace.l2_softness)))
 
 
-def covered(grid: Grid, cores: int) -> dict[int, int]:
-    """How many positions of each axis the tiles of one wave cover, by loop number."""
-    together = min(cores, grid.tiles)
+def covered(grid: Grid, together: int, aspect: float = 1.0) -> dict[int, int]:
+    """How many positions of each axis `together` tiles cover, by loop number.
+
+    `aspect` is the wanted ratio of rows to columns of a square grid's blocks.
+    """
+    together = min(together, grid.tiles)
     found: dict[int, int] = {}
     axes = list(zip(grid.numbers, grid.trips, strict=True))
-    if grid.bundle > 1 and len(axes) >= 2:
+    if grid.square and len(axes) >= 2:
         (rows, num_rows), (cols, num_cols) = axes[-2], axes[-1]
-        height = min(grid.bundle, num_rows)
-        width = min(num_cols, ceil(together / height))
-        bands = min(ceil(num_rows / height), ceil(together / (height * num_cols)))
-        found[rows], found[cols] = min(num_rows, height * bands), width
-        together = ceil(together / (num_rows * num_cols))
+        height = min(num_rows, max(1.0, sqrt(together * aspect)))
+        width = min(num_cols, max(1.0, together / height))
+        height = min(num_rows, max(1.0, together / width))
+        found[rows], found[cols] = ceil(height), ceil(width)
+        together = max(1, together // (num_rows * num_cols))
         axes = axes[:-2]
     for number, trips in reversed(axes):
         found[number] = min(trips, together)
@@ -107,36 +99,67 @@ def covered(grid: Grid, cores: int) -> dict[int, int]:
     return found
 
 
-def fetched_bytes(piece: Moved, grid: Grid, cores: int, fits: float, others: float) -> float:
-    """Bytes of a piece's tensor that device memory delivers over the whole grid.
+def fetched(pieces: list[Moved], grid: Grid, together: int, warm: Mapping[str, float],
+            card: Card) -> dict[int, float]:  # fmt: skip
+    """Bytes of each load and store that pass device memory, by `id` of its step.
 
-    `fits`: bytes the shared level keeps. `others`: bytes that the other pieces of a wave
-    bring in beside this one.
+    `together` tiles are at work at once; `warm` is the share of a tensor that lies in the
+    shared level beforehand.
     """
-    if piece.unique_bytes + others <= fits:
-        return piece.unique_bytes
-    cover = covered(grid, cores)
-    order = _slow_to_fast(grid)
+    loads = [p for p in pieces if p.step.name == "load"]
+    best: dict[int, float] = {}
+    least = inf
+    for order in _walks(grid):
+        now = _walked(loads, pieces, grid, order, together, warm, card)
+        if sum(now.values()) < least:
+            best, least = now, sum(now.values())
+    touched = sum(p.unique_bytes for p in pieces)
+    for piece in pieces:
+        if piece.step.name == "store":
+            best[id(piece.step)] = piece.unique_bytes * (1 - survives(touched, card))
+    return best
+
+
+def _walks(grid: Grid) -> list[tuple[int, ...]]:
+    """Orders of the axes, slowest first, in which the tiles may be dealt."""
+    numbers = grid.numbers
+    if grid.square and len(numbers) >= 2:
+        return [numbers, (*numbers[:-2], numbers[-1], numbers[-2])]
+    return [numbers]
+
+
+def _walked(
+    loads: list[Moved], pieces: list[Moved], grid: Grid, order: tuple[int, ...], together: int,
+    warm: Mapping[str, float], card: Card,
+) -> dict[int, float]:  # fmt: skip
+    cover = covered(grid, together)
     trips = dict(zip(grid.numbers, grid.trips, strict=True))
-    sweeps = 1.0
-    for at, axis in enumerate(order):
-        if axis in piece.depends or cover[axis] >= trips[axis]:
-            continue
-        faster = [a for a in order[at + 1 :] if a in piece.depends and cover[a] < trips[a]]
-        if faster:  # the piece is walked through anew at every position of this axis
-            sweeps *= ceil(trips[axis] / cover[axis])
-    return piece.unique_bytes * sweeps
+    share = {a: min(1.0, cover[a] / trips[a]) for a in grid.numbers}
+    wave = 0.0
+    for piece in pieces:
+        wave += piece.unique_bytes * _product(share[a] for a in grid.numbers if a in piece.depends)
+    found: dict[int, float] = {}
+    for piece in loads:
+        assert piece.step.view is not None
+        cold = 1 - warm.get(piece.step.view.tensor.stored.name, 0.0)
+        times = cold
+        sweeps = 1.0
+        for at, axis in enumerate(order):
+            again = ceil(trips[axis] / cover[axis])
+            if axis in piece.depends or again <= 1:
+                continue
+            # between two visits all that the faster axes reach went through the shared level
+            inner = _product(1 / share[a] for a in order[at + 1 :] if a in piece.depends)
+            part = _product(share[a] for a in grid.numbers if a in piece.depends)
+            between = wave + piece.unique_bytes * part * (inner if inner > 1 else 0.0)
+            times += sweeps * (again - 1) * (1 - survives(between, card))
+            sweeps *= again
+        found[id(piece.step)] = min(piece.unique_bytes * times, piece.valid_bytes)
+    return found
 
 
-def _slow_to_fast(grid: Grid) -> list[int]:
-    return list(grid.numbers)
-
-
-def wave_bytes(piece: Moved, grid: Grid, cores: int) -> float:
-    """Distinct bytes of a piece that one wave of tiles touches."""
-    cover = covered(grid, cores)
-    share = 1.0
-    for axis, trips in zip(grid.numbers, grid.trips, strict=True):
-        if axis in piece.depends:
-            share *= min(1.0, cover[axis] / trips)
-    return piece.unique_bytes * share
+def _product(factors: object) -> float:
+    result = 1.0
+    for factor in factors:  # type: ignore[attr-defined]
+        result *= factor
+    return result

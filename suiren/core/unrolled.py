@@ -6,6 +6,7 @@ operation ran, which is what pictures are drawn from.
 An operation starts when its engine is free (engines work in order), its sources are ready and
 its destination is no longer in use. A load needs a free slot besides, a wait takes the oldest
 arrival, a store frees its slot when it is done and takes `charge` from the loads after it.
+A fresh tile begins when everything before it is over.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from suiren.core.loop import (
     ACCUMULATE,
     ACQUIRE,
     AWAIT,
+    BEGIN,
     DRAIN,
     ENGINES,
     FILL,
@@ -73,6 +75,10 @@ class Definition:
             self.ready[tile] = self.in_use_until[tile] = self.free_slots[tile].popleft()
             return
         duration = table[d]
+        if code == BEGIN:
+            start = self.end() + duration.busy
+            self.engine_free = dict.fromkeys(self.engine_free, start)
+            return
         needs = [self.engine_free[engine], *(self.ready[s] for s in sources)]
         if code in (ISSUE, ACCUMULATE):
             needs.append(self.in_use_until[tile])

@@ -78,6 +78,7 @@ class PaceTable(BaseModel):
     model_config = _Strict
     sustained_clock: Given | None = None
     matrix_step_s: Given | None = None
+    overlap_loss: Given | None = None
     vector_efficiency: Given | None = None
     instruction_s: Given | None = None
     copy_issue_s: Given | None = None
@@ -85,8 +86,10 @@ class PaceTable(BaseModel):
     l2_latency_s: Given | None = None
     l2_efficiency: Given | None = None
     l2_share: Given | None = None
+    l2_softness: Given | None = None
     port_bytes_per_cycle: Given | None = None
-    store_bytes_per_s: Given | None = None
+    store_share: Given | None = None
+    multicast: Given | None = None
     barrier_s: Given | None = None
     mac_j: Given | None = None
     memory_byte_j: Given | None = None

@@ -1,8 +1,7 @@
 """How fast a core's engines start, hand over and finish: what no datasheet prints.
 
 These facts time a tile program (`suiren.core`). They are fitted on measured kernels for some
-families (see docs/validation.md) and carried to relatives by rule; `behaviour.py` holds the
-rows.
+families (docs/validation.md) and carried to relatives by rule; `behaviour.py` holds the rows.
 """
 
 from __future__ import annotations
@@ -21,6 +20,8 @@ class Pace:
     matrix_step_s: Fact
     """Least time of one matrix instruction for every 128 bytes of depth: operands must be
     fetched from the scratchpad and sums handed on."""
+    overlap_loss: Fact
+    """Engines disturb each other: the busiest one of a tile loses this share of the others' time."""
     vector_efficiency: Fact
     """Share of the vector engine's peak that pointwise code reaches."""
     instruction_s: Fact
@@ -34,11 +35,15 @@ class Pace:
     l2_efficiency: Fact
     """Share of the shared level's bandwidth that many cores sustain together."""
     l2_share: Fact
-    """Share of the shared level's capacity that data survives in."""
+    """Share of the shared level's capacity in which all data survives."""
+    l2_softness: Fact
+    """Beyond that capacity, by which share of it the surviving part falls to none."""
     port_bytes_per_cycle: Fact
     """Bytes a core takes in from the shared level in a cycle."""
-    store_bytes_per_s: Fact
-    """Bytes that all cores together write to the shared level in a second."""
+    store_share: Fact
+    """Bandwidth of all cores writing results, as a share of the shared level's."""
+    multicast: Fact
+    """Cores that one load of a shared operand serves at once."""
     barrier_s: Fact
     """All cores stop, wait for their stores and go on."""
     mac_j: Fact

@@ -8,6 +8,7 @@ from suiren.core.loop import (
     ACCUMULATE,
     ACQUIRE,
     AWAIT,
+    BEGIN,
     DRAIN,
     FILL,
     ISSUE,
@@ -75,4 +76,6 @@ def programs(draw: st.DrawFn) -> tuple[tuple[Op, ...], list[Duration], list[int]
     trips: list[int] = []
     body = draw(bodies(tiles, len(table), 2, trips))
     trips.append(draw(st.integers(1, 300)))
+    if draw(st.booleans()):
+        body = ((BEGIN, 0, draw(st.integers(0, len(table) - 1)), 0, ()), *body)
     return body, table, trips, buffers

@@ -1,0 +1,150 @@
+"""One grid of a program, ready to be timed: its operations, its waves, and what it moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from suiren.core.instruction import INSTRUCTIONS
+from suiren.core.loop import ACCUMULATE, ACQUIRE, AWAIT, DRAIN, FILL, ISSUE, RELEASE, REPEAT, Op
+from suiren.core.pace import Engines
+from suiren.core.program import Grid, Loop, Node, Program, Step
+from suiren.core.tile import Tile
+from suiren.core.traffic import Moved, moved
+from suiren.hw.spec import Card
+
+_PROTOCOL = {"wait": AWAIT, "release": RELEASE, "acquire": ACQUIRE}
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """`count` waves that are alike: tiles at work in all, and on the fullest core."""
+
+    count: int
+    tiles: int
+    side_by_side: int
+    trips: tuple[int, ...]
+    """How often each loop runs."""
+
+
+@dataclass
+class Phase:
+    """One grid with the tables that its durations and trip counts are looked up in."""
+
+    grid: Grid
+    steps: list[Step]
+    """The step behind each place in the table of durations."""
+    engines: list[int]
+    """The engine of each of them."""
+    executions: list[float]
+    """How often each runs in one tile, on average over the tiles."""
+    ops: tuple[Op, ...]
+    waves: list[Wave]
+    pieces: list[Moved]
+
+    @property
+    def piece(self) -> dict[int, Moved]:
+        """What a load or store moves, by `id` of its step."""
+        return {id(p.step): p for p in self.pieces}
+
+
+def phases(program: Program, card: Card) -> list[Phase]:
+    """The grids of a program; barriers lie between them."""
+    return [_phase(node, card) for node in program.nodes if isinstance(node, Grid)]
+
+
+def _phase(grid: Grid, card: Card) -> Phase:
+    engines = Engines(card)
+    steps: list[Step] = []
+    loops: list[Loop] = []
+    ops = _ops(grid.body, steps, loops, engines)
+    waves = list(_waves(grid, loops, int(card.cores)))
+    tiles = sum(w.count * w.tiles for w in waves) or 1
+    average = {
+        loop.number: sum(w.count * w.tiles * w.trips[at] for w in waves) / tiles
+        for at, loop in enumerate(loops)
+    }
+    inside: dict[int, float] = {}
+    _count(grid.body, 1.0, average, inside)
+    by_number = {loop.number: loop for loop in loops}
+    pieces = [moved(s, inside[id(s)], by_number, grid) for s in steps if s.view is not None]
+    return Phase(grid, steps, [engines.engine(s) for s in steps], [inside[id(s)] for s in steps],
+                 ops, waves, pieces)  # fmt: skip
+
+
+def _ops(
+    nodes: list[Node], steps: list[Step], loops: list[Loop], engines: Engines
+) -> tuple[Op, ...]:
+    found: list[Op] = []
+    for node in nodes:
+        if isinstance(node, Loop):
+            at = len(loops)
+            loops.append(node)
+            found.append((REPEAT, _ops(node.body, steps, loops, engines), at))
+        elif isinstance(node, Step):
+            found.append(_op(node, steps, engines))
+    return tuple(found)
+
+
+def _op(step: Step, steps: list[Step], engines: Engines) -> Op:
+    tile = step.tiles[0].number
+    if step.name in _PROTOCOL:
+        return (_PROTOCOL[step.name], 0, 0, tile, ())
+    sources = tuple(s.number for s in step.sources if isinstance(s, Tile))
+    steps.append(step)
+    at, engine = len(steps) - 1, engines.engine(step)
+    if step.name == "load":
+        return (FILL, engine, at, tile, sources)
+    if step.name == "store":
+        return (DRAIN, engine, at, tile, sources)
+    instruction = INSTRUCTIONS.get(step.name)
+    code = ACCUMULATE if instruction is not None and instruction.accumulates else ISSUE
+    return (code, engine, at, tile, sources)
+
+
+def _count(
+    nodes: list[Node], times: float, average: dict[int, float], inside: dict[int, float]
+) -> None:
+    for node in nodes:
+        if isinstance(node, Loop):
+            _count(node.body, times * average[node.number], average, inside)
+        elif isinstance(node, Step):
+            inside[id(node)] = times
+
+
+def _waves(grid: Grid, loops: list[Loop], cores: int) -> Iterator[Wave]:
+    """Full waves, those with equal trip counts together, then the rest."""
+    slots = cores * grid.resident
+    full, rest = divmod(grid.tiles, slots)
+    uneven = [loop for loop in loops if loop.stop is not None]
+    stride = _stride(grid, uneven) if uneven else max(1, grid.tiles)
+    wave = 0
+    while wave < full:
+        trips = _trips(loops, grid.iterations(wave * slots))
+        # the next tile at which a trip count may change
+        change = (wave * slots // stride + 1) * stride
+        until = max(wave + 1, min(full, -(-change // slots)))
+        yield Wave(until - wave, slots, grid.resident, trips)
+        wave = until
+    if rest:
+        yield Wave(1, rest, -(-rest // cores), _trips(loops, grid.iterations(full * slots)))
+
+
+def _trips(loops: list[Loop], places: dict[int, int]) -> tuple[int, ...]:
+    # a loop inside another one of the tile is told with that one at its first iteration
+    known = {**{loop.number: 0 for loop in loops}, **places}
+    return tuple(loop.trips(known) for loop in loops)
+
+
+def _stride(grid: Grid, uneven: list[Loop]) -> int:
+    """Tiles between two changes of the fastest axis that some trip count depends on."""
+    needed: set[int] = set()
+    for loop in uneven:
+        if loop.stop is not None:
+            needed |= loop.stop.loops()
+    stride = 1
+    for number, trips in zip(reversed(grid.numbers), reversed(grid.trips), strict=True):
+        if number in needed:
+            return stride
+        stride *= trips
+    return stride
