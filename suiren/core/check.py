@@ -8,7 +8,7 @@ that many.
 from __future__ import annotations
 
 from suiren.core.language import source_of
-from suiren.core.program import Grid, Node, Program, Step
+from suiren.core.program import Grid, Node, Program, Step, walk
 from suiren.core.protocol import slots_of
 from suiren.core.tile import KernelMistake, Tile
 from suiren.hw.spec import Card
@@ -62,8 +62,9 @@ def check_capacity(program: Program, card: Card) -> None:
         ("scratchpad", card.chip.scratchpad_bytes),
         ("registers", card.chip.register_bytes),
     ):
-        tiles = [t for t in program.tiles if t.space == space]
-        need = sum(t.bytes for t in tiles)
+        # a grid's tiles leave the core with it
+        tiles = max((_held(grid, space) for grid in program.nodes), key=_bytes)
+        need = _bytes(tiles)
         if need <= holds:
             continue
         largest = max(tiles, key=lambda t: t.bytes)
@@ -73,6 +74,20 @@ def check_capacity(program: Program, card: Card) -> None:
             f"{largest.dtype} × {largest.buffers} = {show_bytes(largest.bytes)}, made in\n"
             f"{source_of(largest.line)}\nsmaller tiles or fewer buffers would fit"
         )
+
+
+def _held(node: Node, space: str) -> list[Tile]:
+    """Tiles of a space that a node touches."""
+    found: dict[int, Tile] = {}
+    for step in walk((node,)):
+        for tile in (*step.tiles, *(s for s in step.sources if isinstance(s, Tile))):
+            if tile.space == space:
+                found[tile.number] = tile
+    return list(found.values())
+
+
+def _bytes(tiles: list[Tile]) -> int:
+    return sum(t.bytes for t in tiles)
 
 
 def check_order(program: Program) -> None:

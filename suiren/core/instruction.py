@@ -132,6 +132,11 @@ def _argsort(x: Array, axis: int = 1, descending: bool = False) -> Array:
     return x.shape[axis] - 1 - np.flip(np.argsort(turned, axis=axis, kind="stable"), axis)
 
 
+def _merge_order(x: Array, axis: int = 1, descending: bool = False) -> Array:
+    """The order that sorts rows made of two sorted runs, the first run first among equals."""
+    return _argsort(x, axis, descending)
+
+
 def _take(x: Array, places: Array, axis: int = 1) -> Array:
     return np.take_along_axis(x, places.astype(np.int64), axis=axis)
 
@@ -190,7 +195,7 @@ _ALL = (
     _vector("maximum", np.maximum), _vector("minimum", np.minimum), _vector("neg", np.negative),
     _vector("abs", np.abs), _vector("sign", np.sign), _vector("floor", np.floor),
     _vector("ceil", np.ceil), _vector("round", np.rint), _vector("trunc", np.trunc),
-    _vector("fma", lambda a, b, c: a * b + c), _vector("cast", lambda a: a),
+    _vector("fma", lambda a, b, c: a * b + c), _vector("cast", lambda a: a, 0.25),
     _vector("eq", np.equal), _vector("ne", np.not_equal), _vector("lt", np.less),
     _vector("le", np.less_equal), _vector("gt", np.greater), _vector("ge", np.greater_equal),
     _vector("both", np.logical_and), _vector("either", np.logical_or),
@@ -214,6 +219,8 @@ _ALL = (
     Instruction("scan_max", "vector", lambda x, axis=1: np.maximum.accumulate(x, axis), _keep, 2.0),
     Instruction("sort", "vector", _sort, _keep, 1.0, log_factor=True),
     Instruction("argsort", "vector", _argsort, _keep, 1.5, log_factor=True),
+    # each lane finds where its share starts by bisection, then merges it one by one
+    Instruction("merge_order", "vector", _merge_order, _keep, 8.0),
     Instruction("take", "vector", _take, _places, 2.0),
     # ten rounds of eight lane operations make four words; then a conversion and a product
     Instruction("random", "vector", _random, _same, 22.0),

@@ -18,6 +18,8 @@ FALLBACK = {"bf16": "fp32", "fp16": "fp32", "tf32": "fp32", "fp64": "fp32", "fp8
             "int8": "fp32", "fp32": "tf32", "fp4": "fp8"}  # fmt: skip
 #: Depth of one matrix step for which `Pace.matrix_step_s` is told, bytes.
 STEP_BYTES = 128
+#: Instructions of the matrix engine.
+PRODUCTS = frozenset(i.name for i in INSTRUCTIONS.values() if i.engine == "matrix")
 _ENGINE = {"matrix": MATRIX, "vector": VECTOR, "special": SPECIAL}
 
 
@@ -55,7 +57,7 @@ class Engines:
             return LOAD
         if step.name == "store":
             return STORE
-        if step.name == "matmul":
+        if step.name in PRODUCTS:
             return MATRIX if self.product_engine(_operand(step).dtype)[0] == "matrix" else VECTOR
         instruction = INSTRUCTIONS.get(step.name)
         return _ENGINE[instruction.engine] if instruction else VECTOR
@@ -68,7 +70,7 @@ class Engines:
         """Time of a compute step on its engine, for `beside` tiles of a core at once."""
         pace = self.card.pace
         latency = round(pace.instruction_s * PS_PER_S)
-        if step.name != "matmul":
+        if step.name not in PRODUCTS:
             return Duration(round(self._lane_s(step) * beside * PS_PER_S), latency)
         x = _operand(step)
         least_s = 0.0
@@ -85,7 +87,7 @@ class Engines:
         """(multiply-accumulates, lane operations, special results) of one execution."""
         if step.view is not None:
             return 0.0, 0.0, 0.0
-        if step.name == "matmul":
+        if step.name in PRODUCTS:
             x = _operand(step)
             m, n = step.tiles[0].shape
             k = x.shape[0] if step.attributes.get("transpose_x") else x.shape[1]

@@ -15,7 +15,7 @@ from suiren.core.loop import BEGIN, MATRIX, PAUSE, Duration, flat, repeat
 from suiren.core.pace import Engines
 from suiren.core.phase import Phase, Wave, phases
 from suiren.core.program import Program
-from suiren.core.traffic import fetched
+from suiren.core.traffic import fetched, survives
 from suiren.hw.spec import Card
 from suiren.units import PS_PER_S
 
@@ -51,10 +51,13 @@ def time_program(
     """
     engines = Engines(card, clock)
     total = Timing()
+    near = dict(warm or {})
     end = 0
     for number, phase in enumerate(phases(program, card)):
         start = end + round(card.pace.barrier_s * PS_PER_S) if number else 0
-        end = time_phase(phase, program, engines, warm or {}, start, total)
+        end = time_phase(phase, program, engines, near, start, total)
+        # what a phase wrote is near for the next one
+        near |= {p.name: survives(p.stored_bytes, card) for p in phase.pieces if p.is_store}
     total.seconds = end / PS_PER_S
     total.why = max(total.parts_s, key=lambda part: total.parts_s[part], default="")
     return total
@@ -172,7 +175,9 @@ def _shares(
     l2_s = max(loads.core * beside / port, loads.l2 * wave.tiles / l2_rate)
     memory_s = loads.memory * wave.tiles / memory_rate
     write_s = stores.memory * wave.tiles / memory_rate
-    store_s = max(write_s, stores.l2 * wave.tiles / store_rate, stores.core * beside / port)
+    store_s = max(stores.l2 * wave.tiles / store_rate, stores.core * beside / port)
+    if not card.l2_bytes_per_s:  # nothing takes the results in before memory does
+        store_s = max(store_s, write_s)
     matrix_s = vector_s = 0.0
     for at, (engine, times) in enumerate(zip(phase.engines, phase.executions, strict=True)):
         if phase.steps[at].view is None:

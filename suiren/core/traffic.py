@@ -34,6 +34,22 @@ class Moved:
     add: bool
     multicast: bool
 
+    @property
+    def is_store(self) -> bool:
+        """True for a store, False for a load."""
+        return self.step.name == "store"
+
+    @property
+    def name(self) -> str:
+        """Name of the tensor in device memory."""
+        assert self.step.view is not None
+        return self.step.view.tensor.stored.name
+
+    @property
+    def stored_bytes(self) -> float:
+        """Bytes of the tensor that were touched, for what survives of it."""
+        return self.unique_bytes
+
 
 def moved(step: Step, executions: float, loops: Mapping[int, Loop], grid: Grid) -> Moved:
     """What a load or store moves; `executions` are those of one tile."""
@@ -106,7 +122,7 @@ def fetched(pieces: list[Moved], grid: Grid, together: int, warm: Mapping[str, f
     `together` tiles are at work at once; `warm` is the share of a tensor that lies in the
     shared level beforehand.
     """
-    loads = [p for p in pieces if p.step.name == "load"]
+    loads = [p for p in pieces if not p.is_store]
     best: dict[int, float] = {}
     least = inf
     for order in _walks(grid):
@@ -115,7 +131,7 @@ def fetched(pieces: list[Moved], grid: Grid, together: int, warm: Mapping[str, f
             best, least = now, sum(now.values())
     touched = sum(p.unique_bytes for p in pieces)
     for piece in pieces:
-        if piece.step.name == "store":
+        if piece.is_store:
             best[id(piece.step)] = piece.unique_bytes * (1 - survives(touched, card))
     return best
 
@@ -140,8 +156,7 @@ def _walked(
         wave += piece.unique_bytes * _product(share[a] for a in grid.numbers if a in piece.depends)
     found: dict[int, float] = {}
     for piece in loads:
-        assert piece.step.view is not None
-        cold = 1 - warm.get(piece.step.view.tensor.stored.name, 0.0)
+        cold = 1 - warm.get(piece.name, 0.0)
         times = cold
         sweeps = 1.0
         for at, axis in enumerate(order):
