@@ -8,12 +8,14 @@ of the dimension are folded by different cores first.
 
 from __future__ import annotations
 
+from typing import Any
+
 from suiren.core.index import Index, Range
 from suiren.core.language import Core, Kernel
 from suiren.core.signature import Signature
 from suiren.core.tile import Tensor, Tile
 from suiren.kernels.folding import Rows, neutral, piece_blocks
-from suiren.kernels.tiling import piece
+from suiren.kernels.tiling import compute_format, piece
 
 _BETTER = {"max": ("gt", "row_max", "row_argmax"), "min": ("lt", "row_min", "row_argmin")}
 Named = tuple[Tensor, tuple[str, ...]]
@@ -22,24 +24,26 @@ Named = tuple[Tensor, tuple[str, ...]]
 def arg_reduction(signature: str, kind: str) -> Kernel:
     """A kernel that folds the one dimension that its results lack.
 
-    Options: `tile` elements a tile, `widest` last dimension of a tile if it is kept, `stages`.
+    Options: `tile` elements a tile, `widest` last dimension of a tile if it is kept, `stages`,
+    and those of a grid.
     """
     parsed = Signature.parse(signature)
     names = [p.sizes for p in parsed.parameters]
     (along,) = (d for d in names[0] if d not in names[1])
 
     def reduce(
-        core: Core, *given: Tensor, tile: int = 4096, widest: int = 256, stages: int = 2
-    ) -> None:
+        core: Core, *given: Tensor, tile: int = 4096, widest: int = 256, stages: int = 2,
+        **deal: Any,
+    ) -> None:  # fmt: skip
         x, *results = zip(given, names, strict=True)
-        rows = Rows.of(names[0], given[0], along, tile, widest)
+        rows = Rows.of(names[0], given[0], along, tile, widest, deal)
         if len(results) == 2:
             _search(core, rows, kind, x, results, 0, stages)
             return
         pieces = given[3].shape[0]
         _search(core, rows, kind, x, results[2:], pieces, stages)
         core.barrier()
-        _choose(core, kind, results, tile, widest)
+        _choose(core, kind, results, (tile, widest), deal)
 
     reduce.__name__ = f"arg{kind}"
     return Kernel(reduce, parsed, {})
@@ -51,11 +55,12 @@ def _search(
     """The best of every row, or of every piece of a row."""
     better, fold, where = _BETTER[kind]
     buffer = core.scratchpad(rows.shape, x[0].dtype, stages)
+    dtype = compute_format(x[0].dtype)
     best, at, here, place, mask = (core.registers(rows.edge_shape, form)
-                                   for form in ("f32", "i64", "f32", "i64", "i32"))  # fmt: skip
+                                   for form in (dtype, "i64", dtype, "i64", "i32"))  # fmt: skip
     out = [core.scratchpad(rows.edge_shape, t.dtype, 2) for t, _ in results]
     for ranges, number in rows.grid(core, pieces):
-        core.fill(best, neutral(kind, "f32"))
+        core.fill(best, neutral(kind, dtype))
         core.fill(at, 0)
         blocks = (piece_blocks(core, rows.size, rows.step, pieces, number) if pieces
                   else core.blocks(rows.size, rows.step))  # fmt: skip
@@ -72,13 +77,16 @@ def _search(
         _put(core, out, (best, at), results, rows.at(ranges), number)
 
 
-def _choose(core: Core, kind: str, results: list[Named], tile: int, widest: int) -> None:
+def _choose(
+    core: Core, kind: str, results: list[Named], tile: tuple[int, int], deal: dict[str, Any]
+) -> None:
     """The best of the pieces of every row."""
     part, place = results[2:]
-    rows = Rows.of(part[1], part[0], part[1][0], tile, widest)
+    rows = Rows.of(part[1], part[0], part[1][0], *tile, deal)
     whole = (rows.size, *rows.shape[1:])
     values, places = (core.scratchpad(whole, t.dtype, 2) for t, _ in (part, place))
-    which, best, at = (core.registers(rows.edge_shape, f) for f in ("i64", "f32", "i64"))
+    best = core.registers(rows.edge_shape, part[0].dtype)
+    which, at = (core.registers(rows.edge_shape, "i64") for _ in range(2))
     out = [core.scratchpad(rows.edge_shape, t.dtype, 2) for t, _ in results[:2]]
     for ranges, _ in rows.grid(core):
         everywhere = rows.at(ranges, Range(Index(0), rows.size))

@@ -24,11 +24,11 @@ from suiren.kernels.attention_places import (
     Lengths,
     Place,
     bias_shape,
-    block,
     query_tiles,
     seen_keys,
     share,
 )
+from suiren.kernels.lines import block
 
 #: The lowest finite number of f32: where a running maximum starts, so that it minus -inf is no NaN.
 LOWEST = -3.4028234663852886e38
@@ -201,11 +201,11 @@ class Attend:
 )  # fmt: skip
 def attention(
     core: Core, q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor,
-    causal: bool = False, bundle: int = 1, tm: int = 128, **options: Any,
+    causal: bool = False, tm: int = 128, resident: int = 1, fresh: bool = False, **options: Any,
 ) -> None:  # fmt: skip
     """Attention of every query to every key, or to those before it; see `Attend` for options."""
     attend = Attend(core, q, k, v, out, lse, tm=tm, **options)
-    for place, i, hides in query_tiles(core, q, k, tm, causal, bundle):
+    for place, i, hides in query_tiles(core, q, k, tm, causal, resident=resident, fresh=fresh):
         attend.tile(place, i, hides)
 
 
@@ -215,14 +215,14 @@ def attention(
 )  # fmt: skip
 def attention_masked(
     core: Core, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, out: Tensor, lse: Tensor,
-    causal: bool = False, bundle: int = 1, tm: int = 128, **options: Any,
+    causal: bool = False, tm: int = 128, resident: int = 1, fresh: bool = False, **options: Any,
 ) -> None:  # fmt: skip
     """Attention with a mask over [B, H, S, L]: sizes of 1 broadcast.
 
     Numbers are added to the scaled scores; booleans (b8) say which keys are seen.
     """
     attend = Attend(core, q, k, v, out, lse, bias, tm=tm, **options)
-    for place, i, hides in query_tiles(core, q, k, tm, causal, bundle):
+    for place, i, hides in query_tiles(core, q, k, tm, causal, resident=resident, fresh=fresh):
         attend.tile(place, i, hides)
 
 
@@ -232,8 +232,8 @@ def attention_masked(
 )  # fmt: skip
 def attention_packed(
     core: Core, q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor,
-    lengths: Lengths | None = None, causal: bool = False, bundle: int = 1, tm: int = 128,
-    **options: Any,
+    lengths: Lengths | None = None, causal: bool = False, tm: int = 128, resident: int = 1,
+    fresh: bool = False, **options: Any,
 ) -> None:  # fmt: skip
     """Attention within each of the sequences that lie behind each other.
 
@@ -241,5 +241,6 @@ def attention_packed(
     """
     q, k, v, out = (t.permute(1, 0, 2) for t in (q, k, v, out))
     attend = Attend(core, q, k, v, out, lse, tm=tm, **options)
-    for place, i, hides in query_tiles(core, q, k, tm, causal, bundle, lengths):
+    tiles = query_tiles(core, q, k, tm, causal, lengths, resident=resident, fresh=fresh)
+    for place, i, hides in tiles:
         attend.tile(place, i, hides)

@@ -56,12 +56,12 @@ def attention_delta(
 def attention_backward_keys(
     core: Core, q: Tensor, k: Tensor, v: Tensor, grad: Tensor, lse: Tensor, delta: Tensor,
     dk: Tensor, dv: Tensor, causal: bool = False, scale: float | None = None, tk: int = 128,
-    **options: Any,
+    resident: int = 1, fresh: bool = False, **options: Any,
 ) -> None:  # fmt: skip
     """Gradients of keys and values; see `Keys` for the options."""
     given = Given(q, k, v, grad, lse, delta, scale=scale)
     keys = Keys(core, given, dk, dv, ratio=q.shape[1] // k.shape[1], tk=tk, **options)
-    for place, j in key_tiles(core, q, k, tk):
+    for place, j in key_tiles(core, q, k, tk, causal, resident=resident, fresh=fresh):
         keys.tile(place, j, causal)
 
 
@@ -72,12 +72,12 @@ def attention_backward_keys(
 )
 def attention_backward_queries(
     core: Core, q: Tensor, k: Tensor, v: Tensor, grad: Tensor, lse: Tensor, delta: Tensor,
-    dq: Tensor, causal: bool = False, scale: float | None = None, tq: int = 128, bundle: int = 1,
-    **options: Any,
+    dq: Tensor, causal: bool = False, scale: float | None = None, tq: int = 128,
+    resident: int = 1, fresh: bool = False, **options: Any,
 ) -> None:  # fmt: skip
     """Gradients of queries; see `Queries` for the options."""
     queries = Queries(core, Given(q, k, v, grad, lse, delta, scale=scale), dq, tq=tq, **options)
-    for place, i, hides in query_tiles(core, q, k, tq, causal, bundle):
+    for place, i, hides in query_tiles(core, q, k, tq, causal, resident=resident, fresh=fresh):
         queries.tile(place, i, hides)
 
 
@@ -129,7 +129,7 @@ def attention_packed_backward(
 def _fused(
     core: Core, given: Given, out: Tensor, results: tuple[Tensor, ...], *, causal: bool = False,
     scale: float | None = None, lengths: Lengths | None = None, tm: int = 128,
-    tk: int = 128, stages: int = 2, **options: Any,
+    tk: int = 128, stages: int = 2, resident: int = 1, fresh: bool = False, **options: Any,
 ) -> None:  # fmt: skip
     """Deltas and zeros first; then the walk over queries; then their sums in their own format."""
     q, k, (dq, dk, dv, sums) = given.q, given.k, results
@@ -138,7 +138,8 @@ def _fused(
     core.barrier()
     ratio = q.shape[-3] // k.shape[-3]
     keys = Keys(core, given, dk, dv, sums, ratio=ratio, tk=tk, stages=stages, **options)
-    for place, j in key_tiles(core, q, k, tk, lengths):
+    blocks = key_tiles(core, q, k, tk, causal, lengths, resident=resident, fresh=fresh)
+    for place, j in blocks:
         keys.tile(place, j, causal)
     core.barrier()
     x = core.scratchpad((tm, q.shape[-1]), sums.dtype, stages)
@@ -155,7 +156,7 @@ def _fused(
 def _deltas(
     core: Core, out: Tensor, grad: Tensor, delta: Tensor, sums: Tensor | None, tm: int, stages: int
 ) -> None:
-    """delta = Σ out × grad, and zeros where the gradients of the queries will be added up."""
+    """Writes Σ out × grad, and zeros where the gradients of the queries will be added up."""
     wide, width = FORMATS[out.dtype].accumulator, out.shape[-1]
     x = core.scratchpad((tm, width), out.dtype, stages)
     y = core.scratchpad((tm, width), grad.dtype, stages)

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from suiren.core.index import Index, Range, index
+from suiren.core.index import Index, Range
 from suiren.core.language import Core
 from suiren.core.tile import KernelMistake, Tensor, View
+from suiren.dtype import itemsize_bytes
+from suiren.kernels.lines import block
+from suiren.units import MiB
 
 Lead = tuple[Index, ...]
 #: Queries and keys of each sequence of a packed batch.
@@ -67,11 +71,6 @@ def _piece(tensor: Tensor, lead: Lead, rows: Range) -> View:
     return tensor[(*lead, rows, *whole)]
 
 
-def block(start: int | Index, size: int, extent: int | None = None) -> Range:
-    """`size` positions from `start`, which end at `extent` if that is given."""
-    return Range(index(start), size, 1, index(start), extent)
-
-
 def share(places: Range, number: int, size: int) -> Range:
     """The `number`-th run of `size` positions of a block."""
     at = number * size
@@ -79,37 +78,43 @@ def share(places: Range, number: int, size: int) -> Range:
 
 
 def query_tiles(
-    core: Core, q: Tensor, k: Tensor, tm: int, causal: bool, bundle: int = 1,
-    lengths: Lengths | None = None,
+    core: Core, q: Tensor, k: Tensor, tm: int, causal: bool, lengths: Lengths | None = None,
+    shared_bytes: float = 32 * MiB, **grid: Any,
 ) -> Iterator[tuple[Place, Range, bool]]:  # fmt: skip
     """Every block of `tm` queries of every head, and whether some keys are hidden from it.
 
-    The longest blocks of a head come first, so that the short ones fill the gaps at the end;
-    `bundle` heads are walked together. With `lengths`, sequences lie behind each other in
-    [H, S, D] and [K, L, D].
+    Where keys are hidden, heads whose keys fit `shared_bytes` are walked together, their
+    longest blocks first: the short ones fill the gaps at the end. With `lengths`, sequences
+    lie behind each other in [H, S, D] and [K, L, D]. `grid` has options of `Core.grid`.
     """
-    (*batch, heads, _, _), kv_heads = q.shape, k.shape[-3]
-    ratio = _ratio(heads, kv_heads)
-    # heads that are walked together are those which share keys, if there are any
-    outer, inner = (kv_heads, ratio) if ratio > 1 else (1, kv_heads)
+    batch, kv_heads, ratio = k.shape[:-3], k.shape[-3], _ratio(q.shape[-3], k.shape[-3])
     for row0, key0, rows, keys in _sequences(q, k, lengths):
+        fit = shared_bytes / (2 * keys * k.shape[-1] * itemsize_bytes(k.dtype))
         for first, last, hides in _row_parts(rows, keys, tm, causal):
+            near = _divisor(kv_heads, fit) if hides else 1
             extent = (last - first, tm)
-            for *b, x, y, i in core.grid(*batch, outer, inner, extent,
-                                         descending=hides, bundle=bundle):  # fmt: skip
-                h, g = (x, y) if ratio > 1 else (y, x)
-                place = Place((*b, h * ratio + g), (*b, h), rows, keys, row0, key0)
+            for *b, far, i, h, g in core.grid(*batch, kv_heads // near, extent, near, ratio,
+                                              descending=hides, **grid):  # fmt: skip
+                shared = far * near + h
+                place = Place((*b, shared * ratio + g), (*b, shared), rows, keys, row0, key0)
                 yield place, block(i.start + first, tm, rows), hides
 
 
 def key_tiles(
-    core: Core, q: Tensor, k: Tensor, tk: int, lengths: Lengths | None = None
-) -> Iterator[tuple[Place, Range]]:
-    """Every block of `tk` keys of every key head; the place's queries are its first head's."""
-    (*batch, kv_heads, _, _), ratio = k.shape, _ratio(q.shape[-3], k.shape[-3])
+    core: Core, q: Tensor, k: Tensor, tk: int, causal: bool, lengths: Lengths | None = None,
+    shared_bytes: float = 32 * MiB, **grid: Any,
+) -> Iterator[tuple[Place, Range]]:  # fmt: skip
+    """Every block of `tk` keys of every key head; the place's queries are its first head's.
+
+    The first keys are seen by most queries; they come first, as in `query_tiles`.
+    """
+    batch, kv_heads, ratio = k.shape[:-3], k.shape[-3], _ratio(q.shape[-3], k.shape[-3])
     for row0, key0, rows, keys in _sequences(q, k, lengths):
-        for *b, h, j in core.grid(*batch, kv_heads, (keys, tk)):
-            place = Place((*b, h * ratio), (*b, h), rows, keys, row0, key0)
+        fit = shared_bytes / (2 * ratio * rows * q.shape[-1] * itemsize_bytes(q.dtype))
+        near = _divisor(kv_heads, fit) if causal else 1
+        for *b, far, j, h in core.grid(*batch, kv_heads // near, (keys, tk), near, **grid):
+            shared = far * near + h
+            place = Place((*b, shared * ratio), (*b, shared), rows, keys, row0, key0)
             yield place, block(j.start, tk, keys)
 
 
@@ -183,6 +188,11 @@ def _ratio(heads: int, kv_heads: int) -> int:
     if heads % kv_heads:
         raise KernelMistake(f"{heads} query heads cannot share {kv_heads} key heads evenly")
     return heads // kv_heads
+
+
+def _divisor(number: int, most: float) -> int:
+    """The largest divisor that is not above `most`; 1 at least."""
+    return max(d for d in range(1, number + 1) if number % d == 0 and (d == 1 or d <= most))
 
 
 def _aligned(outer: int, inner: int) -> None:

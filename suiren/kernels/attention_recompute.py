@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from suiren.core.index import Range
 from suiren.core.language import Core
-from suiren.core.tile import Tensor, Tile
+from suiren.core.tile import Tensor
 from suiren.dtype import FORMATS
 from suiren.kernels.attention import HIDDEN
 from suiren.kernels.attention_places import Place, bias_shape, seeing_queries, seen_keys
@@ -109,7 +109,7 @@ class Keys:
         self.dv = core.registers((tk, width), wide)
         self.dk_out = core.scratchpad((tk, depth), dk.dtype, buffers)
         self.dv_out = core.scratchpad((tk, width), dv.dtype, buffers)
-        self.dq = None if sums is None else core.registers((tq, depth), sums.dtype, 2)
+        self.dq = None if sums is None else core.registers((tq, depth), sums.dtype, buffers)
 
     def tile(self, place: Place, j: Range, causal: bool) -> None:
         """Gradients of one block of keys and values."""

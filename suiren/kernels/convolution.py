@@ -18,12 +18,12 @@ from math import prod
 from typing import Any
 
 from suiren.core.index import Index, Range
-from suiren.core.language import Core, Kernel, kernel
-from suiren.core.signature import Signature
+from suiren.core.language import Core, Kernel
 from suiren.core.tile import KernelMistake, Tensor, View
 from suiren.kernels.convolution_axes import Axis, Window, box, channels_second, nest, read
 from suiren.kernels.epilogue import Epilogue
 from suiren.kernels.matmul import accumulate, sum_format
+from suiren.kernels.variant import variant
 
 Sizes = int | Sequence[int]
 Axes = tuple[Axis, ...]
@@ -35,7 +35,8 @@ def convolve(
     core: Core, x: Tensor, w: Tensor, y: Tensor, bias: Tensor | None = None,
     packed: Tensor | None = None, *, last: bool = False, adjoint: bool = False, stride: Sizes = 1,
     padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1, tm: int = 128, tk: int = 32,
-    pixels: int = 128, stages: int = 3, multiply: str = "", **ending: Any,
+    pixels: int = 128, stages: int = 3, sums: int = 1, multiply: str = "",
+    resident: int = 1, fresh: bool = False, **ending: Any,
 ) -> None:  # fmt: skip
     """`y[N,O,…]` from `x[N,C,…]` and `w[O,C/groups,…]`; if `adjoint`, C and O change places."""
     if last:
@@ -50,7 +51,7 @@ def convolve(
     tile = box(pixels, (x.shape[0], *(axis.results for axis in classes[0])))
     data = core.scratchpad(facing(last, tk, prod(tile)), multiply or x.dtype, stages)
     taken = core.scratchpad((tk, tm) if adjoint else (tm, tk), multiply or w.dtype, stages)
-    acc = core.registers(facing(last, tm, prod(tile)), sum_format(x.dtype))
+    acc = core.registers(facing(last, tm, prod(tile)), sum_format(x.dtype), sums)
     matrix = channel_rows(last, len(x.shape))
     end = Epilogue(core, acc, y, bias, columns=last, matrix=matrix, **ending)
 
@@ -64,7 +65,7 @@ def convolve(
     layout = "nn" if last == adjoint else "nt" if last else "tn"
     for axes in classes:
         sizes = zip((x.shape[0], *(axis.results for axis in axes)), tile, strict=True)
-        for g, n, *q, m in core.grid(groups, *sizes, (made, tm)):
+        for g, n, *q, m in core.grid(groups, *sizes, (made, tm), resident=resident, fresh=fresh):
             steps = nest(*(core.loop(axis.taps) for axis in axes), core.blocks(depth, tk))
             pieces = (pair(axes, g, n, q, m, js, k) for *js, k in steps)
             accumulate(core, acc, *((data, taken) if last else (taken, data)), pieces, layout)
@@ -137,14 +138,9 @@ def in_dimensions(
         shape = f"{first},{inner},{second}" if last else f"{first},{second},{inner}"
         text = text.replace(f"[{mark}]", f"[{shape}]")
     text = text.replace("[packed]", f"[{taps},O,I]").replace("taps", taps)
-    names = [p.name for p in Signature.parse(text).parameters]
-
-    def function(core: Core, *tensors: Tensor, **options: Any) -> None:
-        body(core, **dict(zip(names, tensors, strict=True)), **fixed, **options)
-
-    function.__name__ = f"{name}_{dims}d"
     sizes = dict.fromkeys("DHWEPQ", 28) | dict.fromkeys("URS", 1) | {"N": 32, "Y": 4, "Z": 1}
-    return kernel(text, T="bf16", **{**sizes, "C": 256, "O": 256, "I": 256})(function)
+    example: dict[str, int | str] = {**sizes, "C": 256, "O": 256, "I": 256, "T": "bf16"}
+    return variant(body, f"{name}_{dims}d", text, example, **fixed)
 
 
 def _kernels(name: str, inputs: str, outputs: str, **fixed: bool) -> Iterator[Kernel]:

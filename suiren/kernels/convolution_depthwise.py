@@ -25,7 +25,8 @@ from suiren.kernels.matmul import sum_format
 def depthwise(
     core: Core, x: Tensor, w: Tensor, y: Tensor, bias: Tensor | None = None, *, last: bool = False,
     adjoint: bool = False, stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1,
-    channels: int = 16, pixels: int = 256, stages: int = 3, **ending: Any,
+    channels: int = 16, pixels: int = 256, stages: int = 3, sums: int = 1,
+    resident: int = 1, fresh: bool = False, **ending: Any,
 ) -> None:  # fmt: skip
     """`y[N,O,…]` from `x[N,C,…]` and `w[O,1,…]`; if `adjoint`, C and O change places."""
     if last:
@@ -37,7 +38,7 @@ def depthwise(
     channels = min(channels, inputs)
     tile = box(pixels, (x.shape[0], *(axis.results for axis in classes[0])))
     data = core.scratchpad(facing(last, channels, prod(tile)), x.dtype, stages)
-    acc = core.registers(data.shape, sum_format(x.dtype))
+    acc = core.registers(data.shape, sum_format(x.dtype), sums)
     taps = Taps(core, w, channels, last)
     matrix = channel_rows(last, len(x.shape))
     end = Epilogue(core, acc, y, bias, columns=last, matrix=matrix, **ending)
@@ -45,7 +46,9 @@ def depthwise(
         sizes = zip((x.shape[0], *(axis.results for axis in axes)), tile, strict=True)
         # results: one after another of an input's, or the sum of them
         apart = () if adjoint else (times,)
-        for n, *q, c, u in _with_one(core.grid(*sizes, (inputs, channels), *apart), adjoint):
+        grid = core.grid(*sizes, (inputs, channels), *apart, resident=resident, fresh=fresh)
+        for n, *q, c, u in _with_one(grid, adjoint):
+            core.acquire(acc)
             core.fill(acc, 0)
             for v in core.loop(times) if adjoint else (u,):
                 o = c * times + v

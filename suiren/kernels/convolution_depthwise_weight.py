@@ -17,13 +17,13 @@ from suiren.kernels.convolution import SPATIAL, Sizes, channel_rows, facing, in_
 from suiren.kernels.convolution_axes import Window, box, channels_second, nest, read
 from suiren.kernels.convolution_depthwise import multiplier, tap_number
 from suiren.kernels.convolution_weight import add_parts, boxes
-from suiren.kernels.matmul import sum_format
+from suiren.kernels.matmul import hand_over, sum_format
 
 
 def weight_gradient(
     core: Core, dy: Tensor, x: Tensor, part: Tensor, dw: Tensor, *, last: bool = False,
     stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, channels: int = 16,
-    pixels: int = 256, stages: int = 3,
+    pixels: int = 256, stages: int = 3, resident: int = 1, fresh: bool = False,
 ) -> None:  # fmt: skip
     """`dw[O,1,…]` from `dy[N,O,…]` and `x[N,C,…]`; a box of `dy` is loaded once for all taps."""
     if last:
@@ -41,7 +41,9 @@ def weight_gradient(
     acc = core.registers(facing(last, channels, taps), wide)
     out = core.scratchpad(acc.shape, part.dtype)
     matrix, along = channel_rows(last, len(x.shape)), 0 if last else 1
-    for y, z, c, u in core.grid(*part.shape[:2], (x.shape[1], channels), times):
+    for y, z, c, u in core.grid(*part.shape[:2], (x.shape[1], channels), times,
+                                resident=resident, fresh=fresh):  # fmt: skip
+        core.acquire(acc)
         core.fill(acc, 0)
         core.iota(numbers, whole(taps), axis=along)
         o = c * times + u
@@ -57,11 +59,9 @@ def weight_gradient(
                 core.row_sum(one, product, axis=along)
                 core.fma(acc, one, here, acc)
             core.release(above)
-        core.acquire(out)
-        core.cast(out, acc)
         window = tuple(range(1, len(dw.shape) - 1))
         view = part[(y, z, o, 0, *(slice(None),) * len(window))]
-        core.store(view.matrix(*((window, (0,)) if last else ((0,), window))), out)
+        hand_over(core, acc, out, view.matrix(*((window, (0,)) if last else ((0,), window))))
     core.barrier()
     add_parts(core, part, dw)
 
@@ -72,8 +72,7 @@ def _kernels(name: str, **fixed: bool) -> Iterator[Kernel]:
     return (in_dimensions(weight_gradient, name, text, d, **fixed) for d in SPATIAL)
 
 
-depthwise_weight_gradient_1d, depthwise_weight_gradient_2d, depthwise_weight_gradient_3d = _kernels(
-    "depthwise_weight_gradient"
+depthwise_weight_1d, depthwise_weight_2d, depthwise_weight_3d = _kernels("depthwise_weight")
+depthwise_weight_last_1d, depthwise_weight_last_2d, depthwise_weight_last_3d = _kernels(
+    "depthwise_weight_last", last=True
 )
-(depthwise_weight_gradient_last_1d, depthwise_weight_gradient_last_2d,
- depthwise_weight_gradient_last_3d) = _kernels("depthwise_weight_gradient_last", last=True)  # fmt: skip

@@ -27,7 +27,7 @@ from suiren.kernels.convolution import (
 from suiren.kernels.convolution_axes import Window, box, channels_second
 from suiren.kernels.convolution_weight import add_parts, boxes
 from suiren.kernels.epilogue import Epilogue
-from suiren.kernels.matmul import sum_format
+from suiren.kernels.matmul import hand_over, sum_format
 
 
 class Patch:
@@ -89,7 +89,8 @@ def spread(core: Core, tiles: list[Tile], sizes: Sequence[int], steps: Sequence[
 def convolve(
     core: Core, x: Tensor, w: Tensor, y: Tensor, bias: Tensor | None = None, *, last: bool = False,
     stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1, tm: int = 128,
-    tk: int = 64, pixels: int = 128, stages: int = 2, **ending: Any,
+    tk: int = 64, pixels: int = 128, stages: int = 2, sums: int = 1, resident: int = 1,
+    fresh: bool = False, **ending: Any,
 ) -> None:  # fmt: skip
     """`y[N,O,…]` from `x[N,C,…]` and `w[O,C/groups,…]`."""
     if last:
@@ -100,11 +101,12 @@ def convolve(
     tile = box(pixels, (x.shape[0], *y.shape[2:]))
     patch = Patch(core, x, window, tile, channels, stages)
     weights = core.scratchpad((tm, patch.depth), w.dtype, stages)
-    acc = core.registers(facing(last, tm, patch.pixels), sum_format(x.dtype))
+    acc = core.registers(facing(last, tm, patch.pixels), sum_format(x.dtype), sums)
     matrix = channel_rows(last, len(x.shape))
     end = Epilogue(core, acc, y, bias, columns=last, matrix=matrix, **ending)
     sizes = zip((x.shape[0], *y.shape[2:]), tile, strict=True)
-    for g, n, *q, m in core.grid(groups, *sizes, (outer, tm)):
+    for g, n, *q, m in core.grid(groups, *sizes, (outer, tm), resident=resident, fresh=fresh):
+        core.acquire(acc)
         core.fill(acc, 0)
         patch.locate()
         for c in core.blocks(inner, channels):
@@ -130,7 +132,8 @@ def weight_rows(w: Tensor, o: Range, c: Range, *lead: Index) -> View:
 def weight_gradient(
     core: Core, dy: Tensor, x: Tensor, part: Tensor, dw: Tensor, *, last: bool = False,
     stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1, tm: int = 128,
-    tn: int = 128, pixels: int = 64, stages: int = 2,
+    tn: int = 128, pixels: int = 64, stages: int = 2, sums: int = 1,
+    resident: int = 1, fresh: bool = False,
 ) -> None:  # fmt: skip
     """`dw[O,C/groups,…]` from `dy[N,O,…]` and `x[N,C,…]`, parts as in `convolution_weight`."""
     if last:
@@ -141,11 +144,13 @@ def weight_gradient(
     tile = box(pixels, (dy.shape[0], *dy.shape[2:]))
     patch = Patch(core, x, window, tile, channels, stages)
     rows = core.scratchpad(facing(last, tm, patch.pixels), dy.dtype, stages)
-    acc = core.registers((tm, patch.depth), sum_format(dy.dtype))
+    acc = core.registers((tm, patch.depth), sum_format(dy.dtype), sums)
     out = core.scratchpad((tm, patch.depth), part.dtype)
     matrix = channel_rows(last, len(x.shape))
     parts = part.shape[:2]
-    for y, z, g, o, c in core.grid(*parts, groups, (outer, tm), (inner, channels)):
+    for y, z, g, o, c in core.grid(*parts, groups, (outer, tm), (inner, channels),
+                                   resident=resident, fresh=fresh):  # fmt: skip
+        core.acquire(acc)
         core.fill(acc, 0)
         patch.locate()
         for n, *q in boxes(core, (dy.shape[0], *dy.shape[2:]), tile, parts, (y, z)):
@@ -155,9 +160,7 @@ def weight_gradient(
             core.wait(rows)
             core.matmul(acc, rows, columns, transpose_x=last, transpose_y=True)
             core.release(rows, columns)
-        core.acquire(out)
-        core.cast(out, acc)
-        core.store(weight_rows(part, o + g * outer, c, y, z), out)
+        hand_over(core, acc, out, weight_rows(part, o + g * outer, c, y, z))
     core.barrier()
     add_parts(core, part, dw)
 
@@ -181,9 +184,7 @@ patch_last_1d, patch_last_2d, patch_last_3d = _kernels("patch_last", last=True)
 patch_last_bias_1d, patch_last_bias_2d, patch_last_bias_3d = _kernels(
     "patch_last_bias", _BIAS, last=True
 )
-patch_weight_gradient_1d, patch_weight_gradient_2d, patch_weight_gradient_3d = _gradients(
-    "patch_weight_gradient"
-)
-patch_weight_gradient_last_1d, patch_weight_gradient_last_2d, patch_weight_gradient_last_3d = (
-    _gradients("patch_weight_gradient_last", last=True)
+patch_weight_1d, patch_weight_2d, patch_weight_3d = _gradients("patch_weight")
+patch_weight_last_1d, patch_weight_last_2d, patch_weight_last_3d = _gradients(
+    "patch_weight_last", last=True
 )

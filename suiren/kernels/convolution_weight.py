@@ -26,14 +26,15 @@ from suiren.kernels.convolution import (
     slab,
 )
 from suiren.kernels.convolution_axes import Window, box, channels_second, nest, read
-from suiren.kernels.matmul import accumulate, sum_format
+from suiren.kernels.matmul import accumulate, hand_over, sum_format
 from suiren.kernels.matmul_split import run_of
 
 
 def weight_gradient(
     core: Core, dy: Tensor, x: Tensor, part: Tensor, dw: Tensor, *, last: bool = False,
     stride: Sizes = 1, padding: Sizes = 0, dilation: Sizes = 1, groups: int = 1, tm: int = 128,
-    tn: int = 128, pixels: int = 32, stages: int = 3, multiply: str = "",
+    tn: int = 128, pixels: int = 32, stages: int = 3, sums: int = 1, multiply: str = "",
+    resident: int = 1, fresh: bool = False,
 ) -> None:  # fmt: skip
     """`dw[O,C/groups,…]` from `dy[N,O,…]` and `x[N,C,…]`, in `tm` by `tn` channels."""
     if last:
@@ -44,7 +45,7 @@ def weight_gradient(
     tile = box(pixels, (dy.shape[0], *dy.shape[2:]))
     rows = core.scratchpad(facing(last, tm, prod(tile)), multiply or dy.dtype, stages)
     cols = core.scratchpad(facing(last, tn, prod(tile)), multiply or x.dtype, stages)
-    acc = core.registers((tm, tn), sum_format(dy.dtype))
+    acc = core.registers((tm, tn), sum_format(dy.dtype), sums)
     out = core.scratchpad((tm, tn), part.dtype)
     matrix = channel_rows(last, len(x.shape))
 
@@ -53,13 +54,12 @@ def weight_gradient(
         return above, x[(n, i + g * inner, *read(axes, q, taps))].matrix(*matrix)
 
     parts, channels = part.shape[:2], ((outer, tm), (inner, tn))
-    for y, z, g, *taps, o, i in core.grid(*parts, groups, *dw.shape[2:], *channels):
+    for y, z, g, *taps, o, i in core.grid(*parts, groups, *dw.shape[2:], *channels,
+                                          resident=resident, fresh=fresh):  # fmt: skip
         steps = boxes(core, (dy.shape[0], *dy.shape[2:]), tile, parts, (y, z))
         pieces = (pair(g, o, i, taps, n, q) for n, *q in steps)
         accumulate(core, acc, rows, cols, pieces, "tn" if last else "nt")
-        core.acquire(out)
-        core.cast(out, acc)
-        core.store(part[(y, z, *taps, o + g * outer, i)], out)
+        hand_over(core, acc, out, part[(y, z, *taps, o + g * outer, i)])
     core.barrier()
     window = range(2, len(dw.shape))
     add_parts(core, part.permute(0, 1, len(dw.shape), len(dw.shape) + 1, *window), dw)

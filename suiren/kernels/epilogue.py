@@ -70,8 +70,8 @@ class Epilogue:
             run = (1, acc.shape[1]) if columns else (acc.shape[0], 1)
             self.bias_tile = core.scratchpad(run, bias.dtype, buffers)
 
-    def store(self, *places: Place, along: Range | None = None) -> None:
-        """Finishes the accumulator and starts to store it to the target at `places`.
+    def store(self, *places: Place, along: Place | tuple[Place, ...] | None = None) -> None:
+        """Finishes the accumulator, gives it back and starts to store it to `places`.
 
         `along` is where the bias is read.
         """
@@ -83,6 +83,7 @@ class Epilogue:
             core.load(out, self._piece(self.residual, places))
         if work is not self.acc:
             core.cast(work, self.acc)
+            core.release(self.acc)
         if self.scale != 1.0:
             core.mul(work, work, self.scale)
         if self.bias is not None:
@@ -96,6 +97,8 @@ class Epilogue:
             core.acquire(out)
         activate(core, self.activation, work, self.spare)
         core.cast(out, work)
+        if work is self.acc:
+            core.release(work)
         core.store(self._piece(self.target, places), out)
 
     def _piece(self, tensor: Tensor, places: tuple[Place, ...]) -> View:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 from suiren.core.index import Index, Range
 from suiren.core.language import Core
@@ -68,13 +69,18 @@ class Rows:
     sizes: dict[str, int]
     steps: dict[str, int]
     along: str
+    deal: dict[str, Any]
+    """Options of its grids."""
 
     @classmethod
-    def of(cls, names: tuple[str, ...], tensor: Tensor, along: str, tile: int, widest: int) -> Rows:
+    def of(
+        cls, names: tuple[str, ...], tensor: Tensor, along: str, tile: int, widest: int,
+        deal: dict[str, Any],
+    ) -> Rows:  # fmt: skip
         """Tiles of about `tile` elements; a last dimension not worked along is cut at `widest`."""
         steps = steps_of(tensor.shape, tile, widest if names[-1] != along else None)
         return cls(dict(zip(names, tensor.shape, strict=True)),
-                   dict(zip(names, steps, strict=True)), along)  # fmt: skip
+                   dict(zip(names, steps, strict=True)), along, deal)  # fmt: skip
 
     @property
     def axis(self) -> int:
@@ -105,7 +111,7 @@ class Rows:
         """Deals out the other dimensions, and the numbers of pieces if there are any."""
         others = [d for d in self.sizes if d != self.along]
         axes: list[tuple[int, int] | int] = [(self.sizes[d], self.steps[d]) for d in others]
-        for places in core.grid(*axes, *([pieces] if pieces else [])):
+        for places in core.grid(*axes, *([pieces] if pieces else []), **self.deal):
             entries = places if len(axes) + bool(pieces) != 1 else (places,)
             ranges = dict(zip(others, entries, strict=False))
             yield ranges, entries[-1] if pieces else Index(0)

@@ -2,7 +2,8 @@
 
 A core makes one [tm, tn] tile of the result at a time: blocks of `a` and `b` of depth `tk`
 arrive in the scratchpad `stages` deep, the matrix engine adds their products to an
-accumulator in registers, and the epilogue finishes it while the next tile's loads run.
+accumulator in registers, and the epilogue finishes it while the next tile's loads run. With
+`sums=2` accumulators the next tile's products run beside it too.
 
 `layout` says how the operands lie in memory: `n` as they are multiplied, `t` transposed.
 A block is always loaded in the order of memory, in wide rows; the matrix engine turns it.
@@ -17,11 +18,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from suiren.core.index import Range
-from suiren.core.language import Core, Kernel, kernel
-from suiren.core.signature import Signature
+from suiren.core.language import Core, Kernel
 from suiren.core.tile import Tensor, Tile, View
 from suiren.dtype import FORMATS
 from suiren.kernels.epilogue import Epilogue
+from suiren.kernels.variant import variant
 
 LAYOUTS = ("nn", "nt", "tn", "tt")
 
@@ -29,15 +30,16 @@ LAYOUTS = ("nn", "nt", "tn", "tt")
 def gemm(
     core: Core, a: Tensor, b: Tensor, c: Tensor, bias: Tensor | None = None,
     residual: Tensor | None = None, *, layout: str = "nn", tm: int = 128, tn: int = 128,
-    tk: int = 32, stages: int = 3, bundle: int = 8, multiply: str = "", multicast: bool = False,
-    **ending: Any,
+    tk: int = 32, stages: int = 3, sums: int = 1, multiply: str = "", multicast: bool = False,
+    resident: int = 1, fresh: bool = False, **ending: Any,
 ) -> None:  # fmt: skip
     """`c[…,M,N]` from `a[…,M,K]` and `b[…,K,N]`; leading dimensions are a batch."""
-    x, y, acc = operands(core, a, b, layout, tm, tn, tk, stages, multiply)
+    x, y, acc = operands(core, a, b, layout, (tm, tn, tk), stages, sums, multiply)
     end = Epilogue(core, acc, c, bias, residual, **ending)
     depth = a.shape[-2] if layout[0] == "t" else a.shape[-1]
     *batch, rows, cols = c.shape
-    for *g, i, j in core.grid(*batch, (rows, tm), (cols, tn), bundle=bundle):
+    for *g, i, j in core.grid(*batch, (rows, tm), (cols, tn), square=True, resident=resident,
+                              fresh=fresh):  # fmt: skip
         shared = (j, i) if multicast else (None, None)
         steps = core.blocks(depth, tk)
         pieces = ((piece(a, layout[0], *g, i, k), piece(b, layout[1], *g, k, j)) for k in steps)
@@ -49,7 +51,11 @@ def accumulate(
     core: Core, acc: Tile, x: Tile, y: Tile, pieces: Iterable[tuple[View, View]],
     layout: str = "nn", shared: tuple[Range | None, Range | None] = (None, None),
 ) -> None:  # fmt: skip
-    """The sum of products x·y over the pieces that they load, one pair a step of a loop."""
+    """The sum of products x·y over the pieces that they load, one pair a step of a loop.
+
+    The accumulator is to be released after its last use.
+    """
+    core.acquire(acc)
     core.fill(acc, 0)
     for a, b in pieces:
         core.load(x, a, multicast=shared[0])
@@ -59,16 +65,28 @@ def accumulate(
         core.release(x, y)
 
 
+def hand_over(core: Core, acc: Tile, out: Tile, target: View, add: bool = False) -> None:
+    """Stores the accumulator as it is, by way of `out`, and gives it back."""
+    core.acquire(out)
+    core.cast(out, acc)
+    core.release(acc)
+    core.store(target, out, add=add)
+
+
 def operands(
-    core: Core, a: Tensor, b: Tensor, layout: str, tm: int, tn: int, tk: int, stages: int,
-    multiply: str = "",
+    core: Core, a: Tensor, b: Tensor, layout: str, tile: tuple[int, int, int], stages: int,
+    sums: int = 1, multiply: str = "",
 ) -> tuple[Tile, Tile, Tile]:  # fmt: skip
-    """Tiles for blocks of `a` and `b` as they lie in memory, and the accumulator."""
+    """Tiles for blocks of `a` and `b` as they lie in memory, and `sums` accumulators.
+
+    `tile` is rows, columns and depth.
+    """
+    tm, tn, tk = tile
     x = (tk, tm) if layout[0] == "t" else (tm, tk)
     y = (tn, tk) if layout[1] == "t" else (tk, tn)
     return (core.scratchpad(x, multiply or a.dtype, stages),
             core.scratchpad(y, multiply or b.dtype, stages),
-            core.registers((tm, tn), sum_format(a.dtype)))  # fmt: skip
+            core.registers((tm, tn), sum_format(a.dtype), sums))  # fmt: skip
 
 
 def sum_format(dtype: str) -> str:
@@ -90,15 +108,9 @@ def in_layout(
     a = "K,M" if layout[0] == "t" else "M,K"
     b = "N,K" if layout[1] == "t" else "K,N"
     text = f"a A[{lead}{a}]; b B[{lead}{b}]; {inputs} -> {outputs}; c C[{lead}M,N]"
-    names = [p.name for p in Signature.parse(text).parameters]
-
-    def function(core: Core, *tensors: Tensor, **options: Any) -> None:
-        body(core, layout=layout, **dict(zip(names, tensors, strict=True)), **options)
-
-    function.__name__ = f"{name}_{layout}"
     sizes: dict[str, int | str] = {"G": 8, "M": 4096, "N": 4096, "K": 4096,
                                    "A": "bf16", "B": "bf16", "C": "bf16"}  # fmt: skip
-    return kernel(text, **{**sizes, **example})(function)
+    return variant(body, f"{name}_{layout}", text, {**sizes, **example}, layout=layout)
 
 
 _BIAS, _MORE = "bias C[N]", "residual C[M,N]"

@@ -16,7 +16,7 @@ from suiren.core.index import Index, Range, index
 from suiren.core.language import Core
 from suiren.core.tile import Tensor, Tile
 from suiren.kernels.epilogue import Epilogue
-from suiren.kernels.matmul import LAYOUTS, accumulate, in_layout, operands, piece
+from suiren.kernels.matmul import LAYOUTS, accumulate, hand_over, in_layout, operands, piece
 
 
 def run_of(depth: int, tk: int, splits: int) -> int:
@@ -30,11 +30,12 @@ class Product:
 
     def __init__(
         self, core: Core, a: Tensor, b: Tensor, layout: str, tm: int, tn: int, tk: int,
-        stages: int, multiply: str,
+        stages: int, sums: int, multiply: str,
     ) -> None:  # fmt: skip
         self.core, self.a, self.b, self.layout, self.tk = core, a, b, layout, tk
         self.depth = a.shape[0] if layout[0] == "t" else a.shape[1]
-        self.x, self.y, self.acc = operands(core, a, b, layout, tm, tn, tk, stages, multiply)
+        tile = tm, tn, tk
+        self.x, self.y, self.acc = operands(core, a, b, layout, tile, stages, sums, multiply)
 
     def sum(self, i: Range, j: Range, part: Index, run: int) -> Tile:
         """The accumulator, holding positions `part · run` to `(part + 1) · run` of k."""
@@ -51,24 +52,25 @@ class Product:
 def _split_k(
     core: Core, a: Tensor, b: Tensor, part: Tensor, c: Tensor, bias: Tensor | None = None,
     residual: Tensor | None = None, *, layout: str = "nn", tm: int = 128, tn: int = 128,
-    tk: int = 32, stages: int = 3, bundle: int = 8, slab: int = 16, multiply: str = "",
-    **ending: Any,
+    tk: int = 32, stages: int = 3, sums: int = 1, slab: int = 16, multiply: str = "",
+    resident: int = 1, fresh: bool = False, **ending: Any,
 ) -> None:  # fmt: skip
     """Partial sums `part[S,M,N]`, then their sum in slabs of `slab` rows."""
     splits, rows, cols = part.shape
-    product = Product(core, a, b, layout, tm, tn, tk, stages, multiply)
+    product = Product(core, a, b, layout, tm, tn, tk, stages, sums, multiply)
     run = run_of(product.depth, tk, splits)
     out = core.scratchpad((tm, tn), part.dtype)
-    for h, i, j in core.grid(splits, (rows, tm), (cols, tn), bundle=bundle):
+    for h, i, j in core.grid(splits, (rows, tm), (cols, tn), square=True, resident=resident,
+                             fresh=fresh):  # fmt: skip
         acc = product.sum(i, j, h, run)
-        core.acquire(out)
-        core.cast(out, acc)
-        core.store(part[h, i, j], out)
+        hand_over(core, acc, out, part[h, i, j])
     core.barrier()
-    more = core.scratchpad((slab, tn), part.dtype, stages)
+    # the parts of a slab are under way together: their latency counts once
+    more = core.scratchpad((slab, tn), part.dtype, min(splits, 16))
     total = core.registers((slab, tn), part.dtype)
     end = Epilogue(core, total, c, bias, residual, **ending)
     for i, j in core.grid((rows, slab), (cols, tn)):
+        core.acquire(total)
         core.fill(total, 0)
         for h in core.loop(splits):
             core.load(more, part[h, i, j])
@@ -80,12 +82,12 @@ def _split_k(
 
 def _split_k_atomic(
     core: Core, a: Tensor, b: Tensor, c: Tensor, *, layout: str = "nn", splits: int = 4,
-    tm: int = 128, tn: int = 128, tk: int = 32, stages: int = 3, bundle: int = 8,
-    multiply: str = "", add_to: bool = False,
+    tm: int = 128, tn: int = 128, tk: int = 32, stages: int = 3, sums: int = 1,
+    multiply: str = "", add_to: bool = False, resident: int = 1, fresh: bool = False,
 ) -> None:  # fmt: skip
     """Partial sums added in memory to `c`, which is zeroed first, or kept if `add_to`."""
     rows, cols = c.shape
-    product = Product(core, a, b, layout, tm, tn, tk, stages, multiply)
+    product = Product(core, a, b, layout, tm, tn, tk, stages, sums, multiply)
     run = run_of(product.depth, tk, splits)
     out = core.scratchpad((tm, tn), c.dtype)
     if not add_to:
@@ -94,44 +96,45 @@ def _split_k_atomic(
             core.fill(out, 0)
             core.store(c[i, j], out)
         core.barrier()
-    for h, i, j in core.grid(splits, (rows, tm), (cols, tn), bundle=bundle):
+    for h, i, j in core.grid(splits, (rows, tm), (cols, tn), square=True, resident=resident,
+                             fresh=fresh):  # fmt: skip
         acc = product.sum(i, j, h, run)
-        core.acquire(out)
-        core.cast(out, acc)
-        core.store(c[i, j], out, add=True)
+        hand_over(core, acc, out, c[i, j], add=True)
 
 
-def stream_k_sizes(m: int, n: int, tm: int, tn: int, cores: int, most: int = 16) -> dict[str, int]:
-    """Sizes of `part[R,S,TM,TN]`: the R tiles of the last wave in S ≤ `most` runs of k each."""
+def stream_k_sizes(
+    m: int, n: int, tm: int, tn: int, cores: int, most: int = 16, extra: float = 1 / 32
+) -> dict[str, int]:
+    """Sizes of `part[R,S,TM,TN]`: the R tiles of the last wave in S ≤ `most` runs of k each.
+
+    A run takes 1/S of a tile's time and `extra` of it to start and to store its part.
+    """
     tiles = -(-m // tm) * -(-n // tn)
     left = (tiles - 1) % cores + 1
-    # waves of pieces, each 1/S of a tile long
-    splits = min(range(1, most + 1), key=lambda s: (-(-left * s // cores) / s, s))
+    splits = min(range(1, most + 1), key=lambda s: -(-left * s // cores) * (1 / s + extra))
     return {"R": left, "S": splits, "TM": tm, "TN": tn}
 
 
 def _stream_k(
     core: Core, a: Tensor, b: Tensor, part: Tensor, c: Tensor, bias: Tensor | None = None,
     residual: Tensor | None = None, *, layout: str = "nn", tk: int = 32, stages: int = 3,
-    multiply: str = "", **ending: Any,
+    sums: int = 1, multiply: str = "", **ending: Any,
 ) -> None:  # fmt: skip
     """Tiles are those of `part`, whose sizes `stream_k_sizes` gives for a number of cores."""
     left, splits, tm, tn = part.shape
     rows, cols = c.shape
     down, across = -(-rows // tm), -(-cols // tn)
     whole = down * across - left
-    product = Product(core, a, b, layout, tm, tn, tk, stages, multiply)
+    product = Product(core, a, b, layout, tm, tn, tk, stages, sums, multiply)
     end = Epilogue(core, product.acc, c, bias, residual, **ending)
-    for i, j in core.grid((rows, tm), (cols, tn), count=whole):
+    for i, j in core.grid((rows, tm), (cols, tn), count=whole, square=True):
         product.sum(i, j, Index(), product.depth)
         end.store(i, j, along=j)
     out = core.scratchpad((tm, tn), part.dtype)
     run = run_of(product.depth, tk, splits)
     for i, j, h in core.grid((rows, tm), (cols, tn), splits, first=whole * splits):
         acc = product.sum(i, j, h, run)
-        core.acquire(out)
-        core.cast(out, acc)
-        core.store(part[_number(i, j, across) - whole, h, :, :], out)
+        hand_over(core, acc, out, part[_number(i, j, across) - whole, h, :, :])
     core.barrier()
     _add_up(core, part, c, bias, residual, ending)
 
@@ -161,6 +164,7 @@ def _add_up(
     end = Epilogue(core, total, c, bias, residual, **ending)
     for i, j, u in core.grid((rows, tm), (cols, tn), slabs, first=whole * slabs):
         lines = Range(u * slab, slab)
+        core.acquire(total)
         core.fill(total, 0)
         for h in core.loop(splits):
             core.load(more, part[_number(i, j, across) - whole, h, lines, :])

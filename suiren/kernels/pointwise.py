@@ -38,7 +38,8 @@ def pointwise(
 ) -> Kernel:
     """A kernel that runs a chain over tensors; `scalars` are options with their usual values.
 
-    Options: `tile` elements a tile, `stages` of loads, `compute` format, and the scalars.
+    Options: `tile` elements a tile, `stages` of loads, `compute` format, the scalars, and
+    `resident` and `fresh` of the grid.
     """
     parsed = Signature.parse(signature)
     lines = chain if isinstance(chain, Chain) else Chain.parse(chain)
@@ -49,7 +50,7 @@ def pointwise(
 
     def elementwise(
         core: Core, *given: Tensor, tile: int = 4096, stages: int = 2, compute: str = "",
-        **options: float,
+        resident: int = 1, fresh: bool = False, **options: float,
     ) -> None:  # fmt: skip
         tensors = dict(zip(names, given, strict=True))
         (full, *_) = [t for n, t in tensors.items() if names[n] == whole]
@@ -61,7 +62,8 @@ def pointwise(
              for n in wanted if n in tensors}
             for wanted, buffers in ((reads, stages), (results, 2))
         )  # fmt: skip
-        for places in core.grid(*((sizes[d], steps[d]) for d in sizes)):
+        axes = ((sizes[d], steps[d]) for d in sizes)
+        for places in core.grid(*axes, resident=resident, fresh=fresh):
             ranges = dict(zip(sizes, places if len(sizes) > 1 else [places], strict=True))
             for n, buffer in read.items():
                 core.load(buffer, piece(tensors[n], names[n], ranges))

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 from suiren.core.index import Index, Range
 from suiren.core.language import Core, Kernel
@@ -56,6 +57,8 @@ class _Fold:
     dtype: str
     count: int
     stages: int
+    deal: dict[str, Any]
+    """Options of the grid."""
 
     @property
     def folded(self) -> tuple[str, ...]:
@@ -65,12 +68,14 @@ class _Fold:
         return -(-self.sizes[dim] // self.steps[dim])
 
 
-def reduction(signature: str, fold: str, before: str = "", after: str = "") -> Kernel:
+def reduction(
+    signature: str, fold: str, before: str = "", after: str = "", name: str = ""
+) -> Kernel:
     """A kernel that folds what the chain `before` makes of its inputs, `v`; `after` makes `y`.
 
     `fold` is one of FOLDS, or with chains of its own sum, prod, max or min. Options: `tile`
     elements a tile, `widest` last dimension of a tile if it is kept, `steps` (tile sizes by
-    dimension) instead of both, `stages` of loads.
+    dimension) instead of both, `stages` of loads, and those of a grid.
     """
     kind, first, last = (fold, before, after) if before or after else FOLDS[fold]
     parsed = Signature.parse(signature)
@@ -83,7 +88,7 @@ def reduction(signature: str, fold: str, before: str = "", after: str = "") -> K
 
     def reduce(
         core: Core, *given: Tensor, tile: int = 4096, widest: int = 256, stages: int = 2,
-        steps: Mapping[str, int] | None = None,
+        steps: Mapping[str, int] | None = None, **deal: Any,
     ) -> None:  # fmt: skip
         tensors = dict(zip(names, given, strict=True))
         shape = next(tensors[n].shape for n in inputs if names[n] == whole)
@@ -93,7 +98,7 @@ def reduction(signature: str, fold: str, before: str = "", after: str = "") -> K
         phase = _Fold(
             {n: (tensors[n], names[n]) for n in inputs}, sizes, chosen, kept, kind, before_chain,
             Chain.parse(last or "y = v"), compute_format(*(tensors[n].dtype for n in inputs)),
-            prod(sizes[d] for d in whole if d not in kept), stages,
+            prod(sizes[d] for d in whole if d not in kept), stages, deal,
         )  # fmt: skip
         if not parts:
             _fold(core, phase, (tensors[result], names[result]))
@@ -106,7 +111,7 @@ def reduction(signature: str, fold: str, before: str = "", after: str = "") -> K
         second = replace(phase, inputs={"v": (part, over)}, before=None, sizes=sizes, steps=chosen)
         _fold(core, second, (tensors[result], names[result]))
 
-    reduce.__name__ = f"reduce_{fold}"
+    reduce.__name__ = name or f"reduce_{fold}"
     return Kernel(reduce, parsed, {})
 
 
@@ -122,7 +127,7 @@ def _fold(
     acc = None if alone else core.registers(tuple(steps.values()), phase.dtype)
     out = core.scratchpad(tile_shape(kept, steps), result[0].dtype, 2)
     axes: list[tuple[int, int] | int] = [(phase.sizes[d], steps[d]) for d in kept]
-    for places in core.grid(*axes, *([count] if pieces else [])):
+    for places in core.grid(*axes, *([count] if pieces else []), **phase.deal):
         entries = places if len(axes) + bool(pieces) != 1 else (places,)
         ranges = dict(zip(kept, entries, strict=False))
         at = {pieces: entries[-1]} if pieces else {}

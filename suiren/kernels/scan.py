@@ -8,6 +8,8 @@ fold of those before it; the input is read twice then.
 
 from __future__ import annotations
 
+from typing import Any
+
 from suiren.core.index import Index, Range
 from suiren.core.language import Core, Kernel
 from suiren.core.signature import Signature
@@ -22,16 +24,17 @@ def scan(signature: str, kind: str, along: str) -> Kernel:
     """A kernel for the running sum, prod or max of its input.
 
     Options: `tile` elements a tile, `widest` last dimension of a tile not walked along,
-    `stages`.
+    `stages`, and those of a grid.
     """
     parsed = Signature.parse(signature)
     names = [p.sizes for p in parsed.parameters]
 
     def walk(
-        core: Core, *given: Tensor, tile: int = 4096, widest: int = 256, stages: int = 2
-    ) -> None:
+        core: Core, *given: Tensor, tile: int = 4096, widest: int = 256, stages: int = 2,
+        **deal: Any,
+    ) -> None:  # fmt: skip
         x, y, *parts = zip(given, names, strict=True)
-        rows = Rows.of(names[0], given[0], along, tile, widest)
+        rows = Rows.of(names[0], given[0], along, tile, widest, deal)
         dtype = compute_format(given[0].dtype, given[1].dtype)
         if parts:
             _fold_pieces(core, rows, kind, x, parts[0], dtype, stages)
@@ -95,17 +98,19 @@ def _carry_in(
     number: Index, dtype: str,
 ) -> None:  # fmt: skip
     """The fold of all pieces before piece `number`."""
-    pieces = part[0].shape[0]
-    shape = (pieces, *rows.edge_shape)
-    folds = core.scratchpad(shape, part[0].dtype, 2)
-    order = core.registers((pieces, *(1 for _ in rows.edge_shape)), "i64")
-    before, kept = core.registers(order.shape, "i32"), core.registers(shape, dtype)
+    pieces, name = part[0].shape[0], part[1][0]
     everywhere = Range(Index(0), pieces)
-    core.load(folds, piece(*part, {part[1][0]: everywhere, **ranges}))
+    places = {name if d == rows.along else d: everywhere if d == rows.along else r
+              for d, r in ranges.items()}  # fmt: skip
+    shape, along = ([pieces if a == rows.axis else s for a, s in enumerate(sizes)]
+                    for sizes in (rows.edge_shape, [1] * len(rows.shape)))  # fmt: skip
+    folds = core.scratchpad(tuple(shape), part[0].dtype, 2)
+    kept = core.registers(tuple(shape), dtype)
+    order, before = core.registers(tuple(along), "i64"), core.registers(tuple(along), "i32")
+    core.load(folds, piece(*part, places))
     core.wait(folds)
-    core.iota(order, everywhere, axis=0)
+    core.iota(order, everywhere, axis=rows.axis)
     core.lt(before, order, number)
     core.select(kept, before, folds, neutral(kind, dtype))
     core.release(folds)
-    total = fold_axis(core, kind, kept, 0, dtype)
-    core.cast(carry, total)
+    core.cast(carry, fold_axis(core, kind, kept, rows.axis, dtype))

@@ -8,12 +8,14 @@ of the dimension are folded by different cores first, and merged behind a barrie
 
 from __future__ import annotations
 
+from typing import Any
+
 from suiren.core.index import Index, Range
 from suiren.core.language import Core, Kernel
 from suiren.core.signature import Signature
 from suiren.core.tile import Tensor, Tile
 from suiren.kernels.folding import Rows, piece_blocks, piece_length
-from suiren.kernels.tiling import piece
+from suiren.kernels.tiling import compute_format, piece
 
 Named = tuple[Tensor, tuple[str, ...]]
 
@@ -22,7 +24,8 @@ def variance(signature: str) -> Kernel:
     """A kernel for variance and mean along the one dimension that its results lack.
 
     Options: `correction` taken from the count, `root` for the standard deviation, `tile`
-    elements a tile, `widest` last dimension of a tile if it is kept, `stages`.
+    elements a tile, `widest` last dimension of a tile if it is kept, `stages`, and those
+    of a grid.
     """
     parsed = Signature.parse(signature)
     names = [p.sizes for p in parsed.parameters]
@@ -30,10 +33,10 @@ def variance(signature: str) -> Kernel:
 
     def moments(
         core: Core, *given: Tensor, correction: int = 1, root: bool = False, tile: int = 4096,
-        widest: int = 256, stages: int = 2,
+        widest: int = 256, stages: int = 2, **deal: Any,
     ) -> None:  # fmt: skip
         x, *results = zip(given, names, strict=True)
-        rows = Rows.of(names[0], given[0], along, tile, widest)
+        rows = Rows.of(names[0], given[0], along, tile, widest, deal)
         divisor = float(max(0, rows.size - correction))
         if len(results) == 2:
             _measure(core, rows, x, results, 0, (divisor, root), stages)
@@ -53,10 +56,10 @@ def _measure(
 ) -> None:  # fmt: skip
     """Moments of every row, or of every piece of a row."""
     buffer = core.scratchpad(rows.shape, x[0].dtype, stages)
-    wide, small = core.registers(rows.shape), rows.edge_shape
-    one = tuple(1 for _ in small)
-    mean, squares, here, delta, more = (core.registers(small) for _ in range(5))
-    count, before, share = (core.registers(one) for _ in range(3))
+    small, dtype = rows.edge_shape, compute_format(x[0].dtype)
+    wide = core.registers(rows.shape, dtype)
+    mean, squares, here, delta, more = (core.registers(small, dtype) for _ in range(5))
+    count, before, share = (core.registers(tuple(1 for _ in small), dtype) for _ in range(3))
     out = [core.scratchpad(small, t.dtype, 2) for t, _ in results]
     length = piece_length(rows.size, rows.step, pieces) if pieces else 0
     for ranges, number in rows.grid(core, pieces):
@@ -95,12 +98,13 @@ def _merge(
     """Moments of whole rows from those of their pieces."""
     means, deviations = results[2:]
     pieces = means[0].shape[0]
-    whole = Rows.of(means[1], means[0], means[1][0], *tiles)
+    whole = Rows.of(means[1], means[0], means[1][0], *tiles, rows.deal)
     shape = (pieces, *whole.shape[1:])
-    own, spread = (core.scratchpad(shape, "f32", 2) for _ in range(2))
-    count = core.registers((pieces, *(1 for _ in shape[1:])))
-    work = core.registers(shape)
-    mean, squares, more = (core.registers(whole.edge_shape) for _ in range(3))
+    dtype = means[0].dtype
+    own, spread = (core.scratchpad(shape, dtype, 2) for _ in range(2))
+    count = core.registers((pieces, *(1 for _ in shape[1:])), dtype)
+    work = core.registers(shape, dtype)
+    mean, squares, more = (core.registers(whole.edge_shape, dtype) for _ in range(3))
     out = [core.scratchpad(whole.edge_shape, t.dtype, 2) for t, _ in results[:2]]
     length = piece_length(rows.size, rows.step, pieces)
     for ranges, _ in whole.grid(core):

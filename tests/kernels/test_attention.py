@@ -66,7 +66,7 @@ def test_attention_in_every_format(dtype: str, causal: bool) -> None:
 
 @pytest.mark.parametrize("options", [
     {"tm": 16, "tn": 16, "groups": 1}, {"tm": 32, "tn": 8, "groups": 4, "stages": 4},
-    {"tm": 16, "tn": 4, "stages": 1, "buffers": 1}, {"bundle": 2, **SMALL},
+    {"tm": 16, "tn": 4, "stages": 1, "buffers": 1}, {"resident": 2, **SMALL},
     {"tm": 1, "tn": 1, "groups": 1}, {},
 ])  # fmt: skip
 @pytest.mark.parametrize("causal", [False, True])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from against_torch import agrees
-from convolution_cases import CASES, CONV, sizes
+from convolution_cases import CASES, CONV, moved, sizes
 from torch.nn import functional
 
 from suiren.core.language import Kernel
@@ -20,20 +20,6 @@ TILES = {"tm": 8, "tk": 4, "pixels": 12, "stages": 2}
 
 def of(kind: str, dims: int) -> Kernel:
     return getattr(convolution, f"{kind}_{dims}d")
-
-
-def second(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.movedim(-1, 1)
-
-
-def moved(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function for tensors whose channels lie last."""
-
-    def turned(*tensors: torch.Tensor) -> torch.Tensor:
-        result = function(*(second(t) if t.ndim > 1 else t for t in tensors))
-        return result.movedim(1, -1)
-
-    return turned
 
 
 def with_packed(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -54,7 +54,9 @@ def test_the_tiles_offered_first_fit_a_small_product() -> None:
     agrees(matmul.matmul_nn, sized(30, 20, 10), torch.matmul)
 
 
-@pytest.mark.parametrize("option", [{"bundle": 1}, {"bundle": 3}, {"multicast": True}, {"tk": 1}])
+@pytest.mark.parametrize(
+    "option", [{"sums": 2}, {"resident": 2}, {"fresh": True}, {"multicast": True}, {"tk": 1}]
+)
 def test_the_walk_over_tiles_changes_no_result(option: dict[str, int]) -> None:
     tiles = {"tm": 8, "tn": 8, "tk": 16, **option}
     agrees(matmul.matmul_nn, sized(40, 44, 20), torch.matmul, options=tiles)

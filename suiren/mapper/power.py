@@ -1,0 +1,60 @@
+"""Power: what a kernel draws, and the clock a card falls to when that exceeds its limit.
+
+Dynamic power of the engines goes with the cube of the clock (voltage follows frequency);
+what memory draws does not. A kernel whose engines would draw more than the limit leaves
+runs them slower, which stretches the time its engines bound. This is why a large product on
+an H100 does not hold the printed peak.
+"""
+
+from __future__ import annotations
+
+from suiren.core.timing import Timing
+from suiren.dtype import itemsize_bytes
+from suiren.hw.spec import Card
+
+#: At least this share of the limit stays for the engines, whatever memory draws.
+LEAST_SHARE = 0.2
+
+
+def mac_j(card: Card, dtype: str) -> float:
+    """Energy of a multiply-accumulate of a format: with the width of its operands."""
+    return float(card.pace.mac_j * max(0.5, itemsize_bytes(dtype) / 2))
+
+
+def engine_w(timing: Timing, card: Card, dtype: str) -> float:
+    """Power of the engines at full clock, watts."""
+    joules = timing.macs * mac_j(card, dtype) + timing.lanes * card.pace.lane_j
+    return joules / timing.seconds if timing.seconds else 0.0
+
+
+def memory_w(timing: Timing, card: Card) -> float:
+    """Power of device memory, watts."""
+    joules = timing.memory_bytes * card.pace.memory_byte_j
+    return joules / timing.seconds if timing.seconds else 0.0
+
+
+def clock_share(timing: Timing, card: Card, dtype: str) -> float:
+    """The clock under the power limit, as a share of the full one."""
+    room_w = max(card.tdp_w - card.idle_w - memory_w(timing, card), LEAST_SHARE * card.tdp_w)
+    wants_w = engine_w(timing, card, dtype)
+    return float(min(1.0, (room_w / wants_w) ** (1 / 3))) if wants_w > 0 else 1.0
+
+
+def held_s(timing: Timing, card: Card, dtype: str, throttled: float = 1.0) -> float:
+    """Time with the clock the limit allows, for a share `throttled` of it (1: steadily)."""
+    clock = clock_share(timing, card, dtype)
+    if clock >= 1.0 or throttled <= 0.0:
+        return timing.seconds
+    bound = timing.parts_s.get("matrix", 0.0) + timing.parts_s.get("vector", 0.0)
+    share = min(1.0, bound / timing.seconds)
+    slow = timing.seconds * (1 + share * (1 / clock - 1))
+    return timing.seconds * (1 - throttled) + slow * throttled
+
+
+def energy_j(timing: Timing, card: Card, dtype: str) -> float:
+    """Joules beyond idle power of one kernel: engines, shared level, device memory."""
+    pace = card.pace
+    return float(
+        timing.macs * mac_j(card, dtype) + timing.lanes * pace.lane_j
+        + timing.l2_bytes * pace.l2_byte_j + timing.memory_bytes * pace.memory_byte_j
+    )  # fmt: skip

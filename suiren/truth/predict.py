@@ -1,0 +1,59 @@
+"""A measured row on a card: the seconds Suiren predicts, or one phrase that says why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from suiren.hw.load import resolve_card
+from suiren.hw.names import card_for_hardware
+from suiren.hw.spec import Card
+from suiren.truth import attention, convolutions, experts, products, streams
+from suiren.truth.rows import Row
+from suiren.truth.unknown import NotPredicted
+
+FAMILIES = (products, attention, convolutions, experts, streams)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A row with its prediction; `seconds` is None where `status` says why."""
+
+    row: Row
+    card: str
+    seconds: float | None
+    status: str
+    family: str = ""
+
+    @property
+    def error(self) -> float | None:
+        """(predicted − measured) / measured."""
+        if self.seconds is None or not self.row.measured_s:
+            return None
+        return self.seconds / self.row.measured_s - 1
+
+
+def predict(row: Row, on: str | None = None) -> Prediction:
+    """The prediction for a row; `on` names a card to take instead of the row's own."""
+    card = card_of(row.hardware, on)
+    if card is None:
+        return Prediction(row, "", None, f"no card of the catalogue is {row.hardware!r}")
+    for family in FAMILIES:
+        if not family.covers(row):
+            continue
+        try:
+            if not card.can_time:
+                raise NotPredicted(f"no peak of {card.title} was ever published")
+            return Prediction(row, card.name, family.seconds(row, card), "predicted",
+                              family.__name__.rpartition(".")[2])  # fmt: skip
+        except NotPredicted as reason:
+            return Prediction(row, card.name, None, str(reason))
+        except KeyError as missing:
+            return Prediction(row, card.name, None, f"the shape gives no size {missing}")
+    return Prediction(row, card.name, None, f"no kernel is timed for the op {row.op!r}")
+
+
+@lru_cache(maxsize=None)
+def card_of(hardware: str, on: str | None) -> Card | None:
+    """The card a row was measured on, or the one asked for."""
+    return resolve_card(on) if on else card_for_hardware(hardware)

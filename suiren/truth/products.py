@@ -1,0 +1,73 @@
+"""Rows of matrix products: GEMM, linear, batched."""
+
+from __future__ import annotations
+
+from suiren.dtype import itemsize_bytes
+from suiren.hw.spec import Card
+from suiren.mapper.estimate import Shape
+from suiren.mapper.power import held_s
+from suiren.mapper.tune import tune
+from suiren.truth.protocol import Protocol, protocol_of
+from suiren.truth.rows import Row
+from suiren.truth.unknown import NotPredicted
+
+#: Formats as tables spell them -> stored format.
+FORMATS = {
+    "bfloat16": "bf16", "bf16": "bf16", "float16": "f16", "fp16": "f16", "half": "f16",
+    "fp32": "f32", "float32": "f32", "float": "f32", "results fp32": "f32",
+    "results - fp32": "f32", "fp8": "f8e4m3", "int8": "i8", "tf32": "tf32",
+    "results - fp16 ip, mixed math": "f16", "fp8_e4m3": "f8e4m3",
+}  # fmt: skip
+_OPS = ("gemm", "matmul", "mm", "linear", "bmm", "addmm", "grouped gemm")
+
+
+def covers(row: Row) -> bool:
+    """True for rows of matrix products."""
+    return row.op.split("[")[0].strip() in _OPS or row.op.startswith(("linear:", "gemm"))
+
+
+def format_of(row: Row) -> str:
+    """The stored format of a row's operands."""
+    text = row.dtype.strip().lower()
+    if text in FORMATS:
+        return FORMATS[text]
+    for name in ("fp8", "bf16", "fp16", "fp32"):
+        if text.startswith(name):
+            return FORMATS[name]
+    raise NotPredicted(f"the format {row.dtype!r} is not modelled")
+
+
+def seconds(row: Row, card: Card) -> float:
+    """Launch and the tuned kernel, as the row's table measures it."""
+    dtype = format_of(row)
+    batch, m, n, k = _sizes(row)
+    return product_s(batch, m, n, k, dtype, card, protocol_of(row))
+
+
+def _sizes(row: Row) -> tuple[int, int, int, int]:
+    m, n, k = row.size("M"), row.size("N"), row.size("K")
+    batch = row.size("B", "BS") if {"B", "BS"} & row.shape.keys() else 1
+    if "NeuSight" in row.source:  # there N is the reduction
+        m, n, k = m, k, n
+    return batch, m, n, k
+
+
+def product_s(
+    batch: int, m: int, n: int, k: int, dtype: str, card: Card, protocol: Protocol
+) -> float:
+    """Seconds of a product under a protocol."""
+    out = "bf16" if itemsize_bytes(dtype) < 2 else dtype
+    item = itemsize_bytes(dtype)
+    a, b, c = batch * m * k * item, batch * k * n * item, batch * m * n * itemsize_bytes(out)
+    shape = Shape(batch, m, n, k, dtype, out)
+    plan = tune(shape, card, 1.0, protocol.warm(card, a, b, c))
+    throttled = protocol.throttled(plan.seconds, card, b)
+    time = held_s(plan.timing, card, dtype, throttled) + card.launch_s
+    if item == 1 and protocol.quantise_s:
+        time += protocol.quantise_s + quantise_s(m * k, card)
+    return max(time, protocol.host_s)
+
+
+def quantise_s(elements: int, card: Card) -> float:
+    """Finding the largest magnitude and casting to 8 bits: 5 bytes an element in two passes."""
+    return 5 * elements / (card.l2_bytes_per_s * card.pace.l2_efficiency * 0.34)

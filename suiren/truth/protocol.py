@@ -1,0 +1,80 @@
+"""How each published table was measured: not a property of any chip, so not in the catalogue.
+
+A measurement repeats a kernel; what its operands find in the shared level depends on how
+many copies of them take turns. It lasts a while; a power limit acts only on long ones. And
+it may include what the host or a wrapper around the kernel adds. Each rule names where it
+was read or which `fit` rows it was read off.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+from suiren.core.traffic import survives
+from suiren.hw.spec import Card
+from suiren.truth.rows import Row
+from suiren.units import us
+
+#: A measurement of this length is under the power limit for its second half, seconds.
+#: Fitted on the GEMM rows above 1 ms: 38 to 60 ms on H100, GB200, A100, L40S.
+THROTTLE_S = 0.045
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """One way to measure."""
+
+    name: str
+    copies: int | None = 1
+    """Sets of operands that take turns; None: enough copies of the weights to pass the
+    shared level, at most five, over one activation (TensorRT-LLM's collector)."""
+    repeats: int = 12
+    """Runs of every copy that follow each other."""
+    host_s: float = 0.0
+    """What the host needs for a call: no shorter time can be measured."""
+    quantise_s: float = 0.0
+    """Fixed time of quantising the activation before an 8-bit product, which the operator
+    includes; 0 where it does not."""
+
+    def warm(self, card: Card, a_bytes: float, b_bytes: float, c_bytes: float) -> dict[str, float]:
+        """Share of operands `a` (activation) and `b` (weight) found in the shared level."""
+        if self.copies is None:
+            copies = max(1, min(5, ceil(card.l2_bytes / b_bytes))) if b_bytes else 1
+            return {
+                "a": survives(a_bytes + b_bytes + c_bytes, card),
+                "b": survives(copies * b_bytes + a_bytes + c_bytes, card),
+            }
+        near = survives(self.copies * (a_bytes + b_bytes) + c_bytes, card)
+        return {"a": near, "b": near}
+
+    def throttled(self, seconds: float, card: Card, b_bytes: float = 0.0) -> float:
+        """Share of the measurement in which the power limit acts."""
+        copies = self.copies or max(1, min(5, ceil(card.l2_bytes / b_bytes))) if b_bytes else 1
+        lasts = self.repeats / 2 * (copies or 1) * seconds
+        if not lasts:
+            return 0.0
+        return max(0.0, min(1.0, (2 * lasts - THROTTLE_S) / lasts))
+
+
+#: Read in ai-dynamo/aiconfigurator collector/trtllm/collect_gemm.py and helper.py.
+_TRTLLM = Protocol("TensorRT-LLM collector", copies=None, quantise_s=9.8 * us)
+#: collector/sglang/collect_gemm.py: six operators with their own operands.
+_SGLANG = Protocol("SGLang collector", copies=6)
+#: The B60 rows stand at 32 µs (bf16) however small the product: host issue of vLLM on XPU.
+_VLLM = Protocol("vLLM collector", copies=5, host_s=32 * us)
+_ALONE = Protocol("one kernel repeated")
+#: Sustained for seconds, weights streamed once.
+_STEADY = Protocol("steady", repeats=10**9)
+
+
+def protocol_of(row: Row) -> Protocol:
+    """The protocol of a row, by its source and its library."""
+    if "aiconfigurator" in row.source:
+        library = row.notes.lower()
+        if "sglang" in library:
+            return _SGLANG
+        return _VLLM if "vllm" in library else _TRTLLM
+    if "best shape" in row.op:
+        return _STEADY
+    return _ALONE
