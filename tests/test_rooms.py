@@ -18,8 +18,10 @@ HOUSE = Path(suiren.__file__).parent
 FLOORS = (
     {"units", "dtype"},
     {"hw", "trace", "events"},
+    {"core"},
+    {"kernels"},
     {"mapper"},
-    {"advise"},
+    {"advise", "truth"},
     {"report"},
     {"torch"},
     {"commands"},

@@ -73,10 +73,11 @@ class Engines:
         if step.name not in PRODUCTS:
             return Duration(round(self._lane_s(step) * beside * PS_PER_S), latency)
         x = _operand(step)
-        least_s = 0.0
-        if self.product_engine(x.dtype)[0] == "matrix":
-            k = x.shape[0] if step.attributes.get("transpose_x") else x.shape[1]
-            least_s = pace.matrix_step_s * k * itemsize_bytes(x.dtype) / STEP_BYTES
+        if self.product_engine(x.dtype)[0] == "vector":
+            busy_s = self.product_s(step) * beside + pace.vector_step_s
+            return Duration(round(busy_s * PS_PER_S), latency)
+        k = x.shape[0] if step.attributes.get("transpose_x") else x.shape[1]
+        least_s = pace.matrix_step_s * k * itemsize_bytes(x.dtype) / STEP_BYTES
         return Duration(round(max(self.product_s(step) * beside, least_s) * PS_PER_S), latency)
 
     def product_s(self, step: Step) -> float:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
+from suiren.core.apart import Runs
 from suiren.core.instruction import INSTRUCTIONS
 from suiren.core.loop import ACCUMULATE, ACQUIRE, AWAIT, DRAIN, FILL, ISSUE, RELEASE, REPEAT, Op
 from suiren.core.pace import Engines
@@ -41,6 +43,12 @@ class Phase:
     ops: tuple[Op, ...]
     waves: list[Wave]
     pieces: list[Moved]
+    barriers: int = 0
+    """Barriers between the grid before and this one."""
+    runs: Runs = ()
+    """Where tiles begin anew and differ in length: runs of equal ones, in the order they go out."""
+    again: int = 1
+    """How often these runs follow each other."""
 
     @property
     def piece(self) -> dict[int, Moved]:
@@ -49,8 +57,17 @@ class Phase:
 
 
 def phases(program: Program, card: Card) -> list[Phase]:
-    """The grids of a program; barriers lie between them."""
-    return [_phase(node, card) for node in program.nodes if isinstance(node, Grid)]
+    """The grids of a program, each with the barriers before it."""
+    found: list[Phase] = []
+    barriers = 0
+    for node in program.nodes:
+        if isinstance(node, Grid):
+            found.append(_phase(node, card))
+            found[-1].barriers = barriers
+            barriers = 0
+        elif isinstance(node, Step) and node.name == "barrier":
+            barriers += 1
+    return found
 
 
 def _phase(grid: Grid, card: Card) -> Phase:
@@ -58,10 +75,12 @@ def _phase(grid: Grid, card: Card) -> Phase:
     steps: list[Step] = []
     loops: list[Loop] = []
     ops = _ops(grid.body, steps, loops, engines)
-    waves = list(_waves(grid, loops, int(card.cores)))
-    tiles = sum(w.count * w.tiles for w in waves) or 1
+    runs, again = _runs(grid, loops)
+    waves = [] if runs else list(_waves(grid, loops, int(card.cores)))
+    lots = runs or tuple((w.count * w.tiles, w.trips) for w in waves)
+    tiles = sum(count for count, _ in lots) or 1
     average = {
-        loop.number: sum(w.count * w.tiles * w.trips[at] for w in waves) / tiles
+        loop.number: sum(count * trips[at] for count, trips in lots) / tiles
         for at, loop in enumerate(loops)
     }
     inside: dict[int, float] = {}
@@ -69,7 +88,7 @@ def _phase(grid: Grid, card: Card) -> Phase:
     by_number = {loop.number: loop for loop in loops}
     pieces = [moved(s, inside[id(s)], by_number, grid) for s in steps if s.view is not None]
     return Phase(grid, steps, [engines.engine(s) for s in steps], [inside[id(s)] for s in steps],
-                 ops, waves, pieces)  # fmt: skip
+                 ops, waves, pieces, runs=runs, again=again)  # fmt: skip
 
 
 def _ops(
@@ -110,6 +129,22 @@ def _count(
             _count(node.body, times * average[node.number], average, inside)
         elif isinstance(node, Step):
             inside[id(node)] = times
+
+
+def _runs(grid: Grid, loops: list[Loop]) -> tuple[Runs, int]:
+    """Runs of equal tiles if tiles begin anew and their length follows one axis; else none."""
+    needed = {n for loop in loops if loop.stop is not None for n in loop.stop.loops()}
+    axes = [at for at, number in enumerate(grid.numbers) if number in needed]
+    if not grid.fresh or grid.first or grid.count is not None or len(axes) != 1:
+        return (), 1
+    at = axes[0]
+    again, count = prod(grid.trips[:at]), prod(grid.trips[at + 1 :])
+    places = range(grid.trips[at])
+    found = [
+        (count, _trips(loops, {grid.numbers[at]: place}))
+        for place in (reversed(places) if grid.descending else places)
+    ]
+    return tuple(found), again
 
 
 def _waves(grid: Grid, loops: list[Loop], cores: int) -> Iterator[Wave]:

@@ -2,7 +2,8 @@
 
 A core works through one tile of every wave (`resident` ones side by side); the last wave may
 fill only some cores, and those then have a larger share of every bandwidth. Loads and stores
-of a wave divide the shared level and device memory evenly among the tiles at work.
+of a wave divide the shared level and device memory evenly among the tiles at work. Tiles of
+unequal length that begin anew are dealt one by one instead (`apart.py`).
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from suiren.core.apart import Trips, dealt, tile_times
 from suiren.core.compiled import compiled
-from suiren.core.loop import BEGIN, MATRIX, PAUSE, Duration, flat, repeat
+from suiren.core.loop import BEGIN, MATRIX, PAUSE, SPECIAL, Duration, Nest, flat, repeat
 from suiren.core.pace import Engines
 from suiren.core.phase import Phase, Wave, phases
 from suiren.core.program import Program
@@ -53,8 +55,8 @@ def time_program(
     total = Timing()
     near = dict(warm or {})
     end = 0
-    for number, phase in enumerate(phases(program, card)):
-        start = end + round(card.pace.barrier_s * PS_PER_S) if number else 0
+    for phase in phases(program, card):
+        start = end + phase.barriers * round(card.pace.barrier_s * PS_PER_S)
         end = time_phase(phase, program, engines, near, start, total)
         # what a phase wrote is near for the next one
         near |= {p.name: survives(p.stored_bytes, card) for p in phase.pieces if p.is_store}
@@ -75,6 +77,9 @@ def time_phase(
     for wave in phase.waves:
         table = flat(durations(phase, engines, wave, flows, total))
         state = repeat(nest, wave.count, state, table, wave.trips)
+    end = max(state)
+    if phase.runs:
+        end = start + _apart(phase, nest, engines, flows, total)
     tiles = phase.grid.tiles
     total.memory_bytes += (flows.loads.memory + flows.stores.memory) * tiles
     total.l2_bytes += (flows.loads.l2 + flows.stores.l2) * tiles
@@ -84,7 +89,22 @@ def time_phase(
         total.macs += macs * times * tiles
         total.lanes += lanes * times * tiles
         total.special += special * times * tiles
-    return max(state)
+    return end
+
+
+def _apart(phase: Phase, nest: Nest, engines: Engines, flows: _Flows, total: Timing) -> int:
+    """Time of a grid whose tiles go out one by one, ps."""
+    cores, tiles = int(engines.card.cores), phase.grid.tiles
+    slots = cores * phase.grid.resident
+    rounds = -(-tiles // slots)
+    wave = Wave(rounds, min(tiles, slots), min(phase.grid.resident, -(-tiles // cores)), ())
+    table = flat(durations(phase, engines, wave, flows, total))
+
+    def timed(trips: Trips) -> int:
+        return max(repeat(nest, 1, nest.fresh(), table, trips))
+
+    total.waves += rounds
+    return dealt(phase.runs, tile_times(phase.runs, timed), phase.again, slots)
 
 
 @dataclass(slots=True)
@@ -178,14 +198,16 @@ def _shares(
     store_s = max(stores.l2 * wave.tiles / store_rate, stores.core * beside / port)
     if not card.l2_bytes_per_s:  # nothing takes the results in before memory does
         store_s = max(store_s, write_s)
-    matrix_s = vector_s = 0.0
+    matrix_s = vector_s = special_s = 0.0
     for at, (engine, times) in enumerate(zip(phase.engines, phase.executions, strict=True)):
         if phase.steps[at].view is None:
             if engine == MATRIX:
                 matrix_s += table[at].busy * times / PS_PER_S
+            elif engine == SPECIAL:
+                special_s += table[at].busy * times / PS_PER_S
             else:
                 vector_s += table[at].busy * times / PS_PER_S
-    parts = {"matrix": matrix_s, "vector": vector_s, "memory": memory_s + write_s,
+    parts = {"matrix": matrix_s, "vector": max(vector_s, special_s), "memory": memory_s + write_s,
              "l2": max(l2_s, store_s if not write_s else 0.0)}  # fmt: skip
     for part, seconds in parts.items():
         total.add(part, seconds * wave.count)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil, inf, sqrt
+from math import ceil, inf, prod, sqrt
 
 from suiren.core.index import Index, Range
 from suiren.core.program import Grid, Loop, Step
@@ -79,6 +79,8 @@ def moved(step: Step, executions: float, loops: Mapping[int, Loop], grid: Grid) 
                 turns *= counts.get(loop, 1)
             share *= min(1.0, place.extent / (turns * clipped))
     size = itemsize_bytes(view.tensor.dtype)
+    if depends & set(grid.numbers):  # a part of the grid touches its part of the tensor
+        unique = max(unique * grid.tiles / (prod(grid.trips) or 1), min(unique, elements))
     return Moved(
         step, elements * size, elements * size * share * executions * grid.tiles, unique * size,
         frozenset(depends), bool(step.attributes.get("add")), "multicast" in step.attributes,

@@ -47,11 +47,11 @@ def _pace(rows: str, **values: float) -> Pace:
 
 
 _A100 = {
-    "sustained_clock": 1.0, "matrix_step_s": 334e-9, "overlap_loss": 0.094,
+    "sustained_clock": 1.0, "matrix_step_s": 334e-9, "vector_step_s": 42e-9, "overlap_loss": 0.094,
     "vector_efficiency": 0.8, "instruction_s": 20e-9, "copy_issue_s": 2e-9, "tile_start_s": 40e-9,
     "l2_latency_s": 1009e-9, "l2_efficiency": 0.744, "l2_share": 0.5, "l2_softness": 0.3,
     "port_bytes_per_cycle": 38.6, "store_share": 0.286, "multicast": 1.0, "barrier_s": 1.0e-6,
-    "mac_j": 3.1e-12, "memory_byte_j": 60e-12, "l2_byte_j": 10e-12, "lane_j": 4e-12,
+    "mac_j": 3.1e-12, "vector_mac_j": 25e-12, "voltage_floor": 0.5, "memory_byte_j": 60e-12, "l2_byte_j": 10e-12, "lane_j": 4e-12,
 }  # fmt: skip
 _ASSUMED = Pace(**{name: assumed(value, _AS_A100) for name, value in _A100.items()})
 _AMPERE_PACE = _pace(_GEMM + "A100 SXM", **_A100)
@@ -132,10 +132,36 @@ _XE = Behaviour(
     pace=_XE_PACE,
 )
 
+#: Families whose FP32 products run on the vector engine: values fitted by rows of one table.
+_SIMT = "fitted on the bmm, linear and DeepBench rows of split `fit` (docs/validation.md), "
+_MEMORY_ASSUMED = assumed(0.8, _CARRIED + "HBM copy")
+
+
+def _simt(rows: str, launch_s: float, efficiency: float, **values: float) -> Behaviour:
+    """A family fitted on FP32 products."""
+    return Behaviour(
+        launch_s=assumed(launch_s, "a kernel launch, as the A100's fit; the rest is the host's"),
+        host_issue_s=_HOST_ISSUE,
+        matrix_efficiency=fitted(efficiency, _SIMT + rows),
+        memory_efficiency=_MEMORY_ASSUMED,
+        memory_latency_s=assumed(0.463 * us, _AS_A100),
+        pace=_pace(_SIMT + rows, **values),
+    )
+
+
+_VOLTA = _simt("V100 PCIe", 2.5 * us, 0.98, vector_step_s=190e-9, tile_start_s=40e-9,
+               l2_latency_s=500e-9, l2_efficiency=0.68, l2_share=0.95, vector_mac_j=30e-12)  # fmt: skip
+_TURING = _simt("T4", 2.5 * us, 0.98, vector_step_s=600e-9, tile_start_s=40e-9,
+                l2_latency_s=500e-9, l2_efficiency=0.5, l2_share=0.9, vector_mac_j=37e-12,
+                voltage_floor=1.0)  # fmt: skip
+_PASCAL = _simt("P100, P4", 2.5 * us, 0.98, vector_step_s=50e-9, tile_start_s=500e-9,
+                l2_latency_s=500e-9, l2_efficiency=0.45, l2_share=0.8, vector_mac_j=36e-12,
+                voltage_floor=1.0)  # fmt: skip
+
 #: Family -> behaviour. A chip whose family is not listed takes `default`.
 FAMILIES: dict[str, Behaviour] = {
     "default": _DEFAULT, "ampere": _AMPERE, "hopper": _HOPPER, "ada": _ADA,
-    "blackwell": _BLACKWELL, "xe": _XE,
+    "blackwell": _BLACKWELL, "xe": _XE, "volta": _VOLTA, "turing": _TURING, "pascal": _PASCAL,
 }  # fmt: skip
 
 

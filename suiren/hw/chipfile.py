@@ -78,6 +78,7 @@ class PaceTable(BaseModel):
     model_config = _Strict
     sustained_clock: Given | None = None
     matrix_step_s: Given | None = None
+    vector_step_s: Given | None = None
     overlap_loss: Given | None = None
     vector_efficiency: Given | None = None
     instruction_s: Given | None = None
@@ -92,6 +93,8 @@ class PaceTable(BaseModel):
     multicast: Given | None = None
     barrier_s: Given | None = None
     mac_j: Given | None = None
+    vector_mac_j: Given | None = None
+    voltage_floor: Given | None = None
     memory_byte_j: Given | None = None
     l2_byte_j: Given | None = None
     lane_j: Given | None = None

@@ -20,6 +20,9 @@ class Pace:
     matrix_step_s: Fact
     """Least time of one matrix instruction for every 128 bytes of depth: operands must be
     fetched from the scratchpad and sums handed on."""
+    vector_step_s: Fact
+    """What one product instruction of the vector engine costs besides its multiply-adds: its
+    programs meet at a barrier and fetch their first operands from the scratchpad."""
     overlap_loss: Fact
     """Engines disturb each other: the busiest one of a tile loses this share of the others' time."""
     vector_efficiency: Fact
@@ -48,6 +51,11 @@ class Pace:
     """All cores stop, wait for their stores and go on."""
     mac_j: Fact
     """Energy of a 16-bit multiply-accumulate with its share of everything in the core."""
+    vector_mac_j: Fact
+    """Energy of a 32-bit multiply-accumulate of a product on the vector engine, likewise."""
+    voltage_floor: Fact
+    """Share of the printed clock below which the voltage falls no further: from there on power
+    goes with the clock, above with its cube."""
     memory_byte_j: Fact
     """Energy of a byte between device memory and a core."""
     l2_byte_j: Fact

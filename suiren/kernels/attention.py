@@ -8,7 +8,8 @@ grows (FlashAttention-2).
 
 The queries of a tile are split into `groups` that take turns: while one group's softmax is on
 the vector engine, the other's products are on the matrix engine (FlashAttention-3). To that
-end the scores of the next block are asked for before the values of this one are collected.
+end the scores of the next block are asked for before the values of this one are collected;
+without `ahead` they are asked for after that, and a group is a chain (FlashAttention-2).
 """
 
 from __future__ import annotations
@@ -62,11 +63,11 @@ class Attend:
     def __init__(
         self, core: Core, q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor,
         bias: Tensor | None = None, *, scale: float | None = None, tm: int = 128, tn: int = 64,
-        stages: int = 2, groups: int = 2, buffers: int = 2,
+        stages: int = 2, groups: int = 2, buffers: int = 2, ahead: bool = True,
     ) -> None:  # fmt: skip
         if tm % groups:
             raise KernelMistake(f"a tile of {tm} queries does not split into {groups} groups")
-        self.core, self.tensors, self.bias = core, (q, k, v, out, lse), bias
+        self.core, self.tensors, self.bias, self.ahead = core, (q, k, v, out, lse), bias, ahead
         self.scale = q.shape[-1] ** -0.5 if scale is None else scale
         # a mask joins the scores in their own units, and the largest of them is only the largest
         # after scaling if the scale is positive; otherwise the softmax scales as it subtracts
@@ -172,15 +173,17 @@ class Attend:
         core.exp(g.rescale, g.rescale)
 
     def _collect(self, g: Group, ask: bool) -> None:
-        """Adds weights × values; asks for the scores of the next block before that."""
+        """Adds weights × values; asks for the scores of the next block before or after that."""
         core = self.core
         core.cast(g.weights, g.scores)
         core.row_sum(g.fresh, g.scores)
         core.fma(g.total, g.total, g.rescale, g.fresh)
         core.mul(g.out, g.out, g.rescale)
-        if ask:
+        if ask and self.ahead:
             core.product(g.scores, g.q, self.k, transpose_y=True)
         core.matmul(g.out, g.weights, self.v)
+        if ask and not self.ahead:
+            core.product(g.scores, g.q, self.k, transpose_y=True)
 
     def _finish(self, g: Group, place: Place, i: Range) -> None:
         """Divides by the total and stores; a query that sees no key gets zeros."""

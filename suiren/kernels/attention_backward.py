@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import ceil, prod
 from typing import Any
 
 from suiren.core.index import Range
@@ -33,6 +34,7 @@ from suiren.kernels.attention_places import (
     query_tiles,
 )
 from suiren.kernels.attention_recompute import Given, Keys, Queries
+from suiren.kernels.lines import turned, turns_of
 
 _EXAMPLE: dict[str, int | str] = {
     "B": 4, "H": 32, "K": 32, "S": 4096, "L": 4096, "D": 128, "E": 128, "T": "bf16",
@@ -180,5 +182,8 @@ def _deltas(
 def _all_queries(core: Core, q: Tensor, tm: int) -> Iterator[tuple[Place, Range]]:
     """Every block of queries of every head, [H, S, D] or [B, H, S, D], whatever they see."""
     *lead, rows, _ = q.shape
-    for *heads, i in core.grid(*lead, (rows, tm)):
-        yield Place(tuple(heads), (), rows, 0), i
+    blocks = ceil(rows / tm)
+    turns = min(blocks, turns_of(prod(lead) * blocks))
+    for *heads, dealt in core.grid(*lead, (rows, tm * turns)):
+        for i in turned(core, dealt, tm):
+            yield Place(tuple(heads), (), rows, 0), i

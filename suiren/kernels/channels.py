@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from suiren.core.index import Index, Range
 from suiren.core.language import Core
 from suiren.core.tile import Tensor, View
 from suiren.kernels.folding import piece_blocks
+from suiren.kernels.lines import even, turned, turns_of
 
 Shape = tuple[int, int]
 Folded = Sequence[tuple[int, Range]]
@@ -37,8 +39,12 @@ class Planes:
     @property
     def fold_block(self) -> Shape:
         """Images and positions of a tile that is folded."""
-        width = min(self.shape[2], self.elements)
-        images = -(-self.shape[0] // self.pieces) if self._by_image else self.shape[0]
+        images, _, length = self.shape
+        if self._by_image:
+            images = ceil(images / self.pieces)
+        else:
+            length = ceil(length / self.pieces)
+        width = even(length, self.elements)
         return min(images, max(1, self.elements // width)), width
 
     @property
@@ -49,7 +55,7 @@ class Planes:
     @property
     def spread_block(self) -> Shape:
         """Channels and positions of a tile that numbers are spread over."""
-        width = min(self.shape[2], self.elements)
+        width = even(self.shape[2], self.elements)
         return min(self.shape[1], max(1, self.elements // width)), width
 
     @property
@@ -63,7 +69,11 @@ class Planes:
 
     def fold_tiles(self, core: Core, **grid: Any) -> Iterator[tuple[Index, Any]]:
         """Every piece of every channel."""
-        yield from core.grid(self.pieces, self.shape[1], **grid)
+        channels = self.shape[1]
+        extent = (channels, min(channels, turns_of(self.pieces * channels)))
+        for q, dealt in core.grid(self.pieces, extent, **grid):
+            for channel in turned(core, dealt, 1):
+                yield q, channel.start
 
     def fold_blocks(self, core: Core, piece: Index, channel: Any) -> Iterator[tuple[Any, Folded]]:
         """The blocks of a piece: where each lies, and the ranges that are folded."""
@@ -77,16 +87,17 @@ class Planes:
                 for p in piece_blocks(core, length, width, self.pieces, piece):
                     yield (n, channel, p), ((0, n), (1, p))
 
-    def spread_tiles(self, core: Core, **grid: Any) -> Iterator[tuple[Any, Any]]:
-        """Every tile: where it lies, and its channels."""
+    def spread_tiles(self, core: Core, **grid: Any) -> Iterator[tuple[Any, Iterator[Any]]]:
+        """The channels of every tile, and where the blocks that share them lie."""
         channels, width = self.spread_block
         images, count, length = self.shape
-        for n, c, p in core.grid(images, (count, channels), (length, width), **grid):
-            yield (n, c, p), c
+        turns = min(images, turns_of(images * ceil(count / channels) * ceil(length / width)))
+        for c, p, n in core.grid((count, channels), (length, width), (images, turns), **grid):
+            yield c, ((image.start, c, p) for image in turned(core, n, 1))
 
-    def numbers(self, tensor: Tensor, channel: Any) -> View:
-        """The numbers of one channel, or of a tile's, of a tensor [C]."""
-        return tensor[channel].matrix((0,) if isinstance(channel, Range) else (), ())
+    def numbers(self, tensor: Tensor, channel: Any, *lead: int | Index) -> View:
+        """The numbers of one channel, or of a tile's, of a tensor [lead, C]."""
+        return tensor[(*lead, channel)].matrix((0,) if isinstance(channel, Range) else (), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +117,7 @@ class Rows:
     def fold_block(self) -> Shape:
         """Rows and channels of a tile."""
         width = min(self.shape[1], 128)
-        share = -(-self.shape[0] // self.pieces)
+        share = ceil(self.shape[0] / self.pieces)
         return min(share, max(1, self.elements // width)), width
 
     @property
@@ -117,7 +128,7 @@ class Rows:
     @property
     def spread_block(self) -> Shape:
         """Rows and channels of a tile that numbers are spread over."""
-        width = min(self.shape[1], self.elements)
+        width = even(self.shape[1], self.elements)
         return min(self.shape[0], max(1, self.elements // width)), width
 
     @property
@@ -134,15 +145,16 @@ class Rows:
         for m in piece_blocks(core, self.shape[0], self.fold_block[0], self.pieces, piece):
             yield (m, channel), ((0, m),)
 
-    def spread_tiles(self, core: Core, **grid: Any) -> Iterator[tuple[Any, Any]]:
-        """Every tile: where it lies, and its channels."""
-        rows, width = self.spread_block
-        for m, c in core.grid((self.shape[0], rows), (self.shape[1], width), **grid):
-            yield (m, c), c
+    def spread_tiles(self, core: Core, **grid: Any) -> Iterator[tuple[Any, Iterator[Any]]]:
+        """The channels of every tile, and where the blocks that share them lie."""
+        (rows, width), (length, count) = self.spread_block, self.shape
+        turns = turns_of(ceil(length / rows) * ceil(count / width))
+        for c, m in core.grid((count, width), (length, rows * turns), **grid):
+            yield c, ((block, c) for block in turned(core, m, rows))
 
-    def numbers(self, tensor: Tensor, channel: Any) -> View:
-        """The numbers of a tile's channels, of a tensor [C]."""
-        return tensor[channel].matrix((), (0,))
+    def numbers(self, tensor: Tensor, channel: Any, *lead: int | Index) -> View:
+        """The numbers of a tile's channels, of a tensor [lead, C]."""
+        return tensor[(*lead, channel)].matrix((), (0,))
 
 
 def channels_of(shape: tuple[int, ...], pieces: int, elements: int) -> Planes | Rows:

@@ -109,7 +109,7 @@ def cat(count: int) -> Kernel:
     """
     inputs = "; ".join(f"x{n} T[M,N{n}]" for n in range(count))
 
-    def join(core: Core, *given: Tensor, tile: int = 8192, stages: int = 2, **deal: Any) -> None:
+    def join(core: Core, *given: Tensor, tile: int = 4096, stages: int = 2, **deal: Any) -> None:
         *sources, y = given
         widest = max(x.shape[1] for x in sources)
         tm, tn = steps_of((y.shape[0], widest), tile)
@@ -139,7 +139,7 @@ def window(rank: int) -> Kernel:
 
     def cut(
         core: Core, x: Tensor, y: Tensor, before: Sequence[int] = (), strides: Sequence[int] = (),
-        value: float = 0.0, tile: int = 8192, stages: int = 2, **deal: Any,
+        value: float = 0.0, tile: int = 4096, stages: int = 2, **deal: Any,
     ) -> None:  # fmt: skip
         steps = steps_of(y.shape, tile)
         block = core.scratchpad(steps, y.dtype, stages)

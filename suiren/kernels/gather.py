@@ -27,7 +27,7 @@ NOWHERE = -1
 
 @kernel("table T[V,D]; ids I[K] -> y T[K,D]", V=100, D=64, K=32, T="f32", I="i64")
 def embedding(
-    core: Core, table: Tensor, ids: Tensor, y: Tensor, tile: int = 8192, run: int = 4,
+    core: Core, table: Tensor, ids: Tensor, y: Tensor, tile: int = 4096, run: int = 4,
     stages: int = 3, **deal: Any,
 ) -> None:  # fmt: skip
     """The row of the table that every index names."""
@@ -43,7 +43,7 @@ def embedding(
 
 @kernel("x T[A,V,B]; ids I[K] -> y T[A,K,B]", A=2, V=100, B=8, K=32, T="f32", I="i64")
 def index_select(
-    core: Core, x: Tensor, ids: Tensor, y: Tensor, tile: int = 8192, run: int = 4,
+    core: Core, x: Tensor, ids: Tensor, y: Tensor, tile: int = 4096, run: int = 4,
     stages: int = 3, **deal: Any,
 ) -> None:  # fmt: skip
     """Positions of a middle dimension, the same for all of the outer and inner ones."""
@@ -61,7 +61,7 @@ def index_select(
 @kernel("x T[P]; index I[E] -> y T[E]", P=100, E=32, T="f32", I="i64")
 def gather(
     core: Core, x: Tensor, index: Tensor, y: Tensor, size: int = 0, count: int = 0,
-    inner: int = 1, tile: int = 4096, run: int = 4, stages: int = 3, **deal: Any,
+    inner: int = 1, tile: int = 1024, run: int = 4, stages: int = 3, **deal: Any,
 ) -> None:  # fmt: skip
     """Each element its own index along a dimension: `y[a,k,b] = x[a, index[a,k,b], b]`.
 
@@ -110,7 +110,7 @@ def index_get(count: int) -> Kernel:
     indices = "; ".join(f"i{n} I[K]" for n in range(count))
 
     def get(
-        core: Core, x: Tensor, *given: Tensor, dims: Sequence[int], tile: int = 8192,
+        core: Core, x: Tensor, *given: Tensor, dims: Sequence[int], tile: int = 4096,
         run: int = 4, stages: int = 3, **deal: Any,
     ) -> None:  # fmt: skip
         *ids, y = given

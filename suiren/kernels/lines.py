@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 from suiren.core.index import Index, Range, index, whole
@@ -18,13 +19,18 @@ from suiren.core.tile import Tensor, View
 At = tuple[Any, ...]
 
 
+#: Tiles that keep the cores of any card busy; fewer, larger ones are made of what is beyond.
+ENOUGH = 512
+
+
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """`across` lines a tile, `along` positions of each line a block."""
+    """`across` lines at a time, `along` positions of each; `turns` times in one tile of a grid."""
 
     shape: tuple[int, ...]
     across: int
     along: int
+    turns: int = 1
     resident: int = 1
     """Options of the grid, as in `Core.grid`."""
     fresh: bool = False
@@ -32,20 +38,26 @@ class Lines:
     @classmethod
     def of(
         cls, shape: tuple[int, ...], across: int | None = None, along: int | None = None,
-        elements: int = 8192, longest: int = 8192, resident: int = 1, fresh: bool = False,
+        turns: int | None = None, elements: int = 8192, longest: int = 8192, resident: int = 1,
+        fresh: bool = False,
     ) -> Lines:  # fmt: skip
-        """About `elements` to a tile; lines are kept whole if `longest` elements hold them.
+        """About `elements` at a time; lines are kept whole if `longest` elements hold them.
 
-        A tile reads at least 64 neighbours at once where lines lie beside each other.
+        At least 64 neighbours are read at once where lines lie beside each other.
         """
         length = shape[1]
         count, least = (shape[0], 1) if len(shape) == 2 else (shape[2], min(shape[2], 64))
+        others = 1 if len(shape) == 2 else shape[0]
         if along is None:
-            along = length if length * least <= longest else max(1, elements // least)
+            along = length if length * least <= longest else even(length, elements // least)
         along = min(along, length)
         if across is None:
-            across = max(least, elements // along)
-        return cls(shape, min(across, count), along, resident, fresh)
+            spare = max(least, count * others // ENOUGH)
+            across = min(count, spare, max(least, elements // along))
+        across = min(across, count)
+        tiles = others * -(-count // across)
+        turns = turns_of(tiles, turns)
+        return cls(shape, across, along, turns, resident, fresh)
 
     @property
     def length(self) -> int:
@@ -72,14 +84,26 @@ class Lines:
         """Shape of a tile with one number a line."""
         return (self.across, 1) if self.axis == 1 else (1, self.across)
 
-    def tiles(self, core: Core) -> Iterator[At]:
-        """Every tile of lines: where it lies."""
+    def deal(self, core: Core) -> Iterator[At]:
+        """Every tile of the grid: where its lines lie."""
         dealt: dict[str, Any] = {"resident": self.resident, "fresh": self.fresh}
+        lines = (self.shape[0 if self.axis == 1 else 2], self.across * self.turns)
         if self.axis == 1:
-            for i in core.grid((self.shape[0], self.across), **dealt):
+            for i in core.grid(lines, **dealt):
                 yield (i,)
         else:
-            yield from core.grid(self.shape[0], (self.shape[2], self.across), **dealt)
+            yield from core.grid(self.shape[0], lines, **dealt)
+
+    def turn(self, core: Core, tile: At) -> Iterator[At]:
+        """The lines of a tile, `across` at a time."""
+        *lead, dealt = tile
+        for lines in turned(core, dealt, self.across):
+            yield (*lead, lines)
+
+    def tiles(self, core: Core) -> Iterator[At]:
+        """All lines, `across` at a time: where they lie."""
+        for tile in self.deal(core):
+            yield from self.turn(core, tile)
 
     def blocks(self, core: Core) -> Iterator[Range]:
         """A loop over the blocks of a line; no loop if lines are whole."""
@@ -97,6 +121,29 @@ class Lines:
         if self.axis == 1:
             return tensor[at].matrix((0,), ())
         return tensor[at].matrix((), (0,))
+
+
+def even(length: int, most: int, grain: int = 64) -> int:
+    """Positions in each of the fewest blocks of at most `most`, all about as long."""
+    most = max(1, most)
+    fair = ceil(length / ceil(length / most))
+    return min(length, most, ceil(fair / grain) * grain)
+
+
+def turns_of(tiles: int, turns: int | None = None, most: int = 16) -> int:
+    """How many tiles one core should work through in a loop, if nobody said."""
+    return max(1, min(most, tiles // ENOUGH)) if turns is None else turns
+
+
+def turned(core: Core, dealt: Range, size: int) -> Iterator[Range]:
+    """A loop over a range that was dealt out, `size` positions at a time; none past its extent."""
+    if dealt.size == size:
+        yield dealt
+        return
+    extent = dealt.extent or 0
+    stop = -dealt.start + extent if extent % dealt.size else None
+    for place in core.blocks(dealt.size, size, stop=stop):
+        yield block(dealt.start + place.start, size, extent)
 
 
 def block(start: int | Index, size: int, extent: int | None = None) -> Range:

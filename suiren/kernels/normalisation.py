@@ -3,21 +3,20 @@
     layer norm: y = (x − mean) · rstd · weight + bias      rstd = 1 / √(variance + eps)
     RMS norm:   y = x · rstd · weight                      rstd = 1 / √(mean of x² + eps)
 
-A core takes `rows` rows, loads weight and bias once, and works through its rows a tile at a
-time: statistics and results of a tile are made from one reading. Rows longer than a core can
+A core loads weight and bias once for all the rows of a tile and works through them a few at a
+time: statistics and results are made from one reading. Rows longer than a core can
 hold are read twice, their moments merged block by block.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from suiren.core.index import Range, whole
 from suiren.core.language import Core, kernel
 from suiren.core.tile import Tensor, Tile
 from suiren.dtype import FORMATS
-from suiren.kernels.lines import Lines, block
+from suiren.kernels.lines import Lines
 from suiren.kernels.moments import Moments
 
 _EXAMPLE: dict[str, int | str] = {"M": 8192, "N": 4096, "T": "bf16", "W": "bf16", "R": "f32"}
@@ -26,20 +25,19 @@ _EXAMPLE: dict[str, int | str] = {"M": 8192, "N": 4096, "T": "bf16", "W": "bf16"
 class RowNorm:
     """The tiles of a core that normalises rows; `mean` is None for RMS norm.
 
-    `tiles` are those of `Lines.of`: `across` rows at a time, `rows` in all.
+    `tiles` are those of `Lines.of`.
     """
 
     def __init__(
         self, core: Core, x: Tensor, y: Tensor, rstd: Tensor, mean: Tensor | None,
-        weight: Tensor | None, bias: Tensor | None, *, eps: float = 1e-5, rows: int | None = None,
-        stages: int = 2, **tiles: Any,
+        weight: Tensor | None, bias: Tensor | None, *, eps: float = 1e-5, stages: int = 2,
+        buffers: int = 2, **tiles: Any,
     ) -> None:  # fmt: skip
         self.core, self.tensors, self.stats, self.eps = core, (x, y), (rstd, mean), eps
         self.lines = lines = Lines.of(x.shape, **tiles)
-        self.rows = -(-(rows or 4 * lines.across) // lines.across) * lines.across
         wide = FORMATS[x.dtype].accumulator
         self.x = core.scratchpad(lines.block, x.dtype, stages)
-        self.y = core.scratchpad(lines.block, y.dtype, 2)
+        self.y = core.scratchpad(lines.block, y.dtype, buffers)
         self.affine = [(t, core.scratchpad((1, lines.along), t.dtype, stages))
                        for t in (weight, bias) if t is not None]  # fmt: skip
         self.stats_out = [core.scratchpad(lines.column, rstd.dtype, 2) for _ in range(2)]
@@ -51,12 +49,11 @@ class RowNorm:
 
     def run(self) -> None:
         """All rows."""
-        core, lines, extent = self.core, self.lines, self.lines.shape[0]
-        grid = core.grid((extent, self.rows), resident=lines.resident, fresh=lines.fresh)
-        for tile in grid:
+        core, lines = self.core, self.lines
+        for tile in lines.deal(core):
             if lines.are_whole:
                 self._load_affine(whole(lines.length))
-            for i in tile_rows(core, tile, extent, lines.across):
+            for (i,) in lines.turn(core, tile):
                 if lines.are_whole:
                     self._whole(i)
                 else:
@@ -153,13 +150,6 @@ class RowNorm:
                 self.core.acquire(out)
                 self.core.cast(out, value)
                 self.core.store(self.lines.numbers(tensor, (i,)), out)
-
-
-def tile_rows(core: Core, tile: Range, extent: int, across: int) -> Iterator[Range]:
-    """A loop over the rows of a tile, `across` at a time; none past the extent."""
-    stop = -tile.start + extent if extent % tile.size else None
-    for r in core.blocks(tile.size, across, stop=stop):
-        yield block(tile.start + r.start, across, extent)
 
 
 @kernel("x T[M,N]; weight W[N]; bias W[N] -> y T[M,N]; mean R[M]; rstd R[M]", **_EXAMPLE)

@@ -13,9 +13,10 @@ in columns, for the sums.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from suiren.core.index import whole
+from suiren.core.index import Index, Range, whole
 from suiren.core.language import Core, kernel
 from suiren.core.tile import Tensor
 from suiren.kernels.folding import piece_blocks
@@ -50,14 +51,13 @@ def _whole_rows(
     core: Core, lines: Lines, normal: Normal, slopes: Slopes, parts: Tensor | None
 ) -> None:
     """Rows that fit: dx and the sums from one reading."""
-    every, count = whole(lines.length), lines.shape[0]
+    every = whole(lines.length)
     sums = None if parts is None else Sums(core, parts, lines.length, normal.hat.dtype)
-    pieces = -(-count // lines.across) if parts is None else parts.shape[1]
-    for q in core.grid(pieces, resident=lines.resident, fresh=lines.fresh):
+    for q, blocks in _dealt_rows(core, lines, parts):
         slopes.load_weight(every)
         if sums is not None:
             sums.clear()
-        for i in piece_blocks(core, count, lines.across, pieces, q):
+        for i in blocks:
             normal.begin(i)
             normal.load(i, every)
             if sums is not None:
@@ -72,6 +72,19 @@ def _whole_rows(
         slopes.release_weight()
         if sums is not None:
             sums.store(q, every)
+
+
+def _dealt_rows(
+    core: Core, lines: Lines, parts: Tensor | None
+) -> Iterator[tuple[Index, Iterator[Range]]]:
+    """The rows that one tile of the grid works through: a piece of them for each of the parts."""
+    if parts is None:
+        for tile in lines.deal(core):
+            yield Index(), (i for (i,) in lines.turn(core, tile))
+        return
+    pieces = parts.shape[1]
+    for q in core.grid(pieces, resident=lines.resident, fresh=lines.fresh):
+        yield q, piece_blocks(core, lines.shape[0], lines.across, pieces, q)
 
 
 def _cut_rows(core: Core, lines: Lines, normal: Normal, slopes: Slopes) -> None:
@@ -96,7 +109,8 @@ def _cut_rows(core: Core, lines: Lines, normal: Normal, slopes: Slopes) -> None:
 
 def _columns(core: Core, lines: Lines, normal: Normal, parts: Tensor) -> None:
     """Sums for weight and bias of rows that do not fit: block of columns by block of columns."""
-    pieces, (count, length), work = parts.shape[1], lines.shape, core.registers(lines.block, normal.hat.dtype)
+    pieces, (count, length) = parts.shape[1], lines.shape
+    work = core.registers(lines.block, normal.hat.dtype)
     sums = Sums(core, parts, lines.along, normal.hat.dtype)
     for q, n in core.grid(pieces, (length, lines.along)):
         sums.clear()

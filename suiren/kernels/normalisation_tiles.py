@@ -149,17 +149,24 @@ class Slopes:
         core.store(self.dx[i, n], self.out)
 
 
-def add_parts(core: Core, parts: Tensor, results: tuple[Tensor, ...], width: int = 64) -> None:
+def add_parts(
+    core: Core, parts: Tensor, results: tuple[Tensor, ...], width: int = 64, rows: int = 128
+) -> None:
     """Sums parts[z, :, n] into the z-th result."""
     pieces, length = parts.shape[1:]
     width = min(width, length)
-    held = core.scratchpad((pieces, width), parts.dtype, 2)
+    held = core.scratchpad((min(rows, pieces), width), parts.dtype, 2)
+    total, more = (core.registers((1, width), parts.dtype) for _ in range(2))
     out = [core.scratchpad((1, width), r.dtype, 2) for r in results]
     for n in core.grid((length, width)):
         for z, (result, tile) in enumerate(zip(results, out, strict=True)):
-            core.load(held, parts[z, :, n])
-            core.wait(held)
+            core.fill(total, 0)
+            for q in core.blocks(pieces, held.shape[0]):
+                core.load(held, parts[z, q, n])
+                core.wait(held)
+                core.row_sum(more, held, axis=0)
+                core.release(held)
+                core.add(total, total, more)
             core.acquire(tile)
-            core.row_sum(tile, held, axis=0)
-            core.release(held)
+            core.cast(tile, total)
             core.store(result[n].matrix((), (0,)), tile)

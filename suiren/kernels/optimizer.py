@@ -23,7 +23,7 @@ def foreach(signature: str, chain: str, name: str = "foreach", **scalars: float)
     inner = pointwise(signature, chain, name, **scalars)
 
     def over(
-        core: Core, *given: Tensor, lengths: Sequence[int] = (), tile: int = 4096, **options: Any
+        core: Core, *given: Tensor, lengths: Sequence[int] = (), tile: int = 1024, **options: Any
     ) -> None:
         inner.function(core, *given, tile=chunk(lengths, tile), **options)
 

@@ -18,6 +18,7 @@ from math import prod
 from suiren.core.language import Core, Kernel, Source
 from suiren.core.signature import Signature
 from suiren.core.tile import Tensor
+from suiren.dtype import itemsize_bytes
 from suiren.kernels.chain import Chain
 from suiren.kernels.operations import OPERATIONS
 from suiren.kernels.tiling import (
@@ -29,8 +30,11 @@ from suiren.kernels.tiling import (
     steps_of,
     tile_shape,
 )
+from suiren.units import KiB
 
 _LETTERS = "ABCDEFGH"
+#: Scratchpad that a tile of every tensor may take together if no tile size is given.
+_SPACE_BYTES = 64 * KiB
 
 
 def pointwise(
@@ -38,8 +42,8 @@ def pointwise(
 ) -> Kernel:
     """A kernel that runs a chain over tensors; `scalars` are options with their usual values.
 
-    Options: `tile` elements a tile, `stages` of loads, `compute` format, the scalars, and
-    `resident` and `fresh` of the grid.
+    Options: `tile` elements a tile (by the number of tensors if 0), `stages` of loads,
+    `compute` format, the scalars, and `resident` and `fresh` of the grid.
     """
     parsed = Signature.parse(signature)
     lines = chain if isinstance(chain, Chain) else Chain.parse(chain)
@@ -49,13 +53,23 @@ def pointwise(
     whole = max((names[r] for r in results), key=len)
 
     def elementwise(
-        core: Core, *given: Tensor, tile: int = 4096, stages: int = 2, compute: str = "",
+        core: Core, *given: Tensor, tile: int = 0, stages: int = 2, compute: str = "",
         resident: int = 1, fresh: bool = False, **options: float,
     ) -> None:  # fmt: skip
         tensors = dict(zip(names, given, strict=True))
         (full, *_) = [t for n, t in tensors.items() if names[n] == whole]
         sizes = dict(zip(whole, full.shape, strict=True))
-        steps = dict(zip(sizes, steps_of(full.shape, tile), strict=True))
+        steps = dict(
+            zip(
+                sizes,
+                steps_of(
+                    full.shape,
+                    tile
+                    or _fitting([t.dtype for n, t in tensors.items() if names[n] == whole], stages),
+                ),
+                strict=True,
+            )
+        )
         dtype = compute or compute_format(*(t.dtype for t in given))
         read, made = (
             {n: core.scratchpad(tile_shape(names[n], steps), tensors[n].dtype, buffers)
@@ -80,6 +94,12 @@ def pointwise(
 
     elementwise.__name__ = name
     return Kernel(elementwise, parsed, {})
+
+
+def _fitting(dtypes: Sequence[str], stages: int) -> int:
+    """A power of two of elements, for which every tensor has its buffers."""
+    bytes_each = sum(itemsize_bytes(d) * max(2, stages) for d in dtypes)
+    return min(4096, 1 << (_SPACE_BYTES // bytes_each).bit_length() - 1)
 
 
 def op(name: str, *dims: str, formats: Mapping[str, str] | None = None) -> Kernel:

@@ -20,7 +20,7 @@ from suiren.kernels.tiling import steps_of
 
 @kernel("g T[K,D]; ids I[K] -> grad T[V,D]", V=100, D=64, K=32, T="f32", I="i64")
 def embedding_backward(
-    core: Core, g: Tensor, ids: Tensor, grad: Tensor, padding: int = NOWHERE, tile: int = 8192,
+    core: Core, g: Tensor, ids: Tensor, grad: Tensor, padding: int = NOWHERE, tile: int = 4096,
     stages: int = 3, **deal: Any,
 ) -> None:  # fmt: skip
     """The gradient of the table: zero, plus every row of g at its index; not at `padding`."""
@@ -49,7 +49,7 @@ def embedding_backward(
 @kernel("ids I[K]; x T[A,K,B] -> y T[A,V,B]", A=2, V=100, B=8, K=32, T="f32", I="i64")
 def index_add(
     core: Core, ids: Tensor, x: Tensor, y: Tensor, alpha: float = 1.0, add: bool = True,
-    tile: int = 8192, stages: int = 3, **deal: Any,
+    tile: int = 4096, stages: int = 3, **deal: Any,
 ) -> None:  # fmt: skip
     """Adds positions of a middle dimension, times alpha, where the indices say; or copies them."""
     steps = steps_of(x.shape, tile)
@@ -79,7 +79,7 @@ def scatter(add: bool = False, value: float | None = None) -> Kernel:
 
     def put(
         core: Core, index: Tensor, *given: Tensor, size: int = 0, count: int = 0, inner: int = 1,
-        tile: int = 2048, stages: int = 3, **deal: Any,
+        tile: int = 1024, stages: int = 3, **deal: Any,
     ) -> None:  # fmt: skip
         *sources, y = given
         elements, reach = index.shape[0], size or y.shape[0]
@@ -114,7 +114,7 @@ def index_put(count: int, add: bool = False) -> Kernel:
     indices = "; ".join(f"i{n} I[K]" for n in range(count))
 
     def put(
-        core: Core, *given: Tensor, dims: Sequence[int], tile: int = 8192, stages: int = 3,
+        core: Core, *given: Tensor, dims: Sequence[int], tile: int = 4096, stages: int = 3,
         **deal: Any,
     ) -> None:  # fmt: skip
         *ids, x, y = given

@@ -56,11 +56,12 @@ class Softmax(Running):
     """The tiles of a core that turns lines of `x` into lines of `y`."""
 
     def __init__(
-        self, core: Core, x: Tensor, y: Tensor, log: bool, *, stages: int = 2, **tiles: Any
-    ) -> None:
+        self, core: Core, x: Tensor, y: Tensor, log: bool, *, stages: int = 2, buffers: int = 2,
+        **tiles: Any,
+    ) -> None:  # fmt: skip
         super().__init__(core, Lines.of(x.shape, **tiles), x, stages)
         self.result, self.log = y, log
-        self.y = core.scratchpad(self.lines.block, y.dtype, 2)
+        self.y = core.scratchpad(self.lines.block, y.dtype, buffers)
         # a logarithm needs the shifted numbers after their exponentials have been summed
         self.powers = core.registers(self.lines.block, self.work.dtype) if log else self.work
 
@@ -125,14 +126,14 @@ class Backward:
 
     def __init__(
         self, core: Core, grad: Tensor, y: Tensor, dx: Tensor, log: bool, *, stages: int = 2,
-        **tiles: Any,
+        buffers: int = 2, **tiles: Any,
     ) -> None:  # fmt: skip
         self.core, self.tensors, self.log = core, (grad, y, dx), log
         self.lines = lines = Lines.of(y.shape, **tiles)
         wide = FORMATS[y.dtype].accumulator
         self.grad = core.scratchpad(lines.block, grad.dtype, stages)
         self.y = core.scratchpad(lines.block, y.dtype, stages)
-        self.dx = core.scratchpad(lines.block, dx.dtype, 2)
+        self.dx = core.scratchpad(lines.block, dx.dtype, buffers)
         self.work = core.registers(lines.block, wide)
         self.total, self.part = (core.registers(lines.column, wide) for _ in range(2))
 
@@ -187,7 +188,7 @@ class Backward:
 
 
 def _forward(name: str, sizes: str, log: bool) -> Kernel:
-    """Options: `stages`, and those of `Lines.of`."""
+    """Options: `stages` of loads, `buffers` of results, and those of `Lines.of`."""
 
     def function(core: Core, x: Tensor, y: Tensor, **options: Any) -> None:
         Softmax(core, x, y, log, **options).run()
@@ -197,7 +198,7 @@ def _forward(name: str, sizes: str, log: bool) -> Kernel:
 
 
 def _backward(name: str, sizes: str, log: bool) -> Kernel:
-    """Options: `stages`, and those of `Lines.of`."""
+    """Options: `stages` of loads, `buffers` of results, and those of `Lines.of`."""
 
     def function(core: Core, grad: Tensor, y: Tensor, dx: Tensor, **options: Any) -> None:
         Backward(core, grad, y, dx, log, **options).run()

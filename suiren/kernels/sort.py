@@ -1,18 +1,28 @@
 """Sorting rows: sort, argsort and top-k of rows that fit a tile, and top-k of longer ones.
 
 A row is loaded whole, the order of its elements comes from the vector engine's sorting network,
-and values and places are taken in that order. The first of two equals comes first. Rows longer
-than a tile are sorted by `sort_long.py`; their best `K` come from the best of every tile.
+and values and places are taken in that order. The first of two equals comes first. A few best
+are picked one by one where that is less work. Rows longer than a tile are sorted by
+`sort_long.py`; their best `K` come from the best of every tile.
 """
 
 from __future__ import annotations
 
+from math import copysign
 from typing import Any
 
 from suiren.core.index import Index, Range
+from suiren.core.instruction import INSTRUCTIONS, network_steps
 from suiren.core.language import Core, kernel
 from suiren.core.tile import KernelMistake, Tensor, Tile
-from suiren.kernels.folding import neutral
+from suiren.dtype import FORMATS
+from suiren.kernels.folding import neutral, without
+from suiren.kernels.tiling import compute_format
+
+#: Lane operations an element: of one round of picking, and of a step of the sorting network.
+_ROUND_LANES, _SORT_LANES = 4.0, INSTRUCTIONS["argsort"].lanes
+#: What infinities count as in a row from which numbers are picked.
+_HUGE = 3e38
 
 
 def worst(dtype: str, descending: bool) -> float:
@@ -22,7 +32,7 @@ def worst(dtype: str, descending: bool) -> float:
 
 @kernel("x T[M,N] -> y T[M,N]; order i64[M,N]", M=32, N=100, T="f32")
 def sort(
-    core: Core, x: Tensor, y: Tensor, order: Tensor, descending: bool = False, tile: int = 4096,
+    core: Core, x: Tensor, y: Tensor, order: Tensor, descending: bool = False, tile: int = 2048,
     stages: int = 2, **deal: Any,
 ) -> None:  # fmt: skip
     """Rows in order and where each element came from. Options of a grid may follow."""
@@ -44,7 +54,7 @@ def sort(
 
 @kernel("x T[M,N] -> y T[M,K]; index i64[M,K]", M=32, N=100, K=5, T="f32")
 def topk(
-    core: Core, x: Tensor, y: Tensor, index: Tensor, largest: bool = True, tile: int = 4096,
+    core: Core, x: Tensor, y: Tensor, index: Tensor, largest: bool = True, tile: int = 2048,
     stages: int = 2, **deal: Any,
 ) -> None:  # fmt: skip
     """The K largest (or smallest) of every row, in order, and their places."""
@@ -108,8 +118,8 @@ class _Best:
         self.core, self.descending, self.axis = core, descending, len(shape) - 1
         self.front = Range(Index(0), count)
         few = (*shape[:-1], count)
-        self.order = core.registers(shape, "i32")
         self.which, self.chosen = core.registers(few, "i32"), core.registers(few, "i32")
+        self.work = core.registers(shape, compute_format(dtype))
         self.values = core.scratchpad(few, dtype, 2)
         self.places = core.scratchpad(few, "i64", 2)
 
@@ -117,11 +127,35 @@ class _Best:
         """Takes the first of `held`; their places come from `places`, or are those in the tile."""
         core, axis = self.core, self.axis
         core.acquire(self.values, self.places)
-        core.argsort(self.order, held, axis=axis, descending=self.descending)
         core.iota(self.which, self.front, axis=axis)
-        core.take(self.chosen, self.order, self.which, axis=axis)
+        if _ROUND_LANES * self.front.size < _SORT_LANES * network_steps(held.shape[axis]):
+            self._pick(held)
+        else:
+            order = core.registers(held.shape, "i32")
+            core.argsort(order, held, axis=axis, descending=self.descending)
+            core.take(self.chosen, order, self.which, axis=axis)
         core.take(self.values, held, self.chosen, axis=axis)
         if places is None:
             core.cast(self.places, self.chosen)
         else:
             core.take(self.places, places, self.chosen, axis=axis)
+
+    def _pick(self, held: Tile) -> None:
+        """The places of the best, one a round; what was chosen becomes worse than any number."""
+        core, axis, work = self.core, self.axis, self.work
+        cols, one = held.shape[axis], without(held.shape, axis)
+        out = worst(work.dtype, self.descending)
+        if FORMATS[work.dtype].is_float:
+            (core.maximum if self.descending else core.minimum)(work, held, copysign(_HUGE, out))
+        else:
+            core.cast(work, held)
+        at, everywhere = core.registers(one, "i32"), core.registers(held.shape, "i32")
+        hit, mine = core.registers(held.shape, "i32"), core.registers(self.which.shape, "i32")
+        core.iota(everywhere, Range(Index(0), cols), axis=axis)
+        core.fill(self.chosen, 0)
+        for number in core.loop(self.front.size):
+            (core.row_argmax if self.descending else core.row_argmin)(at, work, axis=axis)
+            core.eq(mine, self.which, number)
+            core.select(self.chosen, mine, at, self.chosen)
+            core.eq(hit, everywhere, at)
+            core.select(work, hit, out, work)

@@ -79,6 +79,8 @@ class Estimate:
         gm, gn, gk = self.grain
         macs = -(-offer.tm // gm) * gm * -(-offer.tn // gn) * gn * -(-offer.tk // gk) * gk
         matrix = lone * macs / self.macs_per_s
+        if self.engine == "vector":
+            matrix += pace.vector_step_s
         load = max(lone * (rows + cols) * depth / self.port, together * shared * depth / self.l2)
         memory = share * read / steps / self.memory
         top = max(matrix, load, memory)

@@ -36,7 +36,29 @@ _ANY: tuple[Row, ...] = tuple((m, n, 1, 128, 0) for m, n in (
     (256, 256), (256, 128), (128, 128), (64, 128), (32, 128), (16, 128), (8, 128), (64, 64),
     (32, 64), (16, 64), (8, 64), (32, 32), (16, 16), (64, 256), (512, 128),
 ))  # fmt: skip
-_MENUS = {"ampere": _SM80, "ada": _SM80, "hopper": _SM90, "blackwell": _SM100}
+_SM70: tuple[Row, ...] = (
+    (256, 128, 1, 64, 2), (128, 128, 1, 64, 2), (128, 64, 2, 64, 2), (64, 64, 4, 64, 2),
+    (64, 32, 4, 128, 2), (32, 32, 4, 128, 2),
+)  # fmt: skip
+_MENUS = {"volta": _SM70, "turing": _SM70, "ampere": _SM80, "ada": _SM80, "hopper": _SM90, "blackwell": _SM100}
+#: Kernels for FP32 lanes (`volta_sgemm_128x64_tn`, `…_32x32_sliced1x4_nn`): 256 programs of 8 by
+#: 8 sums a core, operands 8 deep; `sliced1x4` ones share a tile's depth among four groups.
+_SGEMM: tuple[Row, ...] = tuple(
+    (m, n, min(8, 2 * 128 * 128 // (m * n)), 32, 2)
+    for m, n in ((128, 128), (64, 128), (64, 64), (32, 128), (128, 32))
+)
+_SLICED: tuple[Row, ...] = ((32, 128, 2, 128, 2), (32, 64, 4, 128, 2), (32, 32, 8, 128, 2))
+_LANES = {
+    "maxwell": _SGEMM + _SLICED, "pascal": (*_SGEMM[2:], _SGEMM[1]), "volta": _SGEMM + _SLICED,
+    "turing": _SGEMM + _SLICED, "ampere": _SGEMM + _SLICED, "ada": _SGEMM + _SLICED,
+    "hopper": _SGEMM + _SLICED, "blackwell": _SGEMM + _SLICED, "vega": _SGEMM + _SLICED,
+}  # fmt: skip
+#: What the library takes for products in batches.
+_BATCHES: dict[str, tuple[Row, ...]] = {
+    "maxwell": (_SGEMM[1],), "pascal": (_SGEMM[1],), "volta": _SGEMM[2:],
+    "turing": (_SGEMM[1], *_SGEMM[2:4]), "ampere": (_SGEMM[0],), "ada": (_SGEMM[0],),
+    "hopper": (_SGEMM[0],), "blackwell": (_SGEMM[0],),
+}  # fmt: skip
 SPLITS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)
 MOST_STAGES = 8
 
@@ -54,20 +76,25 @@ class Offer:
 
 
 @lru_cache(maxsize=None)
-def _rows(family: str) -> tuple[Row, ...]:
+def _rows(family: str, engine: str = "matrix", batched: bool = False) -> tuple[Row, ...]:
+    if engine == "vector" and family in _LANES:  # rows are not columns here: a tile lies one way
+        return _BATCHES.get(family, _LANES[family]) if batched else _LANES[family]
     rows = _MENUS.get(family, _ANY)
     return tuple(sorted({*rows, *((n, m, *rest) for m, n, *rest in rows)}))  # type: ignore[misc]
 
 
-def offers(card: Card, item_bytes: float, out_bytes: int, engine: str = "matrix") -> list[Offer]:
+def offers(
+    card: Card, item_bytes: float, out_bytes: int, engine: str = "matrix", batched: bool = False
+) -> list[Offer]:
     """The tiles that fit a core of the card, for operands of `item_bytes`."""
-    chip, known = card.chip, card.chip.family in _MENUS
+    chip = card.chip
+    known = chip.family in (_MENUS if engine == "matrix" else _LANES)
     scratchpad = chip.scratchpad_bytes - (8192 if known else 0)
     if known:
         scratchpad = min(scratchpad, 224 * 1024)
     _, _, grain = chip.tile_mnk if engine == "matrix" else (1, 1, 1)
     found = []
-    for tm, tn, resident, step_bytes, stages in _rows(chip.family):
+    for tm, tn, resident, step_bytes, stages in _rows(chip.family, engine, batched):
         tk = max(int(step_bytes / item_bytes), grain)
         step = (tm + tn) * tk * item_bytes
         # a program that starts anew for every tile reuses its operands' slots for the result
@@ -76,4 +103,5 @@ def offers(card: Card, item_bytes: float, out_bytes: int, engine: str = "matrix"
         sums = tm * tn * 4 * resident
         if fit >= 1 and room > 0 and sums <= chip.register_bytes:
             found.append(Offer(tm, tn, tk, fit, resident, known))
-    return found
+    gm, gn, _ = chip.tile_mnk if engine == "matrix" else (1, 1, 1)
+    return found or [Offer(gm, gn, grain, 1, 1, False)]

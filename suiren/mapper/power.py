@@ -1,13 +1,15 @@
 """Power: what a kernel draws, and the clock a card falls to when that exceeds its limit.
 
-Dynamic power of the engines goes with the cube of the clock (voltage follows frequency);
-what memory draws does not. A kernel whose engines would draw more than the limit leaves
+Dynamic power of the engines goes with the cube of the clock (voltage follows frequency), and
+with the clock alone below the one at which the voltage is least; what memory draws goes with
+neither. A kernel whose engines would draw more than the limit leaves
 runs them slower, which stretches the time its engines bound. This is why a large product on
 an H100 does not hold the printed peak.
 """
 
 from __future__ import annotations
 
+from suiren.core.pace import Engines
 from suiren.core.timing import Timing
 from suiren.dtype import itemsize_bytes
 from suiren.hw.spec import Card
@@ -17,7 +19,13 @@ LEAST_SHARE = 0.2
 
 
 def mac_j(card: Card, dtype: str) -> float:
-    """Energy of a multiply-accumulate of a format: with the width of its operands."""
+    """Energy of a multiply-accumulate of a format on the engine that runs it.
+
+    On the matrix engine it goes with the width of the operands. The vector engine fetches and
+    decodes for every one of them: that has an energy of its own.
+    """
+    if Engines(card).product_engine(dtype)[0] == "vector":
+        return float(card.pace.vector_mac_j)
     return float(card.pace.mac_j * max(0.5, itemsize_bytes(dtype) / 2))
 
 
@@ -37,7 +45,10 @@ def clock_share(timing: Timing, card: Card, dtype: str) -> float:
     """The clock under the power limit, as a share of the full one."""
     room_w = max(card.tdp_w - card.idle_w - memory_w(timing, card), LEAST_SHARE * card.tdp_w)
     wants_w = engine_w(timing, card, dtype)
-    return float(min(1.0, (room_w / wants_w) ** (1 / 3))) if wants_w > 0 else 1.0
+    if wants_w <= room_w:
+        return 1.0
+    share, floor = room_w / wants_w, card.pace.voltage_floor
+    return float(share ** (1 / 3) if share >= floor**3 else share / floor**2)
 
 
 def held_s(timing: Timing, card: Card, dtype: str, throttled: float = 1.0) -> float:

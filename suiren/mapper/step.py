@@ -12,20 +12,29 @@ from dataclasses import dataclass, field
 from suiren.events.queue import Cost, Lag, Queues
 from suiren.events.span import Span
 from suiren.hw.spec import Card
+from suiren.mapper.plans import Plans, plans_of
 from suiren.mapper.price import Price, price
 from suiren.trace.call import Call
-from suiren.trace.program import Program, Step
+from suiren.trace.program import Kind, Program, Step
 from suiren.units import PS_PER_S
 
 Rows = list[tuple[int, int, int, int, int]]
 
 
 class Prices:
-    """Prices of calls on one card, each worked out once."""
+    """Prices of calls on one card, each worked out once.
 
-    def __init__(self, calls: Sequence[Call], card: Card) -> None:
+    `like` are prices on another card whose choices of kernels are kept; `clock` is the
+    share of the full clock at which the engines run.
+    """
+
+    def __init__(
+        self, calls: Sequence[Call], card: Card, like: Prices | None = None, clock: float = 1.0
+    ) -> None:
         self.calls = calls
         self.card = card
+        self.clock = clock
+        self.plans = plans_of(card) if like is None else Plans(card, like=like.plans)
         self._prices: dict[int, Price] = {}
         self._costs: dict[int, Cost] = {}
 
@@ -33,21 +42,21 @@ class Prices:
         """The price of a call, by its number."""
         found = self._prices.get(call)
         if found is None:
-            found = self._prices[call] = price(self.calls[call], self.card)
+            found = self._prices[call] = price(self.calls[call], self.card, self.plans)
         return found
 
     def cost(self, call: int) -> Cost:
         """The same, as picoseconds of a queue."""
         found = self._costs.get(call)
         if found is None:
-            found = self._costs[call] = cost_of(self.price(call))
+            found = self._costs[call] = cost_of(self.price(call), self.clock)
         return found
 
 
-def cost_of(priced: Price) -> Cost:
+def cost_of(priced: Price, clock: float = 1.0) -> Cost:
     """Picoseconds of a price; transfers over the host link have an engine of their own."""
     return Cost(
-        round(priced.busy_s * PS_PER_S),
+        round(priced.busy_at(clock) * PS_PER_S),
         round(priced.launch_s * PS_PER_S),
         priced.why,
         on_copy_engine=priced.family == "transfer",
@@ -122,6 +131,36 @@ class StepTime:
     spans: list[Span]
     start_ps: int
     end_ps: int
+
+
+#: No card is asked to run slower than this.
+LEAST_CLOCK = 0.3
+
+
+def under_the_limit(program: Program, prices: Prices, key: int) -> Prices:
+    """The same prices at the clock that keeps a step's average power within the card's limit.
+
+    Engines slow down together; what memory, launches and the host bound is not stretched.
+    """
+    card = prices.card
+    calls = [row[1] for row in program.distinct[key].events.tolist() if row[0] == Kind.OP]
+    found = [prices.price(call) for call in calls]
+    seconds = steady_step(program, prices, key).period_ps / PS_PER_S
+    engine_s = sum(p.engine_s for p in found)
+
+    def power_w(clock: float) -> float:
+        time_s = max(seconds, seconds + engine_s * (1 / clock - 1))
+        return float(card.idle_w + sum(p.energy_j(clock) for p in found) / time_s)
+
+    if not seconds or power_w(1.0) <= card.tdp_w:
+        return prices
+    low, high = LEAST_CLOCK, 1.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        low, high = (middle, high) if power_w(middle) <= card.tdp_w else (low, middle)
+    prices.clock = low
+    prices._costs.clear()
+    return prices
 
 
 #: After so many repetitions a step's period has settled; it needs two, rarely three.

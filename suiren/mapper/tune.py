@@ -75,7 +75,7 @@ def candidates(
     estimate = Estimate(shape, card, clock, warm or {})
     found = []
     for offer in offers(card, itemsize_bytes(shape.dtype), itemsize_bytes(shape.out),
-                        estimate.engine):  # fmt: skip
+                        estimate.engine, shape.batch > 1):  # fmt: skip
         blocks = -(-shape.k // offer.tk)
         seen = set()
         for wanted in SPLITS:

@@ -8,11 +8,11 @@ from suiren.advise.change import Change, changes
 from suiren.advise.fit import Fit, fit
 from suiren.events.span import Span
 from suiren.hw.spec import Card
-from suiren.mapper.energy import dynamic_energy_j, energy_j
+from suiren.mapper.energy import energy_j
 from suiren.mapper.families.attention import recomputed_share
 from suiren.mapper.hazard import Hazard, hazards
 from suiren.mapper.memory import MemoryUse, Owner, memory_use
-from suiren.mapper.step import Prices, StepTime, steady_step, step_times_s
+from suiren.mapper.step import Prices, StepTime, steady_step, step_times_s, under_the_limit
 from suiren.report.basis import Rested, rests_on
 from suiren.report.batch import Batch, batch_of
 from suiren.trace.program import Kind, Program, Step
@@ -146,7 +146,7 @@ def reported_step(program: Program) -> tuple[Step, int]:
 def answer(program: Program, card: Card, *, advise: bool = True) -> Answer:
     """Works everything out; raises NothingRan if there is nothing to tell about."""
     step, key = reported_step(program)
-    prices = Prices(program.calls, card)
+    prices = under_the_limit(program, Prices(program.calls, card), key)
     time = steady_step(program, prices, key)
     seconds = time.period_ps / PS_PER_S
     memory = _at_failure(program, memory_use(program, step))
@@ -167,7 +167,7 @@ def answer(program: Program, card: Card, *, advise: bool = True) -> Answer:
         energy_j(flops.dynamic_j, seconds, card), _sorted(tables.approximated),
         tuple(hazards(counted, card)),
         tuple(changes(program, step, card, memory)) if advise and not _is_cut(program) else (),
-        tuple(rests_on(program, key, card, seconds)) if advise else (),
+        tuple(rests_on(program, key, prices, seconds)) if advise else (),
         None if "out_of_memory" in program.facts or not memory.peak_bytes
         else fit(memory, capacity, batch.samples, batch.sequence),
     )  # fmt: skip
@@ -279,7 +279,7 @@ class _Flop:
             if program.contexts[context].phase != "recompute":
                 self.model += amount * (1 - recomputed_share(program.calls[call]))
         for call, times in self.counts.items():
-            self.dynamic_j += times * dynamic_energy_j(prices.price(call), prices.card)
+            self.dynamic_j += times * prices.price(call).energy_j(prices.clock)
 
     def peak(self, card: Card) -> float:
         """Peak of the format in which most FLOP ran."""

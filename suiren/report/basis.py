@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 from suiren.hw.fact import Fact
+from suiren.hw.pace import Pace
 from suiren.hw.spec import Card, Chip
-from suiren.mapper.energy import MATRIX_SHARE, MEMORY_SHARE, VECTOR_SHARE
 from suiren.mapper.step import Prices, steady_step
 from suiren.trace.program import Program
 from suiren.units import PS_PER_S
@@ -30,30 +30,31 @@ class Rested:
 _ENERGY = {"tdp_w", "idle_w"}
 
 
-def rests_on(program: Program, key: int, card: Card, seconds: float) -> Iterator[Rested]:
-    """Assumed facts that the step's time or energy depends on, strongest first."""
+def rests_on(program: Program, key: int, prices: Prices, seconds: float) -> Iterator[Rested]:
+    """Assumed facts that the step's time or energy depends on, strongest first.
+
+    Kernels and tiles stay those that `prices` chose.
+    """
     rows = []
-    for name, fact, nudged in _nudged(card):
-        time = steady_step(program, Prices(program.calls, nudged), key).period_ps / PS_PER_S
+    for name, fact, nudged in _nudged(prices.card):
+        moved = Prices(program.calls, nudged, prices, prices.clock)
+        time = steady_step(program, moved, key).period_ps / PS_PER_S
         effect = 100 * (time / seconds - 1) if seconds else 0.0
         if abs(effect) >= 0.005 or name in _ENERGY:
             rows.append(Rested(name, fact, effect))
-    for name, fact in (
-        ("energy.matrix_share", MATRIX_SHARE),
-        ("energy.memory_share", MEMORY_SHARE),
-        ("energy.vector_share", VECTOR_SHARE),
-    ):
-        rows.append(Rested(name, fact, 0.0))
     yield from sorted(rows, key=lambda r: (-abs(r.effect_percent), r.name))
 
 
 #: Capacities that time does not depend on in this model.
-_INERT = {"memory_bytes", "chip.core_groups", "chip.process_nm"}
+_INERT = {
+    "memory_bytes", "chip.core_groups", "chip.process_nm", "pace.mac_j", "pace.memory_byte_j",
+    "pace.l2_byte_j", "pace.lane_j",
+}  # fmt: skip
 
 
 def _nudged(card: Card) -> Iterator[tuple[str, Fact, Card]]:
     """Every assumed fact with a card in which it alone is 20 % larger."""
-    for owner, prefix in ((card.chip, "chip."), (card, "")):
+    for owner, prefix in ((card.chip, "chip."), (card.pace, "pace."), (card, "")):
         for f in fields(owner):
             value = getattr(owner, f.name)
             name = prefix + f.name
@@ -73,8 +74,10 @@ def _larger(name: str, fact: Fact) -> float:
     return min(1.0, fact * NUDGE) if name.endswith("efficiency") else fact * NUDGE
 
 
-def _with(card: Card, owner: Card | Chip, name: str, value: object) -> Card:
+def _with(card: Card, owner: Card | Chip | Pace, name: str, value: object) -> Card:
     changed = {name: value}
     if isinstance(owner, Card):
         return replace(card, **changed)  # type: ignore[arg-type]
+    if isinstance(owner, Pace):
+        return replace(card, pace=replace(owner, **changed))  # type: ignore[arg-type]
     return replace(card, chip=replace(owner, **changed))  # type: ignore[arg-type]

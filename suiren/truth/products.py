@@ -49,6 +49,8 @@ def _sizes(row: Row) -> tuple[int, int, int, int]:
     batch = row.size("B", "BS") if {"B", "BS"} & row.shape.keys() else 1
     if "NeuSight" in row.source:  # there N is the reduction
         m, n, k = m, k, n
+    if "DeepBench" in row.source:  # BLAS: results lie column after column
+        m, n = n, m
     return batch, m, n, k
 
 
@@ -65,7 +67,7 @@ def product_s(
     time = held_s(plan.timing, card, dtype, throttled) + card.launch_s
     if item == 1 and protocol.quantise_s:
         time += protocol.quantise_s + quantise_s(m * k, card)
-    return max(time, protocol.host_s)
+    return max(time, protocol.host_s) + protocol.added_s
 
 
 def quantise_s(elements: int, card: Card) -> float:

@@ -33,6 +33,10 @@ class Protocol:
     """Runs of every copy that follow each other."""
     host_s: float = 0.0
     """What the host needs for a call: no shorter time can be measured."""
+    added_s: float = 0.0
+    """What the host adds to every call: the device waits for it."""
+    ramp: bool = False
+    """Short measurements reach the power limit gradually, because the shortest runs count."""
     quantise_s: float = 0.0
     """Fixed time of quantising the activation before an 8-bit product, which the operator
     includes; 0 where it does not."""
@@ -54,6 +58,8 @@ class Protocol:
         lasts = self.repeats / 2 * (copies or 1) * seconds
         if not lasts:
             return 0.0
+        if self.ramp:
+            return lasts / (lasts + THROTTLE_S)
         return max(0.0, min(1.0, (2 * lasts - THROTTLE_S) / lasts))
 
 
@@ -68,8 +74,41 @@ _ALONE = Protocol("one kernel repeated")
 _STEADY = Protocol("steady", repeats=10**9)
 
 
+#: NeuSight times one call of PyTorch between two events on an idle device, 25 times, and keeps
+#: the mean of the five shortest: the host's way to the launch is inside. Seconds by machine and
+#: op, read off the shortest `fit` rows; a machine not measured is taken as the median.
+_NEUSIGHT_HOST_S = {
+    "bmm": {"A100": 24.3e-6, "V100": 38.9e-6, "T4": 26.8e-6, "P100": 39.4e-6, "P4": 25.2e-6,
+            "MI100": 32.7e-6, "": 30e-6},
+    "linear": {"A100": 46.6e-6, "V100": 58e-6, "T4": 45.2e-6, "P100": 82e-6, "P4": 48.6e-6,
+               "MI100": 43.2e-6, "": 48e-6},
+    "conv": {"V100": 70e-6, "T4": 60e-6, "P100": 90e-6, "P4": 70e-6, "": 70e-6},
+}  # fmt: skip
+#: DeepBench repeats one call 400 times or more. What its drivers of 2016 to 2018 add to a call,
+#: seconds by sheet, read off the shortest `fit` rows.
+_DEEPBENCH_HOST_S = {
+    "NV_M40": 66e-6, "NV_TitanX": 66e-6, "NV_TitanX_Pascal": 40e-6, "AMD_MI25": 14e-6,
+    "AMD_VegaFE": 14e-6, "NV_V100": 5e-6,
+}  # fmt: skip
+
+
+def _neusight(row: Row) -> Protocol:
+    known = _NEUSIGHT_HOST_S.get(row.op, {"": 30e-6})
+    host_s = next((s for name, s in known.items() if name and name in row.hardware), known[""])
+    return Protocol("NeuSight", repeats=50, added_s=host_s, ramp=True)
+
+
+def _deepbench(row: Row) -> Protocol:
+    added_s = _DEEPBENCH_HOST_S.get(row.hardware, 0.0)
+    return Protocol("DeepBench", repeats=400, added_s=added_s)
+
+
 def protocol_of(row: Row) -> Protocol:
     """The protocol of a row, by its source and its library."""
+    if "NeuSight" in row.source:
+        return _neusight(row)
+    if "DeepBench" in row.source:
+        return _deepbench(row)
     if "aiconfigurator" in row.source:
         library = row.notes.lower()
         if "sglang" in library:

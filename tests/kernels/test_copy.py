@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import permutations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -27,11 +28,10 @@ def test_permutations_of_three_dimensions(order, shape, tile, side):
 @pytest.mark.parametrize("form", ["f32", "f16", "i64", "u8"])
 def test_permutations_of_other_ranks(order, form):
     shape = (3, 6, 5, 7)[: len(order)]
-    import numpy as np
-
     x = np.random.default_rng(50).integers(0, 100, shape)
     agrees(permute(*order), {**dict(zip(NAMES, shape, strict=False)), "T": form},
-           lambda x: x.permute(order), inputs={"x": x}, options={"tile": 40, "side": 4})  # fmt: skip
+           lambda x: x.permute(order), inputs={"x": x},
+           options={"tile": 40, "side": 4})  # fmt: skip
 
 
 def test_permutations_merge_to_few_dimensions():

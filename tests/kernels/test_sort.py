@@ -52,6 +52,23 @@ def test_the_best_of_long_rows(cols, kept, pieces, largest):
     assert (got["index"] == wanted.indices.numpy()).all()
 
 
+@pytest.mark.parametrize("kept", [2, 9])
+@pytest.mark.parametrize("largest", [False, True])
+def test_infinities_among_the_best_keep_their_places(kept, largest):
+    x = np.full((2, 9), -np.inf if largest else np.inf)
+    x[0, 4] = x[1, 7] = 3.0
+    got = emulate(topk.build({"M": 2, "N": 9, "K": kept, "T": "f32"}, largest=largest), {"x": x})
+    order = np.argsort(-x if largest else x, axis=1, kind="stable")[:, :kept]
+    assert (got["index"] == order).all()
+    assert (got["y"] == np.take_along_axis(x, order, 1)).all()
+
+
+@pytest.mark.parametrize("form", ["i32", "i64"])
+def test_the_best_of_whole_numbers(form):
+    agrees(topk, {"M": 4, "N": 50, "K": 3, "T": form}, lambda x: torch.topk(x, 3),
+           inputs={"x": distinct((4, 50))})  # fmt: skip
+
+
 def test_pieces_too_short_for_the_best_are_refused():
     with pytest.raises(KernelMistake, match="candidates"):
         topk_long.build({"M": 1, "N": 10, "K": 4, "C": 40, "T": "f32"})

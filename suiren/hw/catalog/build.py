@@ -7,11 +7,13 @@ here, and is then `assumed` with the rule as its source. All units are base unit
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypedDict, Unpack
 
 from suiren.hw.behaviour import behaviour
 from suiren.hw.catalog.block import CardBlock, ChipBlock
 from suiren.hw.fact import Fact, Kind, assumed, derived, published
+from suiren.hw.pace import Pace
 from suiren.hw.spec import Card, Chip, Link
 from suiren.units import GB, TFLOP
 
@@ -82,7 +84,7 @@ def card(**block: Unpack[CardBlock]) -> Card:
         capability=block.get("capability", (1, 0)),
         conflicts=block.get("conflicts", ()),
         notes=block.get("notes", ()),
-        pace=block.get("pace") or behaviour(block["chip"].family).pace,
+        pace=block.get("pace") or _pace(block, filled),
         **filled,
     )
 
@@ -118,6 +120,22 @@ def _filled(block: CardBlock) -> _Filled:
         if name in block:
             filled[name] = fact(block[name], source)  # type: ignore[literal-required]
     return filled
+
+
+def _pace(block: CardBlock, filled: _Filled) -> Pace:
+    """The family's row; an energy nobody fitted is what uses up the TDP at full rate."""
+    pace = behaviour(block["chip"].family).pace
+    if pace.mac_j.kind == "fitted":
+        return pace
+    chip = block["chip"]
+    rate = max(
+        chip.matrix.get("bf16", 0.0), chip.matrix.get("fp16", 0.0), chip.vector.get("fp32", 0.0)
+    ) or max([*chip.matrix.values(), *chip.vector.values()], default=0.0)
+    if not rate:
+        return pace
+    joules = (block["tdp_w"] - filled["idle_w"]) / (rate * block["cores"] * block["clock_hz"])
+    why = "unpublished; the engines at full 16-bit rate are taken to use up the TDP"
+    return replace(pace, mac_j=assumed(joules, why))
 
 
 def _l2_rate(block: CardBlock) -> Fact:

@@ -1,0 +1,149 @@
+"""`suiren validate FILE…`: predictions beside published measurements, every row."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from suiren.commands.ask import notices, screen
+from suiren.hw.chipfile import BadChipFile
+from suiren.hw.load import resolve_card
+from suiren.hw.names import UnknownChip
+
+if TYPE_CHECKING:
+    from suiren.truth.predict import Prediction
+    from suiren.truth.rows import Row
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path())
+@click.option("--on", metavar="CHIP", help="Predict for this chip instead of each row's own.")
+@click.option("--split", type=click.Choice(["fit", "check"]), help="Only rows of this split.")
+@click.option("--sample", type=click.IntRange(min=1), help="So many rows of each file, evenly.")
+@click.option("--kernels", type=click.Choice(["model", "measured"]), default="model",
+              show_default=True, help="The model alone, or corrected by measured rows nearby.")  # fmt: skip
+@click.option("--json", "json_path", type=click.Path(), help="Write all scores here.")
+@click.option("--out", type=click.Path(), help="Write id,hardware,measured_s,predicted_s,status.")
+@click.option("--processes", type=click.IntRange(min=1), help="Local processes; all cores if not given.")
+def validate(
+    files: tuple[str, ...], on: str | None, split: str | None, sample: int | None, kernels: str,
+    json_path: str | None, out: str | None, processes: int | None,
+) -> None:  # fmt: skip
+    """Predict every row of measured tables and say how far off it is.
+
+    \b
+    suiren validate data/measured/*.csv.gz --split check
+    suiren validate kernels.csv --on h200 --out rows.csv
+    """  # noqa: D301 - click reads the control character
+    from suiren.truth import nearest
+    from suiren.truth.run import run, write_rows
+
+    if on is not None:
+        try:
+            resolve_card(on)
+        except (UnknownChip, BadChipFile) as problem:
+            raise click.UsageError(str(problem)) from None
+    rows = _rows(files, split, sample)
+    # measured rows that correct must be there even if only others are told
+    helping = _rows(files, "fit", None) if kernels == "measured" and split == "check" else []
+    with _bar(len(rows) + len(helping)) as seen:
+        found = run([*rows, *helping], on, processes, seen)
+    if kernels == "measured":
+        model = found[: len(rows)]
+        found = nearest.corrected(found)[: len(rows)]
+        _tell(model, "the model alone")
+        _tell(found, "corrected by the nearest measured rows")
+    else:
+        _tell(found, "")
+    if out:
+        write_rows(out, found)
+    if json_path:
+        Path(json_path).write_text(json.dumps(_document(found), indent=1) + "\n")
+
+
+def _rows(files: tuple[str, ...], split: str | None, count: int | None) -> list[Row]:
+    from suiren.truth.rows import BadMeasurements, read_rows, sample
+
+    rows: list[Row] = []
+    for file in files:
+        try:
+            read = read_rows(file)
+        except BadMeasurements as problem:
+            raise click.UsageError(str(problem)) from None
+        if split is not None:
+            read = [r for r in read if r.split == split]
+        rows += read if count is None else sample(read, count)
+    if not rows:
+        which = f" of the split {split!r}" if split else ""
+        raise click.UsageError(f"{', '.join(files)}: there is no row{which}")
+    return rows
+
+
+class _bar:  # noqa: N801 - used as a function
+    """A progress bar over rows; nothing where the output is no terminal."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+
+    def __enter__(self):  # type: ignore[no-untyped-def]
+        from rich.progress import Progress
+
+        self.progress = Progress(console=notices, transient=True, disable=not notices.is_terminal)
+        self.progress.start()
+        task = self.progress.add_task("rows", total=self.total)
+        return lambda rows: self.progress.update(task, advance=rows)
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+
+def _tell(found: list[Prediction], title: str) -> None:
+    from suiren.report.scatter import scatter
+    from suiren.report.truth import (
+        refused_table,
+        score_table,
+        summary,
+        worst_table,
+    )
+    from suiren.truth import score
+
+    if title:
+        screen.rule(title)
+    screen.print(summary(found))
+    screen.print(score_table("by chip, op and format", score.by(found, score.chip_and_op)))
+    for name, key in (("time", score.decade), ("M", score.rows_of_product)):
+        classes = score.by(found, key)
+        if len(classes) > 1:
+            screen.print(score_table(f"by {name}, the worst classes first", classes[:20]))
+    screen.print(worst_table(score.worst(found, 10)))
+    refused = score.refused(found)
+    if refused:
+        screen.print(refused_table(refused))
+    picture = scatter(found)
+    if picture:
+        screen.print(picture, highlight=False)
+
+
+def _document(found: list[Prediction]) -> dict[str, object]:
+    from suiren.truth import score
+
+    told = [p for p in found if p.error is not None]
+    keys = {"chip_op": score.chip_and_op, "decade": score.decade, "rows": score.rows_of_product}
+    overall = score.score((), [p.error for p in told if p.error is not None]) if told else None
+    return {
+        "rows": len(found), "predicted": len(told),
+        "overall": _score(overall) if overall else None,
+        **{name: [_score(s) for s in score.by(found, key)] for name, key in keys.items()},
+        "not_predicted": [
+            {"hardware": h, "op": o, "reason": r, "rows": n} for h, o, r, n in score.refused(found)
+        ],
+    }  # fmt: skip
+
+
+def _score(one: object) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return {k: (list(v) if isinstance(v, tuple) else v) for k, v in asdict(one).items()}  # type: ignore[call-overload]

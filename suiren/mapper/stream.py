@@ -1,0 +1,192 @@
+"""Streaming work priced by a program: load tiles, spend lane and special work, store tiles.
+
+`stream` covers everything that passes over memory once: pointwise chains, casts, fills,
+optimizer steps, sums. Copies move words of 16 bytes. A tile of work counts lane operations and
+special results; where there is none, one lane operation a word stays, for its address.
+
+Every core walks through its tiles with several loads under way, as a GPU's resident blocks
+have together. The tile is the one with the shortest simulated time; sizes are rounded to half
+a per cent, so that calls of nearly one size are timed once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, log2
+
+from suiren.core.index import Index, Range
+from suiren.core.pace import vector_lanes
+from suiren.core.program import Grid, Loop, Node, Program, Step
+from suiren.core.tile import Tensor, Tile, View
+from suiren.core.timing import Timing, time_program
+from suiren.dtype import itemsize_bytes
+from suiren.hw.spec import Card
+
+WORD_BYTES = 16
+#: The format of a word of 16 bytes.
+WORD = "c128"
+#: Loads and results under way in a core.
+STAGES, RESULTS = 4, 2
+#: Sizes are rounded to this many steps an octave.
+STEPS_AN_OCTAVE = 128
+_LEAST_TILE, _MOST_TILE = 512, 64 * 1024
+_CARDS: dict[int, Card] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a stream moves and computes: bytes, lane operations, special results."""
+
+    reads: int
+    writes: int
+    lanes: int
+    special: int
+    dtype: str
+
+    @property
+    def bytes(self) -> int:
+        """Bytes read and written."""
+        return self.reads + self.writes
+
+
+def stream(
+    reads_bytes: float, writes_bytes: float, lanes: float, special: float, dtype: str, card: Card,
+    warm: float = 0.0,
+) -> Timing:  # fmt: skip
+    """The time of a streaming kernel on a card, launch not included.
+
+    `lanes` are operations of one lane in `dtype` (narrow formats compute in f32), `special`
+    results of the special unit; `warm` is the share of the reads that lies in the shared level.
+    """
+    work = Work(rounded(reads_bytes), rounded(writes_bytes), rounded(lanes), rounded(special),
+                lane_format(dtype))  # fmt: skip
+    return _timed(work, round(warm, 2), *kept(card))
+
+
+def lane_format(dtype: str) -> str:
+    """The format in which lanes compute on stored numbers."""
+    return dtype if itemsize_bytes(dtype) > 4 else "f32"
+
+
+def rounded(amount: float) -> int:
+    """The amount to a step of half a per cent; small ones as they are."""
+    if amount <= STEPS_AN_OCTAVE:
+        return max(0, round(amount))
+    return round(2 ** (round(log2(amount) * STEPS_AN_OCTAVE) / STEPS_AN_OCTAVE))
+
+
+def kept(card: Card) -> tuple[str, int]:
+    """What a time is remembered by, for a card; the card is kept so that it stays the same."""
+    _CARDS[id(card)] = card
+    return card.name, id(card)
+
+
+def card_kept(number: int) -> Card:
+    """The card that `kept` was given."""
+    return _CARDS[number]
+
+
+@lru_cache(maxsize=65536)
+def _timed(work: Work, warm: float, name: str, number: int) -> Timing:
+    card = _CARDS[number]
+    if not work.bytes and not work.lanes and not work.special:
+        return Timing()
+    near = {"x": warm} if warm else None
+    timings = [
+        time_program(_program(work, blocks, card), card, warm=near) for blocks in _blocks(work, card)
+    ]
+    return min(timings, key=lambda timing: timing.seconds)
+
+
+def _blocks(work: Work, card: Card) -> list[int]:
+    """How many blocks a core may take its share in: long ones, or several for little work."""
+    share = max(work.bytes, work.lanes // 64, 1) / card.cores
+    many = ceil(share / tile_bytes(card))
+    if many >= 2 * STAGES:
+        return [many]
+    return sorted({many, min(STAGES, max(1, int(share) // _LEAST_TILE))})
+
+
+@lru_cache(maxsize=256)
+def _tile_bytes(name: str, number: int) -> int:
+    card = _CARDS[number]
+    pace = card.pace
+    rate = max(card.memory_bytes_per_s, card.l2_bytes_per_s * pace.l2_efficiency / 2)
+    flight = rate * (pace.l2_latency_s + card.memory_latency_s) / card.cores
+    room = card.chip.scratchpad_bytes / (STAGES + RESULTS)
+    return 2 ** round(log2(max(_LEAST_TILE, min(flight, room, _MOST_TILE))))
+
+
+def tile_bytes(card: Card) -> int:
+    """Bytes of a tile of which a few under way hide the latency of memory."""
+    return _tile_bytes(*kept(card))
+
+
+def _program(work: Work, blocks: int, card: Card) -> Program:
+    """The stream spread evenly over the cores, each of which takes its share in blocks."""
+    cores = min(int(card.cores), max(1, work.bytes // _LEAST_TILE, work.lanes // _LEAST_TILE))
+    parts = blocks * cores
+    found = Parts()
+    body: list[Node] = []
+    sources: tuple[Tile, ...] = ()
+    place = Index(0, ((0, blocks), (1, 1)))
+    if work.reads:
+        x = found.tile(words(work.reads / parts), STAGES)
+        view = found.piece("x", words(work.reads), x.numel, place)
+        body += [Step("load", (x,), (), view, {"pad": 0.0}), Step("wait", (x,))]
+        sources = (x,)
+    y = found.tile(words(work.writes / parts), RESULTS)
+    if work.writes:
+        body.append(Step("acquire", (y,)))
+    body += found.compute(y, sources, work.lanes / parts, work.special / parts, work.dtype, card)
+    body += [Step("release", sources)] if sources else []
+    if work.writes:
+        view = found.piece("y", words(work.writes), y.numel, place)
+        body.append(Step("store", (y,), (), view, {"add": False}))
+    grid = Grid((0,), (cores,), (1,), [Loop(1, blocks, 1, body)])  # type: ignore[list-item, arg-type]
+    return Program("stream", tuple(found.tensors), tuple(found.tiles), (grid,), ("y",))
+
+
+def words(amount_bytes: float) -> int:
+    """Words of 16 bytes that hold so many bytes, at least one."""
+    return max(1, ceil(amount_bytes / WORD_BYTES))
+
+
+class Parts:
+    """Tensors and tiles of a program of words, numbered as they come."""
+
+    def __init__(self) -> None:
+        self.tensors: list[Tensor] = []
+        self.tiles: list[Tile] = []
+
+    def tile(self, size: int, buffers: int = 1, dtype: str = WORD) -> Tile:
+        """A tile of `size` numbers."""
+        number = len(self.tiles)
+        space = "scratchpad" if dtype == WORD else "registers"
+        self.tiles.append(Tile(f"tile{number}", (size,), dtype, space, buffers, number))  # type: ignore[arg-type]
+        return self.tiles[-1]
+
+    def piece(self, name: str, length: int, size: int, place: Index) -> View:
+        """Words `place · size` and on, of a tensor of `length` words."""
+        tensor = next((t for t in self.tensors if t.name == name), None)
+        if tensor is None:
+            tensor = Tensor(name, (length,), WORD)
+            self.tensors.append(tensor)
+        start = place * size
+        return View(tensor, (Range(start, size),))
+
+    def compute(
+        self, into: Tile, sources: tuple[Tile, ...], lanes: float, special: float, dtype: str,
+        card: Card,
+    ) -> list[Step]:  # fmt: skip
+        """Steps that spend so much work on a tile; their operands' sizes are the amounts."""
+        if dtype != "f32":
+            lanes *= vector_lanes(card, "f32") / vector_lanes(card, dtype)
+        amount = self.tile(max(1, round(lanes)), 1, "f32")
+        steps = [Step("fma", (into,), (*sources, amount))]
+        if special:
+            results = self.tile(max(1, round(special)), 1, "f32")
+            steps.append(Step("exp", (into,), (*sources, results)))
+        return steps
+
