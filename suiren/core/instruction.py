@@ -78,7 +78,7 @@ def _matmul(
 
 
 def _fresh(x: Array, y: Array, transpose_x: bool = False, transpose_y: bool = False) -> Array:
-    return (x.T if transpose_x else x) @ (y.T if transpose_y else y)  # type: ignore[no-any-return]
+    return np.asarray((x.T if transpose_x else x) @ (y.T if transpose_y else y))
 
 
 def _fresh_shape(
@@ -129,7 +129,8 @@ def _argsort(x: Array, axis: int = 1, descending: bool = False) -> Array:
         return np.argsort(x, axis=axis, kind="stable")
     # a stable descending order: the first of two equals comes first
     turned = np.flip(x, axis)
-    return x.shape[axis] - 1 - np.flip(np.argsort(turned, axis=axis, kind="stable"), axis)
+    order = np.flip(np.argsort(turned, axis=axis, kind="stable"), axis)
+    return np.asarray(x.shape[axis] - 1 - order)
 
 
 def _merge_order(x: Array, axis: int = 1, descending: bool = False) -> Array:
@@ -148,8 +149,12 @@ def _places(x: Shape, places: Shape, axis: int = 1) -> Shape:
     return places
 
 
+def _select(mask: Array, a: Array, b: Array) -> Array:
+    return np.asarray(np.where(mask != 0, a, b))
+
+
 def _sigmoid(x: Array) -> Array:
-    return 1.0 / (1.0 + np.exp(-x))  # type: ignore[no-any-return]
+    return np.asarray(1.0 / (1.0 + np.exp(-x)))
 
 
 def _random(position: Array, seed: Array) -> Array:
@@ -200,7 +205,7 @@ _ALL = (
     _vector("le", np.less_equal), _vector("gt", np.greater), _vector("ge", np.greater_equal),
     _vector("both", np.logical_and), _vector("either", np.logical_or),
     _vector("negate", np.logical_not),
-    _vector("select", lambda mask, a, b: np.where(mask != 0, a, b)),
+    _vector("select", _select),
     _vector("fill", lambda value: value),
     _vector("remainder", np.mod, 4),
     _vector("floor_divide", np.floor_divide, 4),

@@ -17,9 +17,12 @@ from suiren.core.loop import BEGIN, MATRIX, PAUSE, SPECIAL, Duration, Nest, flat
 from suiren.core.pace import Engines
 from suiren.core.phase import Phase, Wave, phases
 from suiren.core.program import Program
-from suiren.core.traffic import fetched, survives
+from suiren.core.traffic import Moved, fetched, survives
 from suiren.hw.spec import Card
 from suiren.units import PS_PER_S
+
+#: Runs in memory from this length on count as a stream: a page or two of a memory bank.
+LONG_RUN_BYTES = 2048
 
 
 @dataclass
@@ -70,7 +73,7 @@ def time_phase(
     total: Timing,
 ) -> int:  # fmt: skip
     """Adds a phase that starts at `start` to the total; returns when it ends, ps."""
-    flows = _Flows.of(phase, engines.card, warm)
+    flows = Flows.of(phase, engines.card, warm)
     begin = (BEGIN if phase.grid.fresh else PAUSE, 0, len(phase.steps), 0, ())
     nest = compiled((begin, *phase.ops), tuple(t.buffers for t in program.tiles))
     state = nest.fresh(start)
@@ -92,7 +95,7 @@ def time_phase(
     return end
 
 
-def _apart(phase: Phase, nest: Nest, engines: Engines, flows: _Flows, total: Timing) -> int:
+def _apart(phase: Phase, nest: Nest, engines: Engines, flows: Flows, total: Timing) -> int:
     """Time of a grid whose tiles go out one by one, ps."""
     cores, tiles = int(engines.card.cores), phase.grid.tiles
     slots = cores * phase.grid.resident
@@ -114,17 +117,19 @@ class _Flow:
     core: float = 0.0
     l2: float = 0.0
     memory: float = 0.0
+    printed: float = 0.0
+    """Bytes that device memory could move meanwhile at its printed rate."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Flows:
+class Flows:
     loads: _Flow
     stores: _Flow
     miss: dict[int, float]
     """Share of each load that comes from device memory, by `id` of its step."""
 
     @classmethod
-    def of(cls, phase: Phase, card: Card, warm: Mapping[str, float]) -> _Flows:
+    def of(cls, phase: Phase, card: Card, warm: Mapping[str, float]) -> Flows:
         """What one tile moves on average."""
         tiles = max(1, phase.grid.tiles)
         passing = fetched(
@@ -140,9 +145,16 @@ class _Flows:
                 2 if piece.add else 1
             )
             into.memory += memory
+            into.printed += memory / _sustained(piece, card)
             if is_load:
                 flows.miss[id(piece.step)] = min(1.0, memory / amount) if amount else 0.0
         return flows
+
+
+def _sustained(piece: Moved, card: Card) -> float:
+    """Share of memory's bandwidth for a piece: long runs keep its pages open."""
+    long = piece.run_bytes >= LONG_RUN_BYTES
+    return float(card.pace.stream_efficiency if long else card.memory_efficiency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +168,7 @@ class _Shares:
 
 
 def durations(
-    phase: Phase, engines: Engines, wave: Wave, flows: _Flows, total: Timing
+    phase: Phase, engines: Engines, wave: Wave, flows: Flows, total: Timing
 ) -> list[Duration]:
     """Durations of every step in a wave, and of a tile's start."""
     card, beside = engines.card, wave.side_by_side
@@ -184,17 +196,17 @@ def durations(
 
 
 def _shares(
-    phase: Phase, engines: Engines, wave: Wave, flows: _Flows, table: list[Duration], total: Timing
+    phase: Phase, engines: Engines, wave: Wave, flows: Flows, table: list[Duration], total: Timing
 ) -> _Shares:
     card, beside, loads, stores = engines.card, wave.side_by_side, flows.loads, flows.stores
     pace, inf = card.pace, float("inf")
     port = pace.port_bytes_per_cycle * engines.matrix_hz
     l2_rate = card.l2_bytes_per_s * pace.l2_efficiency or inf
-    memory_rate = card.memory_bytes_per_s * card.memory_efficiency or inf
+    memory_rate = card.memory_bytes_per_s or inf
     store_rate = card.l2_bytes_per_s * pace.store_share or inf
     l2_s = max(loads.core * beside / port, loads.l2 * wave.tiles / l2_rate)
-    memory_s = loads.memory * wave.tiles / memory_rate
-    write_s = stores.memory * wave.tiles / memory_rate
+    memory_s = loads.printed * wave.tiles / memory_rate
+    write_s = stores.printed * wave.tiles / memory_rate
     store_s = max(stores.l2 * wave.tiles / store_rate, stores.core * beside / port)
     if not card.l2_bytes_per_s:  # nothing takes the results in before memory does
         store_s = max(store_s, write_s)

@@ -8,12 +8,12 @@ shared level.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil, inf, prod, sqrt
 
 from suiren.core.index import Index, Range
 from suiren.core.program import Grid, Loop, Step
-from suiren.core.tile import Tile
+from suiren.core.tile import Tile, View
 from suiren.dtype import itemsize_bytes
 from suiren.hw.spec import Card
 
@@ -33,6 +33,10 @@ class Moved:
     """Numbers of the loops its piece depends on."""
     add: bool
     multicast: bool
+    run_bytes: int = 0
+    """Bytes that lie side by side in memory, of one execution."""
+    turns: Mapping[int, int] = field(default_factory=dict)
+    """How often each loop runs that its piece depends on, the grid's axes left out."""
 
     @property
     def is_store(self) -> bool:
@@ -84,7 +88,20 @@ def moved(step: Step, executions: float, loops: Mapping[int, Loop], grid: Grid) 
     return Moved(
         step, elements * size, elements * size * share * executions * grid.tiles, unique * size,
         frozenset(depends), bool(step.attributes.get("add")), "multicast" in step.attributes,
+        _run(view) * size, {n: counts[n] for n in depends if n in loops},
     )  # fmt: skip
+
+
+def _run(view: View) -> int:
+    """Neighbours in memory that a piece takes: its extent along the innermost dimension."""
+    rank = len(view.places)
+    if not rank:  # a single number
+        return 1
+    inner = view.tensor.order.index(rank - 1) if view.tensor.order else rank - 1
+    place = view.places[inner]
+    if not isinstance(place, Range) or place.stride != 1:
+        return 1
+    return min(place.size, view.tensor.shape[inner])
 
 
 def survives(demand_bytes: float, card: Card) -> float:
@@ -154,11 +171,16 @@ def _walked(
     trips = dict(zip(grid.numbers, grid.trips, strict=True))
     share = {a: min(1.0, cover[a] / trips[a]) for a in grid.numbers}
     wave = 0.0
-    for piece in pieces:
+    for piece in {(p.name, p.depends): p for p in reversed(pieces)}.values():
         wave += piece.unique_bytes * _product(share[a] for a in grid.numbers if a in piece.depends)
     found: dict[int, float] = {}
+    read: dict[tuple[str, frozenset[int]], Moved] = {}
     for piece in loads:
         cold = 1 - warm.get(piece.name, 0.0)
+        first = read.setdefault((piece.name, frozenset(piece.depends & trips.keys())), piece)
+        if first is not piece:  # the tile has read it before, in the same turn of shared loops
+            shared = _product(n for at, n in piece.turns.items() if at in first.turns)
+            cold *= 1 - survives(wave / shared, card)
         times = cold
         sweeps = 1.0
         for at, axis in enumerate(order):

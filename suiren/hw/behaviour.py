@@ -48,7 +48,7 @@ def _pace(rows: str, **values: float) -> Pace:
 
 _A100 = {
     "sustained_clock": 1.0, "matrix_step_s": 334e-9, "vector_step_s": 42e-9, "overlap_loss": 0.094,
-    "vector_efficiency": 0.8, "instruction_s": 20e-9, "copy_issue_s": 2e-9, "tile_start_s": 40e-9,
+    "vector_efficiency": 0.8, "stream_efficiency": 0.9, "instruction_s": 20e-9, "copy_issue_s": 2e-9, "tile_start_s": 40e-9,
     "l2_latency_s": 1009e-9, "l2_efficiency": 0.744, "l2_share": 0.5, "l2_softness": 0.3,
     "port_bytes_per_cycle": 38.6, "store_share": 0.286, "multicast": 1.0, "barrier_s": 1.0e-6,
     "mac_j": 3.1e-12, "vector_mac_j": 25e-12, "voltage_floor": 0.5, "memory_byte_j": 60e-12, "l2_byte_j": 10e-12, "lane_j": 4e-12,

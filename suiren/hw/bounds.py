@@ -68,6 +68,7 @@ BOUNDS: dict[str, Bound] = {
     "pace.vector_step_s": _SECONDS,
     "pace.overlap_loss": Bound(0, 1, "(a share)"),
     "pace.vector_efficiency": _SHARE,
+    "pace.stream_efficiency": _SHARE,
     "pace.instruction_s": _SECONDS,
     "pace.copy_issue_s": _SECONDS,
     "pace.tile_start_s": _SECONDS,

@@ -81,6 +81,7 @@ class PaceTable(BaseModel):
     vector_step_s: Given | None = None
     overlap_loss: Given | None = None
     vector_efficiency: Given | None = None
+    stream_efficiency: Given | None = None
     instruction_s: Given | None = None
     copy_issue_s: Given | None = None
     tile_start_s: Given | None = None

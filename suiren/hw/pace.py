@@ -27,6 +27,9 @@ class Pace:
     """Engines disturb each other: the busiest one of a tile loses this share of the others' time."""
     vector_efficiency: Fact
     """Share of the vector engine's peak that pointwise code reaches."""
+    stream_efficiency: Fact
+    """Share of the printed memory bandwidth that copies of long runs sustain; the card's
+    `memory_efficiency` is that of the short rows of a matrix tile."""
     instruction_s: Fact
     """Result of an instruction to its first use on another engine."""
     copy_issue_s: Fact

@@ -30,6 +30,7 @@ from suiren.kernels.attention_places import (
     share,
 )
 from suiren.kernels.lines import block
+from suiren.units import MiB
 
 #: The lowest finite number of f32: where a running maximum starts, so that it minus -inf is no NaN.
 LOWEST = -3.4028234663852886e38
@@ -204,11 +205,14 @@ class Attend:
 )  # fmt: skip
 def attention(
     core: Core, q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor,
-    causal: bool = False, tm: int = 128, resident: int = 1, fresh: bool = False, **options: Any,
+    causal: bool = False, tm: int = 128, resident: int = 1, fresh: bool = False,
+    shared_bytes: float = 32 * MiB, **options: Any,
 ) -> None:  # fmt: skip
     """Attention of every query to every key, or to those before it; see `Attend` for options."""
     attend = Attend(core, q, k, v, out, lse, tm=tm, **options)
-    for place, i, hides in query_tiles(core, q, k, tm, causal, resident=resident, fresh=fresh):
+    tiles = query_tiles(core, q, k, tm, causal, shared_bytes=shared_bytes, resident=resident,
+                        fresh=fresh)  # fmt: skip
+    for place, i, hides in tiles:
         attend.tile(place, i, hides)
 
 

@@ -34,7 +34,7 @@ from suiren.units import KiB
 
 _LETTERS = "ABCDEFGH"
 #: Scratchpad that a tile of every tensor may take together if no tile size is given.
-_SPACE_BYTES = 64 * KiB
+_SPACE_BYTES = 48 * KiB
 
 
 def pointwise(

@@ -28,8 +28,8 @@ _GRU_STEP = Chain.parse(GRU.format(**{g: f"{g}_sum + {g}_0 + {g}_1" for g in "rz
         B=16, I=32, H=32, T="bf16")  # fmt: skip
 def lstm_step(
     core: Core, x: Tensor, h: Tensor, c: Tensor, w_input: Tensor, w_hidden: Tensor,
-    bias_input: Tensor, bias_hidden: Tensor, h_next: Tensor, c_next: Tensor, tb: int = 64,
-    th: int = 32, tk: int = 64, stages: int = 2, **deal: Any,
+    bias_input: Tensor, bias_hidden: Tensor, h_next: Tensor, c_next: Tensor, tb: int = 32,
+    th: int = 32, tk: int = 32, stages: int = 2, **deal: Any,
 ) -> None:  # fmt: skip
     """LSTM. Options: rows `tb`, columns `th` and depth `tk` of a tile, `stages`, a grid's."""
     _step(core, (x, h), (w_input, w_hidden), (bias_input, bias_hidden), _LSTM_GATES, _LSTM_STEP,
@@ -40,7 +40,7 @@ def lstm_step(
         "bias_hidden T[3,H] -> h_next T[B,H]", B=16, I=32, H=32, T="bf16")  # fmt: skip
 def gru_step(
     core: Core, x: Tensor, h: Tensor, w_input: Tensor, w_hidden: Tensor, bias_input: Tensor,
-    bias_hidden: Tensor, h_next: Tensor, tb: int = 64, th: int = 32, tk: int = 64,
+    bias_hidden: Tensor, h_next: Tensor, tb: int = 32, th: int = 32, tk: int = 32,
     stages: int = 2, **deal: Any,
 ) -> None:  # fmt: skip
     """GRU. Options: rows `tb`, columns `th` and depth `tk` of a tile, `stages`, a grid's."""
@@ -65,7 +65,10 @@ def _step(
              for name, pair in gates.items() for n, gate in enumerate(pair)
              if gate is not None}  # fmt: skip
     out = {n: core.scratchpad((tb, th), t.dtype, 2) for n, t in made.items()}
-    operands = [_operands(core, s, gates, (tb, th, min(tk, s.shape[1]), stages)) for s in states]
+    tk = min(tk, max(s.shape[1] for s in states))
+    x = core.scratchpad((tb, tk), states[0].dtype, stages)
+    blocks = [core.scratchpad((th, tk), weights[0].dtype, stages)
+              for _ in range(weights[0].shape[0])]  # fmt: skip
     for b, h in core.grid((rows, tb), (cols, th), **deal):
         for name, tensor in read.items():
             core.load(inputs[name], tensor[b, h])
@@ -75,8 +78,9 @@ def _step(
                 if gate is not None:
                     core.load(added[f"{name}_{n}"], biases[n][gate, h].matrix((), (0,)))
         for n in (0, 1):
-            used = {name: gate for name, pair in gates.items() if (gate := pair[n]) is not None}
-            _products(core, sums, used, (states[n], weights[n]), operands[n], (b, h))
+            used = {gate: sums[name] for name, pair in gates.items()
+                    if (gate := pair[n]) is not None}  # fmt: skip
+            _products(core, used, (states[n], weights[n]), (x, blocks), (b, h))
         core.wait(*inputs.values(), *added.values())
         core.acquire(*out.values())
         totals = {f"{name}_sum": acc for name, acc in sums.items()}
@@ -86,26 +90,17 @@ def _step(
             core.store(tensor[b, h], out[name])
 
 
-def _operands(
-    core: Core, state: Tensor, gates: Gates, tile: tuple[int, int, int, int]
-) -> tuple[Tile, dict[str, Tile]]:
-    tb, th, tk, stages = tile
-    return (core.scratchpad((tb, tk), state.dtype, stages),
-            {name: core.scratchpad((th, tk), state.dtype, stages) for name in gates})  # fmt: skip
-
-
 def _products(
-    core: Core, sums: dict[str, Tile], gates: dict[str, int], tensors: Two,
-    operands: tuple[Tile, dict[str, Tile]], at: tuple[Range, Range],
+    core: Core, sums: dict[int, Tile], tensors: Two, operands: tuple[Tile, list[Tile]],
+    at: tuple[Range, Range],
 ) -> None:  # fmt: skip
     """Adds the products of a state with the weights of every gate."""
-    (state, weights), (x, all_rows), (b, h) = tensors, operands, at
-    rows = {name: all_rows[name] for name in gates}
+    (state, weights), (x, blocks), (b, h) = tensors, operands, at
     for k in core.blocks(state.shape[1], x.shape[1]):
         core.load(x, state[b, k])
-        for name, gate in gates.items():
-            core.load(rows[name], weights[gate, h, k])
-        core.wait(x, *rows.values())
-        for name in gates:
-            core.matmul(sums[name], x, rows[name], transpose_y=True)
-        core.release(x, *rows.values())
+        for gate, block in enumerate(blocks):
+            core.load(block, weights[gate, h, k])
+        core.wait(x, *blocks)
+        for gate, acc in sums.items():
+            core.matmul(acc, x, blocks[gate], transpose_y=True)
+        core.release(x, *blocks)

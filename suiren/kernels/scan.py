@@ -30,7 +30,7 @@ def scan(signature: str, kind: str, along: str) -> Kernel:
     names = [p.sizes for p in parsed.parameters]
 
     def walk(
-        core: Core, *given: Tensor, tile: int = 4096, widest: int = 256, stages: int = 2,
+        core: Core, *given: Tensor, tile: int = 2048, widest: int = 256, stages: int = 2,
         **deal: Any,
     ) -> None:  # fmt: skip
         x, y, *parts = zip(given, names, strict=True)

@@ -119,7 +119,7 @@ class _Best:
         self.front = Range(Index(0), count)
         few = (*shape[:-1], count)
         self.which, self.chosen = core.registers(few, "i32"), core.registers(few, "i32")
-        self.work = core.registers(shape, compute_format(dtype))
+        self.dtype = compute_format(dtype)
         self.values = core.scratchpad(few, dtype, 2)
         self.places = core.scratchpad(few, "i64", 2)
 
@@ -142,7 +142,8 @@ class _Best:
 
     def _pick(self, held: Tile) -> None:
         """The places of the best, one a round; what was chosen becomes worse than any number."""
-        core, axis, work = self.core, self.axis, self.work
+        core, axis = self.core, self.axis
+        work = core.registers(held.shape, self.dtype)
         cols, one = held.shape[axis], without(held.shape, axis)
         out = worst(work.dtype, self.descending)
         if FORMATS[work.dtype].is_float:

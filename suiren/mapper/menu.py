@@ -102,6 +102,8 @@ def offers(
         fit = stages or min(MOST_STAGES, int(room // step))
         sums = tm * tn * 4 * resident
         if fit >= 1 and room > 0 and sums <= chip.register_bytes:
-            found.append(Offer(tm, tn, tk, fit, resident, known))
+            # programs that share a core start and end apart from each other
+            fresh = known and engine == "matrix"
+            found.append(Offer(tm, tn, tk, fit, resident, fresh))
     gm, gn, _ = chip.tile_mnk if engine == "matrix" else (1, 1, 1)
     return found or [Offer(gm, gn, grain, 1, 1, False)]

@@ -23,6 +23,7 @@ from suiren.dtype import PEAK_NAME
 from suiren.hw.spec import Card
 from suiren.mapper.estimate import Shape
 from suiren.mapper.families import work_of
+from suiren.mapper.own import OWN, time_kernel
 from suiren.mapper.plans import Plans, plans_of
 from suiren.mapper.power import mac_j
 from suiren.mapper.tile import peak_format, time_product
@@ -102,8 +103,28 @@ class _Sum:
 
 
 def price(call: Call, card: Card, plans: Plans | None = None) -> Price:
-    """The price of a call: its family's work, kernel by kernel."""
+    """The price of a call: its family's work, kernel by kernel; an own kernel by its program."""
+    if call.op.startswith("suiren::") and call.name in OWN:
+        return _price_own(call, card)
     return price_work(work_of(call), card, plans)
+
+
+def _price_own(call: Call, card: Card) -> Price:
+    program = OWN[call.name].program([(t.shape, t.dtype) for t in call.inputs()])
+    found = time_kernel(program, card)
+    timing, dtype = found.timing, program.tensors[0].dtype
+    parts = {part: min(timing.parts_s.get(part, 0.0), timing.seconds) for part in PARTS}
+    name = matrix_format(dtype, card)
+    bound = max(parts["matrix"], parts["vector"])
+    return Price(
+        "own", timing.seconds, card.launch_s, timing.why, parts,
+        min(found.roofline.seconds, timing.seconds),
+        {name: found.roofline.flop} if found.roofline.flop else {}, 2 * timing.macs,
+        timing.memory_bytes, timing.l2_bytes, 0.0, 1, False, "",
+        timing.macs * mac_j(card, dtype) + timing.lanes * card.pace.lane_j,
+        timing.memory_bytes * card.pace.memory_byte_j + timing.l2_bytes * card.pace.l2_byte_j,
+        bound if timing.why in ("matrix", "vector") else 0.0,
+    )  # fmt: skip
 
 
 def price_work(work: Work, card: Card, plans: Plans | None = None) -> Price:

@@ -133,7 +133,7 @@ def _program(work: Work, blocks: int, card: Card) -> Program:
     place = Index(0, ((0, blocks), (1, 1)))
     if work.reads:
         x = found.tile(words(work.reads / parts), STAGES)
-        view = found.piece("x", words(work.reads), x.numel, place)
+        view = found.piece("x", words(work.reads), place * x.numel, x.numel)
         body += [Step("load", (x,), (), view, {"pad": 0.0}), Step("wait", (x,))]
         sources = (x,)
     y = found.tile(words(work.writes / parts), RESULTS)
@@ -142,7 +142,7 @@ def _program(work: Work, blocks: int, card: Card) -> Program:
     body += found.compute(y, sources, work.lanes / parts, work.special / parts, work.dtype, card)
     body += [Step("release", sources)] if sources else []
     if work.writes:
-        view = found.piece("y", words(work.writes), y.numel, place)
+        view = found.piece("y", words(work.writes), place * y.numel, y.numel)
         body.append(Step("store", (y,), (), view, {"add": False}))
     grid = Grid((0,), (cores,), (1,), [Loop(1, blocks, 1, body)])  # type: ignore[list-item, arg-type]
     return Program("stream", tuple(found.tensors), tuple(found.tiles), (grid,), ("y",))
@@ -167,13 +167,12 @@ class Parts:
         self.tiles.append(Tile(f"tile{number}", (size,), dtype, space, buffers, number))  # type: ignore[arg-type]
         return self.tiles[-1]
 
-    def piece(self, name: str, length: int, size: int, place: Index) -> View:
-        """Words `place · size` and on, of a tensor of `length` words."""
+    def piece(self, name: str, length: int, start: Index, size: int) -> View:
+        """`size` words from `start` on, of a tensor of `length` words."""
         tensor = next((t for t in self.tensors if t.name == name), None)
         if tensor is None:
             tensor = Tensor(name, (length,), WORD)
             self.tensors.append(tensor)
-        start = place * size
         return View(tensor, (Range(start, size),))
 
     def compute(

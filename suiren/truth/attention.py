@@ -1,17 +1,110 @@
-"""Rows of attention."""
+"""Rows of attention: a serving engine's operator over whole prompts.
+
+The operator is two kernels: one turns queries and keys to their positions, casts and fills the
+cache; then fused attention. Between them and around lies what the engine itself adds
+(`protocol.py`).
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+from suiren.core.tile import Tensor
+from suiren.core.timing import Timing, time_program
+from suiren.core.traffic import survives
+from suiren.dtype import itemsize_bytes
 from suiren.hw.spec import Card
+from suiren.kernels.attention_prepare import attention_prepare
+from suiren.mapper.attend import Attention, attend
+from suiren.mapper.power import held_s
+from suiren.truth.protocol import Protocol, protocol_of
 from suiren.truth.rows import Row
 from suiren.truth.unknown import NotPredicted
+
+_FP8 = "f8e4m3"
+#: Families whose attention kernel reads an 8-bit cache and multiplies in that format.
+_READS_CACHE = frozenset({"hopper", "blackwell"})
+#: Tokens and heads that a core of the first kernel takes at most, and tiles for every core.
+_TOKENS, _HEADS, _TILES = 16, 8, 4
 
 
 def covers(row: Row) -> bool:
     """True for rows of this family."""
-    return False
+    return row.op.startswith("attention_prefill")
 
 
 def seconds(row: Row, card: Card) -> float:
-    """Launch and kernel, as the row's table measures it."""
-    raise NotPredicted("not timed")
+    """Launches and both kernels, as the row's table measures them."""
+    given, _, cache = row.dtype.partition("/kv ")
+    formats = {"bfloat16": "bf16", "fp8": _FP8}
+    if given not in formats or cache not in formats:
+        raise NotPredicted(f"the format {row.dtype!r} is not modelled")
+    products, cached = formats[given], formats[cache]
+    if cached == _FP8 and card.chip.family in _READS_CACHE:
+        products = _FP8
+    depth = row.size("D")
+    shape = Attention(row.size("B"), row.size("H"), row.size("Hkv"), row.size("S"), row.size("S"),
+                      depth, depth, products, "bf16")  # fmt: skip
+    return operator_s(shape, cached, card, protocol_of(row))
+
+
+def operator_s(shape: Attention, cached: str, card: Card, protocol: Protocol) -> float:
+    """Seconds of the operator; `cached` is the format of the cache."""
+    rows = shape.batch * shape.queries
+    item = itemsize_bytes(shape.dtype)
+    fresh = rows * shape.depth * 2 * (shape.heads + 2 * shape.kv_heads)
+    ready = rows * shape.depth * item * (shape.heads + 2 * shape.kv_heads)
+    result = rows * shape.width * itemsize_bytes(shape.out) * shape.heads
+    near = survives(fresh + ready + result, card)
+    first = prepare(rows, shape.heads, shape.kv_heads, shape.depth, shape.dtype, cached, near, card)
+    left = survives(fresh + ready, card)
+    plan = attend(shape, card, 1.0, {"q": left, "k": left, "v": left})
+    throttled = protocol.throttled(first.seconds + plan.seconds, card)
+    time = first.seconds + held_s(plan.timing, card, shape.dtype, throttled)
+    return max(time + 2 * card.launch_s + protocol.attention_s, protocol.host_s)
+
+
+def prepare(
+    rows: int, heads: int, kv_heads: int, depth: int, dtype: str, cached: str, near: float,
+    card: Card,
+) -> Timing:  # fmt: skip
+    """The kernel before attention; `near` is the share of its input in the shared level."""
+    return _prepare(rows, heads, kv_heads, depth, dtype, cached, near, id(card), _known(card))
+
+
+class _Known:
+    """A card that all others of its identity equal."""
+
+    def __init__(self, card: Card) -> None:
+        self.card = card
+
+    def __hash__(self) -> int:
+        return id(self.card)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Known) and self.card is other.card
+
+
+def _known(card: Card) -> _Known:
+    return _Known(card)
+
+
+@lru_cache(maxsize=4096)
+def _prepare(
+    rows: int, heads: int, kv_heads: int, depth: int, dtype: str, cached: str, near: float,
+    _: int, known: _Known,
+) -> Timing:  # fmt: skip
+    card, half = known.card, depth // 2
+    # work enough for every core first, then as much of it together as angles are worth
+    each = max(1, rows * heads // (_TILES * int(card.cores)))
+    tokens = min(_TOKENS, each)
+    together = min(_HEADS, each // tokens)
+    tensors = (
+        Tensor("q", (rows, heads, depth), "bf16"), Tensor("k", (rows, kv_heads, depth), "bf16"),
+        Tensor("v", (rows, kv_heads, depth), "bf16"), Tensor("cos", (rows, half), "f32"),
+        Tensor("sin", (rows, half), "f32"), Tensor("turned", (rows, heads, depth), dtype),
+        Tensor("kept", (rows, kv_heads, depth), cached),
+        Tensor("values", (rows, kv_heads, depth), cached),
+    )  # fmt: skip
+    warm = {"q": near, "k": near, "v": near, "cos": 1.0, "sin": 1.0}
+    return time_program(attention_prepare.trace(tensors, tm=tokens, heads=together), card, 1.0, warm)

@@ -40,6 +40,8 @@ class Protocol:
     quantise_s: float = 0.0
     """Fixed time of quantising the activation before an 8-bit product, which the operator
     includes; 0 where it does not."""
+    attention_s: float = 0.0
+    """What the attention operator adds to its two kernels: small ones that lay out sequences."""
 
     def warm(self, card: Card, a_bytes: float, b_bytes: float, c_bytes: float) -> dict[str, float]:
         """Share of operands `a` (activation) and `b` (weight) found in the shared level."""

@@ -53,13 +53,18 @@ def attend(
 class Case:
     """Inputs of one case in their format, and the gradients that they should give."""
 
-    def __init__(self, shape: tuple[int, ...], dtype: str = "f32", bias: Any = None, **how: Any):
+    def __init__(
+        self, shape: tuple[int, ...], dtype: str = "f32", bias: Any = None, far: float = 0.0,
+        **how: Any,
+    ) -> None:  # fmt: skip
         b, h, kv, s, n, d, e = shape
         rng = np.random.default_rng(1)
         shapes = {"q": (b, h, s, d), "k": (b, kv, n, d), "v": (b, kv, n, e), "grad": (b, h, s, e)}
         self.inputs = {
             name: round_to(rng.standard_normal(size), dtype) for name, size in shapes.items()
         }
+        self.inputs["q"] += far
+        self.inputs["k"] -= far
         self.sizes = {**dict(zip("BHKSLDE", shape, strict=True)), "T": dtype}
         if bias is not None:
             self.inputs["bias"] = bias
@@ -142,6 +147,22 @@ def test_gradients_with_hidden_keys(boolean: bool) -> None:
     seen = np.random.default_rng(3).random((2, 1, 1, 19)) < 0.6
     bias = seen if boolean else np.where(seen, 0.0, -np.inf)
     Case((2, 2, 2, 21, 19, 8, 8), bias=bias).agrees(attention_masked_backward, FUSED)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_keys_past_the_end_weigh_nothing_however_low_the_scores(causal: bool) -> None:
+    # exp(0 − lse) of a padded key overflows where all scores are near −200
+    case = Case((1, 1, 1, 20, 21, 4, 4), far=10.0, causal=causal)
+    case.agrees(attention_backward, FUSED, slack=2048)
+    case.agrees(attention_backward_keys, KEYS, slack=2048)
+    case.agrees(attention_backward_queries, QUERIES, slack=2048)
+
+
+def test_queries_past_the_end_weigh_nothing_however_high_the_mask() -> None:
+    # a mask row that all queries share is also added to the padded ones
+    bias = np.full((1, 1, 1, 19), 100.0)
+    case = Case((1, 1, 1, 21, 19, 4, 4), bias=bias)
+    case.agrees(attention_masked_backward, FUSED, slack=2048)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 3, 19, 5), (1, 1, 64, 16)])

@@ -75,6 +75,16 @@ def test_every_loss(shape: tuple[int, int, int], weighted: bool) -> None:
     )  # fmt: skip
 
 
+def test_an_ignored_target_reads_nothing() -> None:
+    # class −100 of row 20 would be the first number of all
+    logp = np.full((70, 5, 1), -1.0)
+    logp[0, 0] = -np.inf
+    target = np.ones((70, 1))
+    target[20] = -100
+    agrees(loss.nll_loss_each, sizes_of((70, 5, 1)), lambda x, t: nll(x, t, None, "none"),
+           options=SMALL, inputs={"logp": logp, "target": target})  # fmt: skip
+
+
 @pytest.mark.parametrize("tiles", [{}, {"across": 4, "along": 3}])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)

@@ -1,0 +1,120 @@
+"""The least time any kernel could take for what a program computes and touches.
+
+Useful operations at the engines' peaks, or every byte of every tensor once at the bandwidth
+of device memory, whichever is longer. Padding counts nowhere. `attainable` takes the rates
+that the card sustains instead of the printed ones: the aim of who tunes a kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from suiren.core.pace import Engines, matrix_format, vector_lanes
+from suiren.core.phase import Phase, phases
+from suiren.core.program import Grid, Loop, Node, Program, Step
+from suiren.core.tile import Tile
+from suiren.hw.spec import Card
+
+
+@dataclass(frozen=True, slots=True)
+class Roofline:
+    """Seconds by part, and the amounts behind them."""
+
+    matrix_s: float
+    vector_s: float
+    memory_s: float
+    flop: float
+    """Of products; one multiply-accumulate is two."""
+    bytes: float
+
+    @property
+    def seconds(self) -> float:
+        """The longest part."""
+        return max(self.matrix_s, self.vector_s, self.memory_s)
+
+    @property
+    def why(self) -> str:
+        """Its name."""
+        parts = {"matrix": self.matrix_s, "vector": self.vector_s, "memory": self.memory_s}
+        return max(parts, key=lambda part: parts[part])
+
+
+def attainable(program: Program, card: Card) -> Roofline:
+    """The roofline at sustained rates: nothing waits for anything, but no engine is ideal."""
+    ideal, pace = roofline(program, card), card.pace
+    return Roofline(
+        ideal.matrix_s / (card.matrix_efficiency * pace.sustained_clock),
+        ideal.vector_s / (pace.vector_efficiency * pace.sustained_clock),
+        ideal.memory_s / card.memory_efficiency, ideal.flop, ideal.bytes,
+    )  # fmt: skip
+
+
+def roofline(program: Program, card: Card) -> Roofline:
+    """The roofline of a program on a card, at printed rates."""
+    matrix_s = lanes_s = special_s = flop = 0.0
+    touched: dict[tuple[str, bool], float] = {}
+    for phase in phases(program, card):
+        for step, times in _useful(phase):
+            if step.name == "matmul":
+                macs = _product_macs(step) * times
+                flop += 2 * macs
+                x = step.sources[0]
+                assert isinstance(x, Tile)
+                name = matrix_format(x.dtype, card)
+                matrix_s += 2 * macs / card.peak_flop_per_s(name)
+            else:
+                lanes, special = _lane_s(step, card)
+                lanes_s += times * lanes
+                special_s += times * special
+        for piece in phase.pieces:
+            key = (piece.name, piece.is_store)
+            touched[key] = max(touched.get(key, 0.0), piece.unique_bytes)
+    made = {name for name, is_store in touched if is_store}
+    # what an earlier grid wrote may be read again without leaving the chip
+    total = sum(b for (name, is_store), b in touched.items() if is_store or name not in made)
+    rate = card.memory_bytes_per_s
+    return Roofline(matrix_s, max(lanes_s, special_s), total / rate if rate else 0.0, flop, total)
+
+
+def _useful(phase: Phase) -> list[tuple[Step, float]]:
+    """Compute steps with how often they run over the whole grid, edges counted in part."""
+    shares = {n: e / (t * s) for n, e, t, s in zip(
+        phase.grid.numbers, phase.grid.extents, phase.grid.trips, phase.grid.steps, strict=True)}  # fmt: skip
+    around: dict[int, float] = {}
+
+    def walk(nodes: list[Node], share: float) -> None:
+        for node in nodes:
+            if isinstance(node, Loop):
+                span = node.longest * node.step
+                part = (node.extent - node.start) / span if span and node.stop is None else 1.0
+                walk(node.body, share * min(1.0, part))
+            elif isinstance(node, Grid):
+                walk(node.body, share)
+            else:
+                around[id(node)] = share
+
+    edge = 1.0
+    for share in shares.values():
+        edge *= min(1.0, share)
+    walk(phase.grid.body, edge)
+    return [
+        (step, times * phase.grid.tiles * around[id(step)])
+        for step, times in zip(phase.steps, phase.executions, strict=True)
+        if step.view is None
+    ]
+
+
+def _product_macs(step: Step) -> float:
+    x = step.sources[0]
+    assert isinstance(x, Tile)
+    m, n = step.tiles[0].shape
+    k = x.shape[0] if step.attributes.get("transpose_x") else x.shape[1]
+    return float(m * n * k)
+
+
+def _lane_s(step: Step, card: Card) -> tuple[float, float]:
+    """Seconds of all cores' lanes and of all their special units for one execution."""
+    _, lanes, special = Engines(card).amounts(step)
+    hz = (card.vector_clock_hz or card.clock_hz) * card.cores
+    width = vector_lanes(card, step.tiles[0].dtype)
+    return lanes / (width * hz), special / (card.chip.special_per_cycle * hz)

@@ -1,0 +1,185 @@
+"""The fastest kernel for fused attention, forward or backward: a library's tiles by simulated time.
+
+Heads of all sequences are dealt alike: batch and heads are one axis, as the kernels sweep them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from suiren.core.tile import Tensor
+from suiren.core.timing import Timing, time_program
+from suiren.dtype import itemsize_bytes
+from suiren.hw.spec import Card
+from suiren.kernels.attention import attention
+from suiren.kernels.attention_backward import attention_backward
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """`batch` sequences of `queries` that see `keys`; `width` is the values', `depth` the keys'."""
+
+    batch: int
+    heads: int
+    kv_heads: int
+    queries: int
+    keys: int
+    depth: int
+    width: int
+    dtype: str
+    out: str
+    causal: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Tiles of one attention kernel: queries and keys of a block, and how they overlap."""
+
+    tm: int
+    tn: int
+    groups: int = 1
+    ahead: bool = False
+    resident: int = 1
+    stages: int = 2
+    fresh: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionPlan:
+    """The kernel that was chosen, and its time without launch."""
+
+    kernel: str
+    blocks: Blocks
+    timing: Timing
+    tried: int
+
+    @property
+    def seconds(self) -> float:
+        """Time without launch."""
+        return self.timing.seconds
+
+
+#: Forward tiles by family of chips. Ampere's and Ada's kernels are FlashAttention-2: one chain of
+#: products and softmax for a block. Hopper's and Blackwell's have two groups of queries that take
+#: turns on the engines (FlashAttention-3 and -4; TensorRT-LLM's warp-specialised kernels).
+_CHAIN = (Blocks(128, 64, resident=1), Blocks(128, 32, resident=2), Blocks(64, 64, resident=2),
+          Blocks(64, 32, resident=4))  # fmt: skip
+_TURNS = (Blocks(128, 128, 2, True), Blocks(128, 64, 2, True), Blocks(64, 64, 1, True))
+_WIDE = (Blocks(256, 128, 2, True), Blocks(128, 128, 1, True))
+_MENUS = {"ampere": _CHAIN, "ada": _CHAIN, "hopper": _TURNS, "blackwell": _WIDE}
+_ANY = (*_CHAIN, *_TURNS, *_WIDE)
+#: Backward tiles: keys a core keeps, queries it walks over.
+_BACKWARD = ((128, 128), (128, 64), (64, 128), (64, 64))
+#: Most of an NVIDIA core's scratchpad that one kernel can have, bytes (CUDA C++ Programming Guide,
+#: technical specifications of compute capability 9.0 and 10.0).
+MOST_SHARED = 227 * 1024
+#: Share of the shared level that keys and values of the heads under way may take.
+NEAR_SHARE = 0.25
+
+
+def attend(
+    shape: Attention, card: Card, clock: float = 1.0, warm: Mapping[str, float] | None = None,
+    backward: bool = False,
+) -> AttentionPlan:  # fmt: skip
+    """The fastest kernel for an attention on a card; `warm` as for `time_program`."""
+    found = tuple(sorted((warm or {}).items()))
+    return _attend(shape, _Held(card), clock, found, backward)
+
+
+class _Held:
+    """A card as a key: by name and identity."""
+
+    def __init__(self, card: Card) -> None:
+        self.card = card
+
+    def __hash__(self) -> int:
+        return hash((self.card.name, id(self.card)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Held) and self.card is other.card
+
+
+@lru_cache(maxsize=4096)
+def _attend(
+    shape: Attention, held: _Held, clock: float, warm: tuple[tuple[str, float], ...],
+    backward: bool,
+) -> AttentionPlan:  # fmt: skip
+    card = held.card
+    best: AttentionPlan | None = None
+    tried = 0
+    for blocks in _fitting(shape, card, backward):
+        simulate = backward_s if backward else forward_s
+        timing = simulate(shape, card, blocks, clock, dict(warm))
+        tried += 1
+        if best is None or timing.seconds < best.seconds:
+            name = "attention_backward" if backward else "attention"
+            best = AttentionPlan(name, blocks, timing, tried)
+    assert best is not None
+    return AttentionPlan(best.kernel, best.blocks, best.timing, tried)
+
+
+def _fitting(shape: Attention, card: Card, backward: bool) -> list[Blocks]:
+    """The family's tiles that fit a core; the smallest if none does."""
+    rows = _MENUS.get(card.chip.family, _ANY)
+    if backward:
+        rows = tuple(Blocks(tk, tq) for tk, tq in _BACKWARD)
+    scratchpad = card.chip.scratchpad_bytes
+    if card.chip.family in _MENUS:  # a block of threads cannot have all of it
+        scratchpad = min(scratchpad, MOST_SHARED)
+    fit = [b for b in rows if _room(shape, b, backward) * b.resident <= scratchpad]
+    useful = [b for b in fit if b.tm <= max(64, shape.queries)] or fit
+    return useful or [min(rows, key=lambda b: b.tm * b.tn)]
+
+
+def _room(shape: Attention, blocks: Blocks, backward: bool) -> float:
+    """Bytes of scratchpad of one tile; the result takes the place of the queries."""
+    item, both = itemsize_bytes(shape.dtype), shape.depth + shape.width
+    ring = blocks.stages * blocks.tn * both * item
+    if backward:
+        return blocks.tm * both * item + ring + 2 * blocks.tm * blocks.tn * item
+    return blocks.tm * shape.depth * item + ring
+
+
+def forward_s(
+    shape: Attention, card: Card, blocks: Blocks, clock: float, warm: Mapping[str, float]
+) -> Timing:
+    """The simulated time of one forward kernel, launch not included."""
+    rows, keys = (1, shape.batch * shape.heads), (1, shape.batch * shape.kv_heads)
+    tensors = (
+        Tensor("q", (*rows, shape.queries, shape.depth), shape.dtype),
+        Tensor("k", (*keys, shape.keys, shape.depth), shape.dtype),
+        Tensor("v", (*keys, shape.keys, shape.width), shape.dtype),
+        Tensor("out", (*rows, shape.queries, shape.width), shape.out),
+        Tensor("lse", (*rows, shape.queries), "f32"),
+    )
+    program = attention.trace(
+        tensors, causal=shape.causal, tm=blocks.tm, tn=blocks.tn, stages=blocks.stages,
+        groups=blocks.groups, ahead=blocks.ahead, resident=blocks.resident, fresh=blocks.fresh,
+        shared_bytes=NEAR_SHARE * card.l2_bytes * card.pace.l2_share,
+    )  # fmt: skip
+    return time_program(program, card, clock, warm)
+
+
+def backward_s(
+    shape: Attention, card: Card, blocks: Blocks, clock: float, warm: Mapping[str, float]
+) -> Timing:
+    """The simulated time of one backward kernel, launch not included."""
+    rows, keys = (1, shape.batch * shape.heads), (1, shape.batch * shape.kv_heads)
+    q = Tensor("q", (*rows, shape.queries, shape.depth), shape.dtype)
+    k = Tensor("k", (*keys, shape.keys, shape.depth), shape.dtype)
+    v = Tensor("v", (*keys, shape.keys, shape.width), shape.dtype)
+    out = Tensor("out", (*rows, shape.queries, shape.width), shape.dtype)
+    line = (*rows, shape.queries)
+    tensors = (
+        q, k, v, out, Tensor("grad", out.shape, shape.dtype), Tensor("lse", line, "f32"),
+        Tensor("dq", q.shape, shape.dtype), Tensor("dk", k.shape, shape.dtype),
+        Tensor("dv", v.shape, shape.dtype), Tensor("delta", line, "f32"),
+        Tensor("sums", q.shape, "f32"),
+    )  # fmt: skip
+    program = attention_backward.trace(
+        tensors, causal=shape.causal, tk=blocks.tm, tq=blocks.tn, stages=blocks.stages,
+        resident=blocks.resident, fresh=blocks.fresh,
+    )  # fmt: skip
+    return time_program(program, card, clock, warm)
