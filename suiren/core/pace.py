@@ -78,7 +78,10 @@ class Engines:
             return Duration(round(busy_s * PS_PER_S), latency)
         k = x.shape[0] if step.attributes.get("transpose_x") else x.shape[1]
         least_s = pace.matrix_step_s * k * itemsize_bytes(x.dtype) / STEP_BYTES
-        return Duration(round(max(self.product_s(step) * beside, least_s) * PS_PER_S), latency)
+        busy_s = max(self.product_s(step) * beside, least_s)
+        if not INSTRUCTIONS[step.name].accumulates:
+            busy_s += pace.matrix_start_s
+        return Duration(round(busy_s * PS_PER_S), latency)
 
     def product_s(self, step: Step) -> float:
         """Seconds of a product at the engine's rate, padded to its grain."""

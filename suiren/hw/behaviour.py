@@ -47,11 +47,13 @@ def _pace(rows: str, **values: float) -> Pace:
 
 
 _A100 = {
-    "sustained_clock": 1.0, "matrix_step_s": 334e-9, "vector_step_s": 42e-9, "overlap_loss": 0.094,
+    "sustained_clock": 1.0, "matrix_step_s": 334e-9, "matrix_start_s": 0.0,
+    "vector_step_s": 52.7e-9, "overlap_loss": 0.094,
     "vector_efficiency": 0.8, "stream_efficiency": 0.9, "instruction_s": 20e-9, "copy_issue_s": 2e-9, "tile_start_s": 40e-9,
     "l2_latency_s": 1009e-9, "l2_efficiency": 0.744, "l2_share": 0.5, "l2_softness": 0.3,
     "port_bytes_per_cycle": 38.6, "store_share": 0.286, "multicast": 1.0, "barrier_s": 1.0e-6,
-    "mac_j": 3.1e-12, "vector_mac_j": 25e-12, "voltage_floor": 0.5, "memory_byte_j": 60e-12, "l2_byte_j": 10e-12, "lane_j": 4e-12,
+    "mac_j": 3.1e-12, "vector_mac_j": 43.8e-12, "voltage_floor": 0.5, "memory_byte_j": 60e-12,
+    "l2_byte_j": 10e-12, "lane_j": 4e-12,
 }  # fmt: skip
 _ASSUMED = Pace(**{name: assumed(value, _AS_A100) for name, value in _A100.items()})
 _AMPERE_PACE = _pace(_GEMM + "A100 SXM", **_A100)
@@ -134,13 +136,13 @@ _XE = Behaviour(
 
 #: Families whose FP32 products run on the vector engine: values fitted by rows of one table.
 _SIMT = "fitted on the bmm, linear and DeepBench rows of split `fit` (docs/validation.md), "
-_MEMORY_ASSUMED = assumed(0.8, _CARRIED + "HBM copy")
+_MEMORY_ASSUMED = assumed(0.75, _CARRIED + "0.66 to 0.95 fitted on V100, T4, P100 and P4")
 
 
-def _simt(rows: str, launch_s: float, efficiency: float, **values: float) -> Behaviour:
+def _simt(rows: str, efficiency: float, **values: float) -> Behaviour:
     """A family fitted on FP32 products."""
     return Behaviour(
-        launch_s=assumed(launch_s, "a kernel launch, as the A100's fit; the rest is the host's"),
+        launch_s=assumed(2.5 * us, "a kernel launch as on the A100; the rest is the host's"),
         host_issue_s=_HOST_ISSUE,
         matrix_efficiency=fitted(efficiency, _SIMT + rows),
         memory_efficiency=_MEMORY_ASSUMED,
@@ -149,19 +151,34 @@ def _simt(rows: str, launch_s: float, efficiency: float, **values: float) -> Beh
     )
 
 
-_VOLTA = _simt("V100 PCIe", 2.5 * us, 0.98, vector_step_s=190e-9, tile_start_s=40e-9,
-               l2_latency_s=500e-9, l2_efficiency=0.68, l2_share=0.95, vector_mac_j=30e-12)  # fmt: skip
-_TURING = _simt("T4", 2.5 * us, 0.98, vector_step_s=600e-9, tile_start_s=40e-9,
-                l2_latency_s=500e-9, l2_efficiency=0.5, l2_share=0.9, vector_mac_j=37e-12,
-                voltage_floor=1.0)  # fmt: skip
-_PASCAL = _simt("P100, P4", 2.5 * us, 0.98, vector_step_s=50e-9, tile_start_s=500e-9,
-                l2_latency_s=500e-9, l2_efficiency=0.45, l2_share=0.8, vector_mac_j=36e-12,
-                voltage_floor=1.0)  # fmt: skip
+_VOLTA = _simt(
+    "V100 PCIe", 0.927, vector_step_s=198e-9, tile_start_s=40e-9, l2_latency_s=583e-9,
+    l2_efficiency=0.699, l2_share=1.0, store_share=0.396, vector_mac_j=34.7e-12,
+)  # fmt: skip
+_TURING = _simt(
+    "T4", 1.0, vector_step_s=1.04e-6, tile_start_s=40e-9, l2_latency_s=584e-9,
+    l2_efficiency=0.205, l2_share=0.939, store_share=0.419, vector_mac_j=37.3e-12,
+    voltage_floor=1.0,
+)  # fmt: skip
+_PASCAL = _simt(
+    "P100, P4", 0.889, vector_step_s=50e-9, tile_start_s=1.75e-6, l2_latency_s=485e-9,
+    l2_efficiency=0.503, l2_share=0.78, store_share=0.637, vector_mac_j=35.6e-12,
+    voltage_floor=1.0,
+)  # fmt: skip
+_MAXWELL = _simt(
+    "M40, Titan X", 0.889, vector_step_s=50e-9, tile_start_s=1.75e-6, l2_latency_s=485e-9,
+    l2_efficiency=0.4, l2_share=0.78, store_share=0.637, vector_mac_j=50e-12, sustained_clock=0.8,
+)  # fmt: skip
+_VEGA = _simt(
+    "MI25, Vega FE", 0.889, vector_step_s=500e-9, tile_start_s=1e-6, l2_latency_s=485e-9,
+    l2_efficiency=0.45, l2_share=0.78, store_share=0.5, vector_mac_j=36e-12,
+)  # fmt: skip
 
 #: Family -> behaviour. A chip whose family is not listed takes `default`.
 FAMILIES: dict[str, Behaviour] = {
     "default": _DEFAULT, "ampere": _AMPERE, "hopper": _HOPPER, "ada": _ADA,
     "blackwell": _BLACKWELL, "xe": _XE, "volta": _VOLTA, "turing": _TURING, "pascal": _PASCAL,
+    "maxwell": _MAXWELL, "vega": _VEGA,
 }  # fmt: skip
 
 

@@ -66,6 +66,7 @@ BOUNDS: dict[str, Bound] = {
     "pace.sustained_clock": Bound(0.1, 2, "(a share)"),
     "pace.matrix_step_s": _SECONDS,
     "pace.vector_step_s": _SECONDS,
+    "pace.matrix_start_s": _SECONDS,
     "pace.overlap_loss": Bound(0, 1, "(a share)"),
     "pace.vector_efficiency": _SHARE,
     "pace.stream_efficiency": _SHARE,

@@ -33,9 +33,27 @@ def faults(card: Card) -> list[str]:
 
 #: A chip without an L2, without device memory or without ports says 0.
 _MAY_BE_ZERO = frozenset(
-    {"l2_bytes", "l2_bytes_per_s", "memory_bytes", "memory_bytes_per_s", "link.ports",
-     "memory_latency_s", "launch_s", "pace.matrix_step_s", "pace.instruction_s",
-     "pace.copy_issue_s", "pace.tile_start_s", "pace.l2_latency_s", "pace.barrier_s",
-     "pace.mac_j", "pace.vector_mac_j", "pace.vector_step_s", "pace.overlap_loss",
-     "pace.memory_byte_j", "pace.l2_byte_j", "pace.lane_j"}
+    {
+        "l2_bytes",
+        "l2_bytes_per_s",
+        "memory_bytes",
+        "memory_bytes_per_s",
+        "link.ports",
+        "memory_latency_s",
+        "launch_s",
+        "pace.matrix_step_s",
+        "pace.instruction_s",
+        "pace.copy_issue_s",
+        "pace.tile_start_s",
+        "pace.l2_latency_s",
+        "pace.barrier_s",
+        "pace.mac_j",
+        "pace.vector_mac_j",
+        "pace.vector_step_s",
+        "pace.matrix_start_s",
+        "pace.overlap_loss",
+        "pace.memory_byte_j",
+        "pace.l2_byte_j",
+        "pace.lane_j",
+    }
 )

@@ -79,6 +79,7 @@ class PaceTable(BaseModel):
     sustained_clock: Given | None = None
     matrix_step_s: Given | None = None
     vector_step_s: Given | None = None
+    matrix_start_s: Given | None = None
     overlap_loss: Given | None = None
     vector_efficiency: Given | None = None
     stream_efficiency: Given | None = None

@@ -20,6 +20,9 @@ class Pace:
     matrix_step_s: Fact
     """Least time of one matrix instruction for every 128 bytes of depth: operands must be
     fetched from the scratchpad and sums handed on."""
+    matrix_start_s: Fact
+    """What a product into fresh sums costs the matrix engine besides: its pipeline fills, and
+    drains before another engine reads them. A chain of products into the same sums does not."""
     vector_step_s: Fact
     """What one product instruction of the vector engine costs besides its multiply-adds: its
     programs meet at a barrier and fetch their first operands from the scratchpad."""

@@ -66,7 +66,7 @@ class AttentionPlan:
 #: turns on the engines (FlashAttention-3 and -4; TensorRT-LLM's warp-specialised kernels).
 _CHAIN = (Blocks(128, 64, resident=1), Blocks(128, 32, resident=2), Blocks(64, 64, resident=2),
           Blocks(64, 32, resident=4))  # fmt: skip
-_TURNS = (Blocks(128, 128, 2, True), Blocks(128, 64, 2, True), Blocks(64, 64, 1, True))
+_TURNS = (Blocks(128, 128, 2), Blocks(128, 64, 2))
 _WIDE = (Blocks(256, 128, 2, True), Blocks(128, 128, 1, True))
 _MENUS = {"ampere": _CHAIN, "ada": _CHAIN, "hopper": _TURNS, "blackwell": _WIDE}
 _ANY = (*_CHAIN, *_TURNS, *_WIDE)

@@ -31,7 +31,7 @@ from suiren.mapper.stream import (
 )
 
 #: Families whose scratchpad is also the cache of loads.
-CACHED = frozenset({"volta", "turing", "ampere", "ada", "hopper", "blackwell"})
+CACHED = frozenset({"pascal", "volta", "turing", "ampere", "ada", "hopper", "blackwell"})  # fmt: skip
 #: Blocks of rows under way in a core.
 STAGES = 2
 
@@ -72,7 +72,7 @@ def rows(
     """
     row_bytes = cols * itemsize_bytes(dtype)
     wide = plan or tuned(row_bytes, card)
-    width = vector_lanes(card, lane_format(dtype)) * card.pace.vector_efficiency
+    width = vector_lanes(card, lane_format(dtype))
     work = _Rows(
         rounded(count), row_bytes, round(row_bytes if out_bytes is None else out_bytes),
         round(lanes * cols + wide.cycles * width), round(special * cols),
@@ -97,13 +97,12 @@ def _timed(work: _Rows, warm: float, name: str, number: int) -> Timing:
 def _again(work: _Rows, card: Card) -> float:
     """Share of a row that a second look loads again: the rest is still in the core's cache.
 
-    None of it while the rows at work and their results fill at most two thirds of it, all from
-    four thirds on.
+    None of it while the rows at work and their results fit, all once they are twice as much.
     """
     if card.chip.family not in CACHED:
         return 1.0
     full = work.resident * (work.in_bytes + work.out_bytes) / card.chip.scratchpad_bytes
-    return float(min(1.0, max(0.0, 1.5 * full - 1)))
+    return float(min(1.0, max(0.0, full - 1)))
 
 
 def _program(work: _Rows, card: Card) -> Program:

@@ -84,7 +84,7 @@ def softmax(count: int, cols: int, dtype: str, card: Card) -> Timing:
 def layer_norm(count: int, cols: int, dtype: str, card: Card) -> Timing:
     """A block of 128 threads a row, two looks."""
     warps = 128 / _warp(card)
-    cycles = warps * (FOLD_CYCLES + TURN_CYCLES * -(-cols // 512))
+    cycles = warps * (NORM_CYCLES + NORM_TURN_CYCLES * -(-cols // 512))
     plan = RowPlan(min(16, _threads_a_core(card) // 128), 2, cycles)
     return rows(count, cols, 1, 0, dtype, card, plan=plan)
 
@@ -97,4 +97,5 @@ def _threads_a_core(card: Card) -> int:
     return 1024 if card.chip.family == "turing" else 2048
 
 
-FOLD_CYCLES, TURN_CYCLES, WARP_CYCLES, SHORT_CYCLES = 180.0, 12.0, 28.0, 1.1
+FOLD_CYCLES, TURN_CYCLES, WARP_CYCLES, SHORT_CYCLES = 137.0, 9.9, 9.0, 0.5
+NORM_CYCLES, NORM_TURN_CYCLES = 137.0, 9.9
