@@ -20,6 +20,8 @@ FALLBACK = {"bf16": "fp32", "fp16": "fp32", "tf32": "fp32", "fp64": "fp32", "fp8
 STEP_BYTES = 128
 #: Instructions of the matrix engine.
 PRODUCTS = frozenset(i.name for i in INSTRUCTIONS.values() if i.engine == "matrix")
+#: Instructions that fold an axis.
+FOLDS = frozenset(name for name in INSTRUCTIONS if name.startswith("row_"))
 _ENGINE = {"matrix": MATRIX, "vector": VECTOR, "special": SPECIAL}
 
 
@@ -70,6 +72,8 @@ class Engines:
         """Time of a compute step on its engine, for `beside` tiles of a core at once."""
         pace = self.card.pace
         latency = round(pace.instruction_s * PS_PER_S)
+        if step.name in FOLDS:
+            latency += round(pace.fold_s * PS_PER_S)
         if step.name not in PRODUCTS:
             return Duration(round(self._lane_s(step) * beside * PS_PER_S), latency)
         x = _operand(step)

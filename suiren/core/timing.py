@@ -60,6 +60,8 @@ def time_program(
     end = 0
     for phase in phases(program, card):
         start = end + phase.barriers * round(card.pace.barrier_s * PS_PER_S)
+        if phase.grid.fresh and not end:
+            start += round(card.pace.pipeline_start_s * PS_PER_S)
         end = time_phase(phase, program, engines, near, start, total)
         # what a phase wrote is near for the next one
         near |= {p.name: survives(p.stored_bytes, card) for p in phase.pieces if p.is_store}

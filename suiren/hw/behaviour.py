@@ -8,7 +8,7 @@ measurement of its own takes the row `default`, and then they are `assumed`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from suiren.hw.fact import Fact, assumed, fitted
 from suiren.hw.pace import Pace
@@ -37,6 +37,7 @@ _HOST_ISSUE = assumed(
 )
 
 _GEMM = "fitted on the GEMM rows of split `fit` of data/measured (docs/validation.md), "
+_SMALL = "fitted on the small-kernel rows of split `fit` of gpu-benches: "
 _AS_A100 = "nobody published it for this chip; carried over from the A100's fit"
 
 
@@ -47,9 +48,11 @@ def _pace(rows: str, **values: float) -> Pace:
 
 
 _A100 = {
-    "sustained_clock": 1.0, "matrix_step_s": 334e-9, "matrix_start_s": 0.0,
+    "sustained_clock": 1.0, "matrix_step_s": 334e-9, "matrix_start_s": 0.0, "fold_s": 0.0,
     "vector_step_s": 52.7e-9, "overlap_loss": 0.094,
-    "vector_efficiency": 0.8, "stream_efficiency": 0.9, "instruction_s": 20e-9, "copy_issue_s": 2e-9, "tile_start_s": 40e-9,
+    "vector_efficiency": 0.8, "stream_efficiency": 0.88,
+    "instruction_s": 20e-9, "copy_issue_s": 2e-9, "tile_start_s": 40e-9,
+    "pipeline_start_s": 0.96e-6,
     "l2_latency_s": 1009e-9, "l2_efficiency": 0.744, "l2_share": 0.5, "l2_softness": 0.3,
     "port_bytes_per_cycle": 38.6, "store_share": 0.286, "multicast": 1.0, "barrier_s": 1.0e-6,
     "mac_j": 3.1e-12, "vector_mac_j": 43.8e-12, "voltage_floor": 0.5, "memory_byte_j": 60e-12,
@@ -58,18 +61,18 @@ _A100 = {
 _ASSUMED = Pace(**{name: assumed(value, _AS_A100) for name, value in _A100.items()})
 _AMPERE_PACE = _pace(_GEMM + "A100 SXM", **_A100)
 _HOPPER_PACE = _pace(
-    _GEMM + "H100 SXM", matrix_step_s=16.6e-9, overlap_loss=0.086, tile_start_s=540e-9,
+    _GEMM + "H100 SXM", matrix_step_s=16.6e-9, overlap_loss=0.086, tile_start_s=540e-9, pipeline_start_s=0.57e-6,
     l2_latency_s=411e-9, l2_efficiency=1.172, l2_share=0.572, l2_softness=0.48,
     port_bytes_per_cycle=80.1, store_share=0.6656, multicast=2.0, barrier_s=1.3e-6,
     mac_j=2.06e-12,
 )  # fmt: skip
 _ADA_PACE = _pace(
-    _GEMM + "L40S", matrix_step_s=18.8e-9, overlap_loss=0.183, tile_start_s=93e-9,
+    _GEMM + "L40S", matrix_step_s=18.8e-9, overlap_loss=0.183, tile_start_s=93e-9, pipeline_start_s=0.44e-6,
     l2_latency_s=632e-9, l2_efficiency=0.177, l2_share=0.963, l2_softness=0.133,
     port_bytes_per_cycle=97.4, store_share=0.1465, barrier_s=1.2e-6, mac_j=4.41e-12,
 )  # fmt: skip
 _BLACKWELL_PACE = _pace(
-    _GEMM + "GB200", matrix_step_s=64.5e-9, overlap_loss=0.134, tile_start_s=80e-9,
+    _GEMM + "GB200", matrix_step_s=64.5e-9, overlap_loss=0.134, tile_start_s=80e-9, pipeline_start_s=0.49e-6,
     l2_latency_s=329e-9, l2_efficiency=1.14, l2_share=0.446, l2_softness=0.98,
     port_bytes_per_cycle=117, store_share=0.5286, multicast=2.0, barrier_s=1.85e-6, mac_j=1.8e-12,
 )  # fmt: skip
@@ -90,7 +93,7 @@ _DEFAULT = Behaviour(
 )
 
 _AMPERE = Behaviour(
-    launch_s=fitted(2.29 * us, _GEMM + "A100 SXM"),
+    launch_s=fitted(1.33 * us, _SMALL + "a100_80_graph"),
     host_issue_s=_HOST_ISSUE,
     matrix_efficiency=fitted(1.0, _GEMM + "A100 SXM"),
     memory_efficiency=fitted(0.787, _GEMM + "A100 SXM"),
@@ -99,7 +102,7 @@ _AMPERE = Behaviour(
 )
 
 _HOPPER = Behaviour(
-    launch_s=fitted(1.8 * us, _GEMM + "H100 SXM"),
+    launch_s=fitted(1.23 * us, _SMALL + "h200_graph"),
     host_issue_s=_HOST_ISSUE,
     matrix_efficiency=fitted(0.94, _GEMM + "H100 SXM"),
     memory_efficiency=fitted(0.871, _GEMM + "H100 SXM"),
@@ -108,7 +111,7 @@ _HOPPER = Behaviour(
 )
 
 _ADA = Behaviour(
-    launch_s=fitted(1.42 * us, _GEMM + "L40S"),
+    launch_s=fitted(0.98 * us, _SMALL + "l40_graph"),
     host_issue_s=_HOST_ISSUE,
     matrix_efficiency=fitted(0.768, _GEMM + "L40S"),
     memory_efficiency=fitted(0.843, _GEMM + "L40S"),
@@ -117,7 +120,7 @@ _ADA = Behaviour(
 )
 
 _BLACKWELL = Behaviour(
-    launch_s=fitted(1.72 * us, _GEMM + "GB200"),
+    launch_s=fitted(1.23 * us, _SMALL + "h200_graph, taken over"),
     host_issue_s=_HOST_ISSUE,
     matrix_efficiency=fitted(0.764, _GEMM + "GB200"),
     memory_efficiency=fitted(0.821, _GEMM + "GB200"),
@@ -136,48 +139,64 @@ _XE = Behaviour(
 
 #: Families whose FP32 products run on the vector engine: values fitted by rows of one table.
 _SIMT = "fitted on the bmm, linear and DeepBench rows of split `fit` (docs/validation.md), "
-_MEMORY_ASSUMED = assumed(0.75, _CARRIED + "0.66 to 0.95 fitted on V100, T4, P100 and P4")
 
 
-def _simt(rows: str, efficiency: float, **values: float) -> Behaviour:
+def _simt(rows: str, efficiency: float, memory: float, **values: float) -> Behaviour:
     """A family fitted on FP32 products."""
     return Behaviour(
         launch_s=assumed(2.5 * us, "a kernel launch as on the A100; the rest is the host's"),
         host_issue_s=_HOST_ISSUE,
         matrix_efficiency=fitted(efficiency, _SIMT + rows),
-        memory_efficiency=_MEMORY_ASSUMED,
+        memory_efficiency=fitted(memory, _SIMT + rows),
         memory_latency_s=assumed(0.463 * us, _AS_A100),
         pace=_pace(_SIMT + rows, **values),
     )
 
 
 _VOLTA = _simt(
-    "V100 PCIe", 0.927, vector_step_s=198e-9, tile_start_s=40e-9, l2_latency_s=583e-9,
+    "V100 PCIe", 0.927, 0.71, vector_step_s=198e-9, tile_start_s=40e-9, l2_latency_s=583e-9,
     l2_efficiency=0.699, l2_share=1.0, store_share=0.396, vector_mac_j=34.7e-12,
+    matrix_step_s=20e-9, port_bytes_per_cycle=62.5, mac_j=3.0e-12,
 )  # fmt: skip
 _TURING = _simt(
-    "T4", 1.0, vector_step_s=1.04e-6, tile_start_s=40e-9, l2_latency_s=584e-9,
+    "T4", 1.0, 0.665, vector_step_s=1.04e-6, tile_start_s=40e-9, l2_latency_s=584e-9,
     l2_efficiency=0.205, l2_share=0.939, store_share=0.419, vector_mac_j=37.3e-12,
     voltage_floor=1.0,
 )  # fmt: skip
 _PASCAL = _simt(
-    "P100, P4", 0.889, vector_step_s=50e-9, tile_start_s=1.75e-6, l2_latency_s=485e-9,
+    "P100, P4", 0.889, 0.95, vector_step_s=50e-9, tile_start_s=1.75e-6, l2_latency_s=485e-9,
     l2_efficiency=0.503, l2_share=0.78, store_share=0.637, vector_mac_j=35.6e-12,
     voltage_floor=1.0,
 )  # fmt: skip
 _MAXWELL = _simt(
-    "M40, Titan X", 0.889, vector_step_s=50e-9, tile_start_s=1.75e-6, l2_latency_s=485e-9,
+    "M40, Titan X", 0.889, 0.75, vector_step_s=50e-9, tile_start_s=1.75e-6, l2_latency_s=485e-9,
     l2_efficiency=0.4, l2_share=0.78, store_share=0.637, vector_mac_j=50e-12, sustained_clock=0.8,
 )  # fmt: skip
 _VEGA = _simt(
-    "MI25, Vega FE", 0.889, vector_step_s=500e-9, tile_start_s=1e-6, l2_latency_s=485e-9,
+    "MI25, Vega FE", 0.889, 0.75, vector_step_s=500e-9, tile_start_s=1e-6, l2_latency_s=485e-9,
     l2_efficiency=0.45, l2_share=0.78, store_share=0.5, vector_mac_j=36e-12,
 )  # fmt: skip
 
+#: Streams and rows: pointwise ops, softmax, layer norm.
+_STREAMS = "fitted on the NeuSight pointwise, softmax and norm rows of split `fit`, "
+
+
+def _streaming(row: Behaviour, rows: str, stream: float, vector: float | None = None) -> Behaviour:
+    """The row with the shares of memory's bandwidth and of the lanes that streams reach."""
+    pace = replace(row.pace, stream_efficiency=fitted(stream, _STREAMS + rows))
+    if vector is not None:
+        pace = replace(pace, vector_efficiency=fitted(vector, _STREAMS + rows))
+    return replace(row, pace=pace)
+
+
 #: Family -> behaviour. A chip whose family is not listed takes `default`.
 FAMILIES: dict[str, Behaviour] = {
-    "default": _DEFAULT, "ampere": _AMPERE, "hopper": _HOPPER, "ada": _ADA,
-    "blackwell": _BLACKWELL, "xe": _XE, "volta": _VOLTA, "turing": _TURING, "pascal": _PASCAL,
+    "default": _DEFAULT, "ampere": _streaming(_AMPERE, "A100 PCIe", 0.88), "hopper": _HOPPER, "ada": _ADA,
+    "blackwell": _BLACKWELL, "xe": _XE, 
+    "volta": _streaming(_VOLTA, "V100 PCIe", 0.925, 0.9),
+    "turing": _streaming(_TURING, "T4", 0.75, 0.385),
+    "pascal": _streaming(_PASCAL, "P100, P4", 0.76, 0.72),
+    "cdna": _streaming(_DEFAULT, "MI100", 0.865, 1.0),
     "maxwell": _MAXWELL, "vega": _VEGA,
 }  # fmt: skip
 

@@ -80,11 +80,13 @@ class PaceTable(BaseModel):
     matrix_step_s: Given | None = None
     vector_step_s: Given | None = None
     matrix_start_s: Given | None = None
+    fold_s: Given | None = None
     overlap_loss: Given | None = None
     vector_efficiency: Given | None = None
     stream_efficiency: Given | None = None
     instruction_s: Given | None = None
     copy_issue_s: Given | None = None
+    pipeline_start_s: Given | None = None
     tile_start_s: Given | None = None
     l2_latency_s: Given | None = None
     l2_efficiency: Given | None = None

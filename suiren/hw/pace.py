@@ -23,6 +23,9 @@ class Pace:
     matrix_start_s: Fact
     """What a product into fresh sums costs the matrix engine besides: its pipeline fills, and
     drains before another engine reads them. A chain of products into the same sums does not."""
+    fold_s: Fact
+    """How much later than other results a sum or maximum along an axis is there: its partial
+    results pass from lane to lane."""
     vector_step_s: Fact
     """What one product instruction of the vector engine costs besides its multiply-adds: its
     programs meet at a barrier and fetch their first operands from the scratchpad."""
@@ -37,6 +40,9 @@ class Pace:
     """Result of an instruction to its first use on another engine."""
     copy_issue_s: Fact
     """Time the load engine spends on one copy besides its bytes."""
+    pipeline_start_s: Fact
+    """Once a kernel, where it sets up asynchronous copies for tiles that begin fresh: barriers,
+    descriptors, the scratchpad's division."""
     tile_start_s: Fact
     """From a free core to the first instruction of its next tile."""
     l2_latency_s: Fact

@@ -58,7 +58,7 @@ class Estimate:
         full, rest = divmod(tiles, slots)
         read = self._read(offer, splits, slots, down, across)
         late = pace.l2_latency_s + card.memory_latency_s * min(1.0, read / (self.a + self.b))
-        total = 0.0
+        total = pace.pipeline_start_s if offer.fresh else 0.0
         for waves, together, lone in ((full, slots, offer.resident), (1, rest, -(-rest // cores))):
             if waves and together:
                 share = together / tiles

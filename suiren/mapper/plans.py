@@ -43,6 +43,8 @@ class Plans:
     def _find(self, shape: Shape, warm: dict[str, float]) -> Plan:
         if self.like is not None:
             plan = self.like.plan(shape, warm)
+            if plan.kernel == "matvec":
+                return replace(plan, timing=tune(shape, self.card, 1.0, warm).timing)
             timing = simulate(shape, self.card, Candidate(plan.offer, plan.splits, 0.0), 1.0, warm)
             return replace(plan, timing=timing)
         key = self._key(shape, warm) if self.memory is not None else ""

@@ -15,6 +15,7 @@ from suiren.dtype import itemsize_bytes
 from suiren.hw.spec import Card
 from suiren.kernels.matmul import batched_nn, matmul_nn
 from suiren.kernels.matmul_split import split_k_nn
+from suiren.kernels.matvec import matvec_n
 from suiren.mapper.estimate import Estimate, Shape
 from suiren.mapper.menu import SPLITS, Offer, offers
 
@@ -65,6 +66,10 @@ def tune(
             best = Plan("split_k" if candidate.splits > 1 else "matmul", candidate.offer,
                         candidate.splits, timing, tried)  # fmt: skip
     assert best is not None
+    if shape.batch == 1 and 1 in (shape.m, shape.n):
+        timing = _vector(shape, card, clock, warm)
+        if timing.seconds < best.seconds:
+            best = Plan("matvec", Offer(16, 1, 512, 3, 1, False), 1, timing, tried + 1)
     return Plan(best.kernel, best.offer, best.splits, best.timing, tried)
 
 
@@ -86,6 +91,22 @@ def candidates(
             seen.add(splits)
             found.append(Candidate(offer, splits, estimate.seconds(offer, splits, run)))
     return sorted(found, key=lambda c: c.guess_s)
+
+
+def _vector(
+    shape: Shape, card: Card, clock: float, warm: Mapping[str, float] | None
+) -> Timing:
+    """A product with a vector on the vector engine, which reads the matrix once."""
+    near = warm or {}
+    if shape.m == 1:
+        rows, near = shape.n, {"a": near.get("b", 0.0), "x": near.get("a", 0.0)}
+    else:
+        rows, near = shape.m, {"a": near.get("a", 0.0), "x": near.get("b", 0.0)}
+    tensors = (Tensor("a", (rows, shape.k), shape.dtype), Tensor("x", (shape.k,), shape.dtype),
+               Tensor("y", (rows,), shape.out))  # fmt: skip
+    # libraries give a row to a few threads: little is under way at once
+    program = matvec_n.trace(tensors, tm=8, tk=256, stages=2)
+    return time_program(program, card, clock, near)
 
 
 def simulate(

@@ -14,6 +14,7 @@ from suiren.core.timing import Timing
 from suiren.hw.spec import Card
 from suiren.mapper.stream import stream
 from suiren.mapper.stream_rows import RowPlan, rows
+from suiren.truth import streams_vidur
 from suiren.truth.eager import host_of
 from suiren.truth.rows import Row
 from suiren.truth.unknown import NotPredicted
@@ -29,8 +30,8 @@ class Op:
     special: float = 0.0
 
 
-#: Lane operations of `powf`, which is no instruction of any GPU.
-POW_LANES = 63.0
+#: Lane operations of `powf`, which is no instruction of any GPU: CUDA's, and ROCm's.
+POW_LANES, POW_LANES_ROCM = 58.0, 180.0
 _UNARY, _BINARY = Op(1, 1, 1), Op(2, 1, 1)
 OPS = {
     "add": _BINARY, "mul": _BINARY, "div": Op(2, 1, 8, 1), "pow": Op(2, 1, POW_LANES),
@@ -38,16 +39,24 @@ OPS = {
     "relu": _UNARY, "gelu": Op(1, 1, 20, 1), "tanh": Op(1, 1, 15, 1),
 }  # fmt: skip
 _ROWS = ("softmax", "ln")
-WARP = 32
+#: Instructions of a warp, read off the `fit` rows of V100, T4, A100, P100 and P4 together: for
+#: folding a row among all threads of a block, and for a turn of four elements a thread.
+FOLD_ISSUES, TURN_ISSUES = 560.0, 42.0
+#: For a row that one warp holds, and for 32 of its elements.
+WARP_ISSUES, SHORT_ISSUES = 36.0, 2.0
 
 
 def covers(row: Row) -> bool:
     """True for rows of this family."""
-    return "NeuSight" in row.source and (row.op in OPS or row.op in _ROWS)
+    if "NeuSight" in row.source:
+        return row.op in OPS or row.op in _ROWS
+    return "vidur" in row.source and row.op in streams_vidur.OPS
 
 
 def seconds(row: Row, card: Card) -> float:
     """Launch and kernel, as the row's table measures it."""
+    if "vidur" in row.source:
+        return streams_vidur.seconds(row, card)
     return neusight_s(row, card)
 
 
@@ -60,42 +69,45 @@ def neusight_s(row: Row, card: Card) -> float:
         timing = layer_norm(count, cols, "f32", card)
     else:
         op, numel = OPS[row.op], count * cols
-        timing = stream(4 * op.reads * numel, 4 * op.writes * numel, op.lanes * numel,
+        slow = card.chip.vendor == "AMD" and op.lanes == POW_LANES
+        lanes = POW_LANES_ROCM if slow else op.lanes
+        timing = stream(4 * op.reads * numel, 4 * op.writes * numel, lanes * numel,
                         op.special * numel, "f32", card)  # fmt: skip
     return host_of(row, card.name).seconds(card.launch_s + timing.seconds)
 
 
 def softmax(count: int, cols: int, dtype: str, card: Card) -> Timing:
     """Rows up to 1024: one look, a warp each; longer ones: a block of threads, three looks."""
-    warp, most = _warp(card), _threads_a_core(card)
+    most = _threads_a_core(card)
     if cols <= 1024:
         padded = max(32, 1 << (cols - 1).bit_length())
-        cycles = WARP_CYCLES + SHORT_CYCLES * padded / 32
+        cycles = (WARP_ISSUES + SHORT_ISSUES * padded / 32) / _issues(card)
         return rows(count, cols, 1, 1, dtype, card, plan=RowPlan(most // 32 * 3 // 4, 1, cycles))
     threads = 32
     while threads < min(cols // 4, 1024) // 2:
         threads *= 2
     turns = cols // (4 * threads) + -(-(cols % (4 * threads)) // threads) + (cols % 4 > 0)
-    cycles = threads / warp * (FOLD_CYCLES + TURN_CYCLES * turns)
-    plan = RowPlan(max(1, min(16, most // threads)), 3, cycles)
+    plan = RowPlan(max(1, min(16, most // threads)), 3, _cycles(threads, turns, card))
     return rows(count, cols, 1, 2, dtype, card, plan=plan)
 
 
 def layer_norm(count: int, cols: int, dtype: str, card: Card) -> Timing:
     """A block of 128 threads a row, two looks."""
-    warps = 128 / _warp(card)
-    cycles = warps * (NORM_CYCLES + NORM_TURN_CYCLES * -(-cols // 512))
+    cycles = _cycles(128, -(-cols // 512), card)
     plan = RowPlan(min(16, _threads_a_core(card) // 128), 2, cycles)
     return rows(count, cols, 1, 0, dtype, card, plan=plan)
 
 
-def _warp(card: Card) -> int:
-    return 64 if card.chip.vendor == "AMD" else 32
+def _cycles(threads: int, turns: int, card: Card) -> float:
+    """Cycles for which a row's block of threads keeps a core issuing."""
+    warps = max(1, threads // (64 if card.chip.vendor == "AMD" else 32))
+    return warps * (FOLD_ISSUES + TURN_ISSUES * turns) / _issues(card)
+
+
+def _issues(card: Card) -> int:
+    """Warps' instructions a core issues in a cycle: four schedulers; a CU's four issue in turn."""
+    return 1 if card.chip.vendor == "AMD" else 4
 
 
 def _threads_a_core(card: Card) -> int:
     return 1024 if card.chip.family == "turing" else 2048
-
-
-FOLD_CYCLES, TURN_CYCLES, WARP_CYCLES, SHORT_CYCLES = 137.0, 9.9, 9.0, 0.5
-NORM_CYCLES, NORM_TURN_CYCLES = 137.0, 9.9

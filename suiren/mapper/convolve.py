@@ -1,0 +1,193 @@
+"""Convolutions as vendors' libraries run them: the fastest of a few algorithms, simulated.
+
+Implicit product: a core makes a tile of results by filters, of depth channels · taps, and
+gathers the input in flight; the input passes device memory once, whatever the taps. Winograd's
+algorithm needs fewer multiply-adds for 3×3 windows of stride 1: fused (2×2 results from 4×4
+inputs within one kernel) or in three passes (4×4 results from 6×6 inputs: transform, 36
+products in a batch, transform back). The weight gradient is a product of depth images ·
+positions; the gradient by the input is a convolution of the result's gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from suiren.core.timing import Timing
+from suiren.dtype import itemsize_bytes
+from suiren.hw.spec import Card
+from suiren.mapper.estimate import Estimate, Shape
+from suiren.mapper.menu import Offer, offers
+from suiren.mapper.stream import stream
+from suiren.mapper.tune import Candidate, simulate
+
+PASSES = ("forward", "input", "weight")
+#: Lane operations of one transformed number: rows and columns of sums in turn.
+_TRANSFORM_LANES = 6
+#: The closed form orders the candidates; so many are simulated.
+_TRIED = 4
+_SPLITS = (1, 2, 4, 8, 16, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """A convolution in two dimensions, [N,C,H,W] by [K,C,R,S]."""
+
+    images: int
+    channels: int
+    filters: int
+    size: tuple[int, int]
+    window: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dtype: str = "f32"
+
+    @property
+    def made(self) -> tuple[int, int]:
+        """Positions of the result."""
+        rows, cols = (
+            max(1, (n + 2 * pad - taps) // step + 1)
+            for n, pad, taps, step in zip(
+                self.size, self.padding, self.window, self.stride, strict=True
+            )
+        )
+        return rows, cols
+
+    @property
+    def taps(self) -> int:
+        """Positions of the window."""
+        return self.window[0] * self.window[1]
+
+    @property
+    def elements(self) -> tuple[int, int, int]:
+        """Numbers of the input, the weight and the result."""
+        made = self.made
+        return (self.images * self.channels * self.size[0] * self.size[1],
+                self.filters * self.channels * self.taps,
+                self.images * self.filters * made[0] * made[1])  # fmt: skip
+
+    def turned(self) -> Convolution:
+        """The convolution that gives the input's gradient, for stride 1."""
+        pad = (self.window[0] - 1 - self.padding[0], self.window[1] - 1 - self.padding[1])
+        return replace(self, channels=self.filters, filters=self.channels, size=self.made,
+                       padding=(max(0, pad[0]), max(0, pad[1])))  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One algorithm: its kernels in order."""
+
+    name: str
+    kernels: tuple[Timing, ...]
+
+    def seconds(self, card: Card) -> float:
+        """All kernels with their launches."""
+        return sum(k.seconds for k in self.kernels) + len(self.kernels) * card.launch_s
+
+
+def convolve(what: Convolution, direction: str, card: Card) -> Way:
+    """The fastest way to run a pass (one of PASSES) of a convolution on a card."""
+    _CARDS[id(card)] = card
+    return _fastest(what, direction, card.name, id(card))
+
+
+_CARDS: dict[int, Card] = {}
+
+
+@lru_cache(maxsize=65536)
+def _fastest(what: Convolution, direction: str, _: str, number: int) -> Way:
+    card = _CARDS[number]
+    return min(_ways(what, direction, card), key=lambda way: way.seconds(card))
+
+
+def _ways(what: Convolution, direction: str, card: Card) -> Iterator[Way]:
+    if what.dtype == "f16" and (what.channels % 8 or what.filters % 8):
+        what = replace(what, dtype="f32")  # tensor cores take channels in eights
+    yield Way("implicit", (implicit(what, direction, card),))
+    if what.window == (3, 3) and what.stride == (1, 1) and what.dtype == "f32":
+        if direction == "weight":
+            yield Way("winograd", passes(what, card, weight=True))
+        else:
+            turned = what if direction == "forward" else what.turned()
+            yield Way("fused winograd", fused(turned, card))
+            yield Way("winograd", passes(turned, card))
+
+
+def implicit(what: Convolution, direction: str, card: Card) -> Timing:
+    """One product that gathers its operand: [positions, taps · channels] by the weight."""
+    x, w, y = what.elements
+    rows, cols = what.made
+    results = what.images * rows * cols
+    if direction == "forward":
+        a, b, c, true = results, what.channels * what.taps, what.filters, x
+    elif direction == "input":
+        # of a strided window only the taps that meet a result are multiplied
+        step = what.stride[0] * what.stride[1]
+        pixels = what.images * what.size[0] * what.size[1]
+        deep = what.filters * max(1, what.taps // step)
+        a, b, c, true = (results if what.taps == 1 else pixels), deep, what.channels, y
+    else:
+        a, b, c, true = what.channels * what.taps, results, what.filters, x
+    near = max(0.0, 1 - true / (a * b))
+    one = product(Shape(1, a, c, b, what.dtype, what.dtype), card, {"a": near})
+    two = product(Shape(1, c, a, b, what.dtype, what.dtype), card, {"b": near})
+    return min(one, two, key=lambda t: t.seconds)
+
+
+def product(shape: Shape, card: Card, warm: dict[str, float]) -> Timing:
+    """The fastest of the library's tiles for a product whose operands are partly near."""
+    estimate = Estimate(shape, card, 1.0, warm)
+    item = itemsize_bytes(shape.dtype)
+    menu = offers(card, item, item, estimate.engine, shape.batch > 1)
+    found = []
+    for offer in menu:
+        blocks = -(-shape.k // offer.tk)
+        tiles = shape.batch * -(-shape.m // offer.tm) * -(-shape.n // offer.tn)
+        for splits in _SPLITS if shape.batch == 1 and tiles < 2 * card.cores else (1,):
+            if splits <= blocks:
+                run = -(-blocks // splits)
+                found.append(
+                    Candidate(offer, -(-blocks // run), estimate.seconds(offer, splits, run))
+                )
+    found.sort(key=lambda c: c.guess_s)
+    return min((simulate(shape, card, c, 1.0, warm) for c in found[:_TRIED]),
+               key=lambda t: t.seconds)  # fmt: skip
+
+
+def fused(what: Convolution, card: Card) -> tuple[Timing, ...]:
+    """Filters transformed, then 32 filters by 8×16 results a core, 16 products for 4 results."""
+    x, w, _ = what.elements
+    rows, cols = what.made
+    blocks = what.images * -(-rows // 8) * -(-cols // 16)
+    shape = Shape(1, 128 * blocks, what.filters, 4 * what.channels, what.dtype, what.dtype)
+    near = max(0.0, 1 - x / (shape.m * shape.k))
+    tile = Offer(128, 32, 32, 2, 2, False)
+    item = itemsize_bytes(what.dtype)
+    made = 16 * w // what.taps
+    return (
+        stream(w * item, made * item, _TRANSFORM_LANES * made, 0, what.dtype, card),
+        simulate(shape, card, Candidate(tile, 1, 0.0), 1.0, {"a": near}),
+    )
+
+
+def passes(what: Convolution, card: Card, weight: bool = False) -> tuple[Timing, ...]:
+    """Both operands transformed, 36 products in a batch, the result transformed back."""
+    x, w, y = what.elements
+    rows, cols = what.made
+    item, dtype = itemsize_bytes(what.dtype), what.dtype
+    tiles = what.images * -(-rows // 4) * -(-cols // 4)
+    data, made = 36 * tiles * what.channels, 36 * tiles * what.filters
+    taps = 36 * w // what.taps
+
+    def transform(before: int, after: int) -> Timing:
+        return stream(before * item, after * item, _TRANSFORM_LANES * max(before, after), 0,
+                      dtype, card)  # fmt: skip
+
+    if weight:
+        shape = Shape(36, what.filters, what.channels, tiles, dtype, dtype)
+        return (transform(x, data), transform(y, made), product(shape, card, {}),
+                transform(taps, w))  # fmt: skip
+    shape = Shape(36, what.filters, tiles, what.channels, dtype, dtype)
+    return (transform(w, taps), transform(x, data), product(shape, card, {}),
+            transform(made, y))  # fmt: skip
