@@ -1,4 +1,4 @@
-"""Softmax in six steps, from the obvious kernel to a tuned one: docs/tutorial_kernels.md.
+"""Softmax in six steps, from the formula as it stands to a tuned kernel: docs/tutorial_kernels.md.
 
 `suiren kernel examples/kernels/softmax.py --on t21` times them all.
 """
@@ -6,6 +6,7 @@
 from typing import Any
 
 import suiren
+from suiren.core.index import Range
 
 LOG2_E = 1.4426950408889634
 SIGNATURE = "x T[R,C] -> y T[R,C]"
@@ -13,19 +14,19 @@ SIZES: dict[str, Any] = {"R": 16384, "C": 1024, "T": "bf16"}
 
 
 @suiren.kernel(SIGNATURE, **SIZES)
-def softmax_1(core: Any, x: Any, y: Any, rows: int = 1) -> None:
-    """As the formula says: one row at a time, one buffer of each, in f32 throughout."""
+def softmax_1(core: Any, x: Any, y: Any, rows: int = 2) -> None:
+    """As the formula stands: one buffer of everything, every pass on its own, in f32."""
     cols = x.shape[1]
     near, out = core.scratchpad((rows, cols), x.dtype), core.scratchpad((rows, cols), y.dtype)
-    wide, e = core.registers((rows, cols)), core.registers((rows, cols))
+    e = core.registers((rows, cols))
     top, total = core.registers((rows, 1)), core.registers((rows, 1))
     for r in core.grid((x.shape[0], rows)):
         core.load(near, x[r, :])
         core.wait(near)
-        core.cast(wide, near)
-        core.row_max(top, wide)
-        core.sub(wide, wide, top)
-        core.exp(e, wide)
+        core.cast(e, near)
+        core.row_max(top, e)
+        core.sub(e, e, top)
+        core.exp(e, e)
         core.row_sum(total, e)
         core.div(e, e, total)
         core.release(near)
@@ -35,22 +36,23 @@ def softmax_1(core: Any, x: Any, y: Any, rows: int = 1) -> None:
 
 
 @suiren.kernel(SIGNATURE, **SIZES)
-def softmax_2(core: Any, x: Any, y: Any, rows: int = 8) -> None:
-    """Fewer, longer instructions: several rows a tile."""
+def softmax_2(core: Any, x: Any, y: Any, rows: int = 2, buffers: int = 3) -> None:
+    """More buffers: the next rows arrive while these are worked on."""
     cols = x.shape[1]
-    near, out = core.scratchpad((rows, cols), x.dtype), core.scratchpad((rows, cols), y.dtype)
-    wide, e = core.registers((rows, cols)), core.registers((rows, cols))
+    near = core.scratchpad((rows, cols), x.dtype, buffers)
+    out = core.scratchpad((rows, cols), y.dtype, buffers)
+    e = core.registers((rows, cols))
     top, total = core.registers((rows, 1)), core.registers((rows, 1))
     for r in core.grid((x.shape[0], rows)):
         core.load(near, x[r, :])
         core.wait(near)
-        core.cast(wide, near)
-        core.row_max(top, wide)
-        core.sub(wide, wide, top)
-        core.exp(e, wide)
+        core.cast(e, near)
+        core.release(near)
+        core.row_max(top, e)
+        core.sub(e, e, top)
+        core.exp(e, e)
         core.row_sum(total, e)
         core.div(e, e, total)
-        core.release(near)
         core.acquire(out)
         core.cast(out, e)
         core.store(y[r, :], out)
@@ -58,20 +60,20 @@ def softmax_2(core: Any, x: Any, y: Any, rows: int = 8) -> None:
 
 @suiren.kernel(SIGNATURE, **SIZES)
 def softmax_3(core: Any, x: Any, y: Any, rows: int = 8, buffers: int = 3) -> None:
-    """Copies beside the engines: more buffers, and each given back after its last use."""
+    """More rows a tile: what an instruction costs besides its numbers is shared by more."""
     cols = x.shape[1]
     near = core.scratchpad((rows, cols), x.dtype, buffers)
-    out = core.scratchpad((rows, cols), y.dtype, 2)
-    wide, e = core.registers((rows, cols)), core.registers((rows, cols))
+    out = core.scratchpad((rows, cols), y.dtype, buffers)
+    e = core.registers((rows, cols))
     top, total = core.registers((rows, 1)), core.registers((rows, 1))
     for r in core.grid((x.shape[0], rows)):
         core.load(near, x[r, :])
         core.wait(near)
-        core.cast(wide, near)
+        core.cast(e, near)
         core.release(near)
-        core.row_max(top, wide)
-        core.sub(wide, wide, top)
-        core.exp(e, wide)
+        core.row_max(top, e)
+        core.sub(e, e, top)
+        core.exp(e, e)
         core.row_sum(total, e)
         core.div(e, e, total)
         core.acquire(out)
@@ -80,19 +82,20 @@ def softmax_3(core: Any, x: Any, y: Any, rows: int = 8, buffers: int = 3) -> Non
 
 
 @suiren.kernel(SIGNATURE, **SIZES)
-def softmax_4(core: Any, x: Any, y: Any, rows: int = 16, buffers: int = 3) -> None:
-    """Fewer passes: one reciprocal a row, and the casts ride along in other instructions."""
+def softmax_4(core: Any, x: Any, y: Any, rows: int = 8, buffers: int = 3) -> None:
+    """Fewer passes: one reciprocal a row, one fma for shift and scale, no cast of its own."""
     cols = x.shape[1]
     near = core.scratchpad((rows, cols), x.dtype, buffers)
-    out = core.scratchpad((rows, cols), y.dtype, 2)
+    out = core.scratchpad((rows, cols), y.dtype, buffers)
     e = core.registers((rows, cols))
-    top, total = core.registers((rows, 1)), core.registers((rows, 1))
+    top, total = core.registers((rows, 1), x.dtype), core.registers((rows, 1))
+    shift = core.registers((rows, 1))
     for r in core.grid((x.shape[0], rows)):
         core.load(near, x[r, :])
         core.wait(near)
         core.row_max(top, near)
-        core.mul(top, top, -LOG2_E)
-        core.fma(e, near, LOG2_E, top)
+        core.mul(shift, top, -LOG2_E)
+        core.fma(e, near, LOG2_E, shift)
         core.release(near)
         core.exp2(e, e)
         core.row_sum(total, e)
@@ -103,15 +106,58 @@ def softmax_4(core: Any, x: Any, y: Any, rows: int = 16, buffers: int = 3) -> No
 
 
 @suiren.kernel(SIGNATURE, **SIZES)
-def softmax_5(
-    core: Any, x: Any, y: Any, rows: int = 8, streams: int = 2, buffers: int = 3
-) -> None:
-    """Independent streams of rows in a tile: one's exponentials run beside another's sums."""
+def softmax_5(core: Any, x: Any, y: Any, rows: int = 8, streams: int = 2) -> None:
+    """Independent streams of rows: one's exponentials run beside another's lane operations."""
     cols = x.shape[1]
-    near = [core.scratchpad((rows, cols), x.dtype, buffers) for _ in range(streams)]
-    out = [core.scratchpad((rows, cols), y.dtype, 2) for _ in range(streams)]
+    near = core.scratchpad((rows, cols), x.dtype, 2 * streams)
+    out = core.scratchpad((rows, cols), y.dtype, 2)
     e = [core.registers((rows, cols)) for _ in range(streams)]
-    top, total = ([core.registers((rows, 1)) for _ in range(streams)] for _ in range(2))
-    for r in core.grid((x.shape[0] // (rows * streams), 1)):
-        pieces = [r * 1 for s in range(streams)]
-        _ = pieces
+    top, shift = core.registers((rows, 1), x.dtype), core.registers((rows, 1))
+    total = [core.registers((rows, 1)) for _ in range(streams)]
+    for block in core.grid(-(-x.shape[0] // (rows * streams))):
+        pieces = [Range(block * (rows * streams) + s * rows, rows) for s in range(streams)]
+        for s in range(streams):
+            core.load(near, x[pieces[s], :])
+            core.wait(near)
+            core.row_max(top, near)
+            core.mul(shift, top, -LOG2_E)
+            core.fma(e[s], near, LOG2_E, shift)
+            core.release(near)
+            core.exp2(e[s], e[s])
+        for s in range(streams):
+            core.row_sum(total[s], e[s])
+            core.reciprocal(total[s], total[s])
+            core.acquire(out)
+            core.mul(out, e[s], total[s])
+            core.store(y[pieces[s], :], out)
+
+
+@suiren.kernel(SIGNATURE, **SIZES)
+def softmax_6(core: Any, x: Any, y: Any, rows: int = 8, streams: int = 8) -> None:
+    """A pipeline of streams: the shift of one, the sum of the one before, the product before that."""
+    cols = x.shape[1]
+    near = core.scratchpad((rows, cols), x.dtype, 6)
+    out = core.scratchpad((rows, cols), y.dtype, 2)
+    e = [core.registers((rows, cols)) for _ in range(3)]
+    top, shift = core.registers((rows, 1), x.dtype), core.registers((rows, 1))
+    total = [core.registers((rows, 1)) for _ in range(3)]
+    for block in core.grid(-(-x.shape[0] // (rows * streams))):
+        pieces = [Range(block * (rows * streams) + s * rows, rows) for s in range(streams)]
+        for s in range(streams + 2):
+            if s < streams:
+                core.load(near, x[pieces[s], :])
+                core.wait(near)
+                core.row_max(top, near)
+                core.mul(shift, top, -LOG2_E)
+                core.fma(e[s % 3], near, LOG2_E, shift)
+                core.release(near)
+                core.exp2(e[s % 3], e[s % 3])
+            if 0 <= s - 1 < streams:
+                before = (s - 1) % 3
+                core.row_sum(total[before], e[before])
+                core.reciprocal(total[before], total[before])
+            if 0 <= s - 2:
+                last = (s - 2) % 3
+                core.acquire(out)
+                core.mul(out, e[last], total[last])
+                core.store(y[pieces[s - 2], :], out)

@@ -86,7 +86,9 @@ def _kernels(file: str, name: str | None) -> list[Kernel]:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise click.UsageError(f"{file}: running it raised {type(error).__name__}: {error}") from None
+        raise click.UsageError(
+            f"{file}: running it raised {type(error).__name__}: {error}"
+        ) from None
     found = [v for v in vars(module).values() if isinstance(v, Kernel)]
     if name is not None:
         chosen = [k for k in found if k.name == name]

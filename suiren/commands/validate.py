@@ -27,7 +27,9 @@ if TYPE_CHECKING:
               show_default=True, help="The model alone, or corrected by measured rows nearby.")  # fmt: skip
 @click.option("--json", "json_path", type=click.Path(), help="Write all scores here.")
 @click.option("--out", type=click.Path(), help="Write id,hardware,measured_s,predicted_s,status.")
-@click.option("--processes", type=click.IntRange(min=1), help="Local processes; all cores if not given.")
+@click.option(
+    "--processes", type=click.IntRange(min=1), help="Local processes; all cores if not given."
+)
 def validate(
     files: tuple[str, ...], on: str | None, split: str | None, sample: int | None, kernels: str,
     json_path: str | None, out: str | None, processes: int | None,

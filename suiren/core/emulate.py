@@ -170,7 +170,7 @@ class _Machine:
         if stored is not None and stored.reshape(-1)[flat[exists]].any():
             raise Race(f"loads a part of {name} that this store may not have written yet:",
                        step.line, line, "put a barrier between the two")  # fmt: skip
-        values = np.where(exists, self.memory[name].reshape(-1)[flat], step.attributes["pad"])
+        values = np.where(exists, self.memory[name].reshape(-1)[flat], _number(step, "pad"))
         self.data[tile.number][slot] = round_to(values.reshape(tile.shape), tile.dtype)
 
     def _leave(self, step: Step, spots: tuple[Array, Array], slot: int) -> None:
@@ -211,4 +211,10 @@ def _positions(step: Step, old: Array, places: Places) -> Array:
         run = at.start.at(places) + at.stride * np.arange(at.size, dtype=np.float64)
         return np.broadcast_to(run.reshape(along), old.shape).copy()
     keep = (np.arange(at.size) < at.inside(places)).reshape(along)
-    return np.where(keep, old, step.attributes["value"])  # type: ignore[no-any-return]
+    return np.where(keep, old, _number(step, "value"))
+
+
+def _number(step: Step, name: str) -> float:
+    value = step.attributes[name]
+    assert isinstance(value, (int, float))
+    return float(value)

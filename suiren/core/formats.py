@@ -43,14 +43,14 @@ def _rounded(values: Array, form: Format) -> Array:
     largest = _largest(form.name)
     over = np.abs(rounded) > largest
     beyond = np.nan if form.name in _FINITE else np.inf
-    return np.where(over & finite, np.copysign(beyond, rounded), rounded)  # type: ignore[no-any-return]
+    return np.where(over & finite, np.copysign(beyond, rounded), rounded)
 
 
 @lru_cache(maxsize=None)
 def _largest(dtype: str) -> float:
     form = FORMATS[dtype]
     top = 2 ** (form.exponent - 1) - 1
-    return _FINITE.get(dtype, (2 - 2.0**-form.mantissa) * 2.0**top)
+    return float(_FINITE.get(dtype, (2 - 2.0**-form.mantissa) * 2.0**top))
 
 
 def _wrap(values: Array, form: Format) -> Array:
@@ -61,4 +61,4 @@ def _wrap(values: Array, form: Format) -> Array:
         return values
     span = 2.0**form.bits
     low = 0.0 if form.name.startswith("u") else -span / 2
-    return np.mod(values - low, span) + low  # type: ignore[no-any-return]
+    return np.mod(values - low, span) + low

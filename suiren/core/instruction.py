@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import log2
 from typing import Any, Literal
 
@@ -42,6 +43,7 @@ class Instruction:
     """True if the work grows with the logarithm of the row, as a sorting network's does."""
 
 
+@lru_cache(maxsize=4096)
 def _same(*shapes: Shape) -> Shape:
     """NumPy's broadcasting: sizes agree, or one of them is 1."""
     try:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from operator import sub
+from typing import Any
 
 LOAD, STORE, MATRIX, VECTOR, SPECIAL = range(5)
 ENGINES = ("load", "store", "matrix", "vector", "special")
@@ -33,7 +34,7 @@ REPEAT = 7  # (REPEAT, ops, trips)               `trips` is a place in the table
 PAUSE = 8  # (PAUSE, engine, d, 0, ())             keeps an engine busy
 BEGIN = 9  # (BEGIN, 0, d, 0, ())                  waits until all before is over, then `d`
 
-Op = tuple  # type: ignore[type-arg]
+Op = tuple[Any, ...]
 State = tuple[int, ...]
 #: Longest period that is looked for.
 MAX_PERIOD = 12

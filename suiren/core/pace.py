@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from suiren.core.instruction import INSTRUCTIONS, network_steps
 from suiren.core.loop import LOAD, MATRIX, SPECIAL, STORE, VECTOR, Duration
@@ -22,6 +22,7 @@ STEP_BYTES = 128
 PRODUCTS = frozenset(i.name for i in INSTRUCTIONS.values() if i.engine == "matrix")
 #: Instructions that fold an axis.
 FOLDS = frozenset(name for name in INSTRUCTIONS if name.startswith("row_"))
+Key = tuple[object, ...]
 _ENGINE = {"matrix": MATRIX, "vector": VECTOR, "special": SPECIAL}
 
 
@@ -41,13 +42,16 @@ class Engines:
 
     card: Card
     clock: float = 1.0
+    _amounts: dict[Key, tuple[float, float, float]] = field(default_factory=dict, repr=False)
+    _durations: dict[tuple[Key, int], Duration] = field(default_factory=dict, repr=False)
+    _products: dict[str, tuple[str, float]] = field(default_factory=dict, repr=False)
 
-    @property
+    @cached_property
     def matrix_hz(self) -> float:
         """Cycles of the matrix engine in a second."""
         return self.card.clock_hz * self.card.pace.sustained_clock * self.clock
 
-    @property
+    @cached_property
     def vector_hz(self) -> float:
         """Cycles of the vector engine in a second."""
         hz = self.card.vector_clock_hz or self.card.clock_hz
@@ -66,10 +70,28 @@ class Engines:
 
     def product_engine(self, dtype: str) -> tuple[str, float]:
         """(engine, MACs of one core in a second) for operands of a stored format."""
-        return _product_engine(self.card, dtype, self.matrix_hz, self.vector_hz)
+        found = self._products.get(dtype)
+        if found is None:
+            found = self._products[dtype] = self._product_engine(dtype)
+        return found
+
+    def _product_engine(self, dtype: str) -> tuple[str, float]:
+        card = self.card
+        name = matrix_format(dtype, card)
+        matrix = card.chip.matrix.get(name, 0.0) * self.matrix_hz
+        vector = card.chip.vector.get(name, 0.0) * self.vector_hz
+        rate = max(matrix, vector) * card.matrix_efficiency * _format_share(name, card)
+        return ("matrix" if matrix >= vector else "vector"), rate
 
     def compute(self, step: Step, beside: int = 1) -> Duration:
         """Time of a compute step on its engine, for `beside` tiles of a core at once."""
+        key = (_key(step), beside)
+        found = self._durations.get(key)
+        if found is None:
+            found = self._durations[key] = self._compute(step, beside)
+        return found
+
+    def _compute(self, step: Step, beside: int) -> Duration:
         pace = self.card.pace
         latency = round(pace.instruction_s * PS_PER_S)
         if step.name in FOLDS:
@@ -93,6 +115,13 @@ class Engines:
 
     def amounts(self, step: Step) -> tuple[float, float, float]:
         """(multiply-accumulates, lane operations, special results) of one execution."""
+        key = _key(step)
+        found = self._amounts.get(key)
+        if found is None:
+            found = self._amounts[key] = self._amount(step)
+        return found
+
+    def _amount(self, step: Step) -> tuple[float, float, float]:
         if step.view is not None:
             return 0.0, 0.0, 0.0
         if step.name in PRODUCTS:
@@ -145,22 +174,27 @@ def _operand(step: Step) -> Tile:
     return x
 
 
-@lru_cache(maxsize=4096)
-def _of(card_id: int, dtype: str, matrix_hz: float, vector_hz: float) -> tuple[str, float]:
-    card = _CARDS[card_id]
-    name = matrix_format(dtype, card)
-    matrix = card.chip.matrix.get(name, 0.0) * matrix_hz
-    vector = card.chip.vector.get(name, 0.0) * vector_hz
-    if matrix >= vector:
-        return "matrix", matrix * card.matrix_efficiency
-    return "vector", vector * card.matrix_efficiency
+def _key(step: Step) -> Key:
+    """All of a step that its time depends on."""
+    operands = tuple((t.shape, t.dtype) for t in step.tiles[:1])
+    operands += tuple((s.shape, s.dtype) for s in step.sources if isinstance(s, Tile))
+    options = step.attributes
+    return (step.name, operands, bool(options.get("transpose_x")), options.get("axis"))
 
 
-_CARDS: dict[int, Card] = {}
+def _format_share(name: str, card: Card) -> float:
+    """Narrow formats sustain less of their peak than 16 bits do."""
+    return float(card.pace.narrow_share) if name in ("fp8", "fp4", "int8") else 1.0
 
 
-def _product_engine(
-    card: Card, dtype: str, matrix_hz: float, vector_hz: float
-) -> tuple[str, float]:
-    _CARDS[id(card)] = card  # kept, so that the number stays this card's
-    return _of(id(card), dtype, matrix_hz, vector_hz)
+_OF: dict[tuple[int, float], Engines] = {}
+
+
+def engines_of(card: Card, clock: float = 1.0) -> Engines:
+    """The engines of a card at a clock, with what was already worked out."""
+    found = _OF.get((id(card), clock))
+    if found is None or found.card is not card:
+        if len(_OF) > 512:
+            _OF.clear()
+        found = _OF[(id(card), clock)] = Engines(card, clock)
+    return found

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 from suiren.core.apart import Runs
 from suiren.core.instruction import INSTRUCTIONS
 from suiren.core.loop import ACCUMULATE, ACQUIRE, AWAIT, DRAIN, FILL, ISSUE, RELEASE, REPEAT, Op
-from suiren.core.pace import Engines
+from suiren.core.pace import Engines, engines_of
 from suiren.core.program import Grid, Loop, Node, Program, Step
 from suiren.core.tile import Tile
 from suiren.core.traffic import Moved, moved
@@ -50,7 +51,7 @@ class Phase:
     again: int = 1
     """How often these runs follow each other."""
 
-    @property
+    @cached_property
     def piece(self) -> dict[int, Moved]:
         """What a load or store moves, by `id` of its step."""
         return {id(p.step): p for p in self.pieces}
@@ -71,7 +72,7 @@ def phases(program: Program, card: Card) -> list[Phase]:
 
 
 def _phase(grid: Grid, card: Card) -> Phase:
-    engines = Engines(card)
+    engines = engines_of(card)
     steps: list[Step] = []
     loops: list[Loop] = []
     ops = _ops(grid.body, steps, loops, engines)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 
 from suiren.core.index import Index
@@ -49,7 +50,7 @@ class Loop:
         return max(0, -(-(end - self.start) // self.step))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Grid:
     """Tiles dealt out to the cores; every core works through its tiles in order.
 
@@ -73,12 +74,12 @@ class Grid:
     fresh: bool = False
     line: str = ""
 
-    @property
+    @cached_property
     def trips(self) -> tuple[int, ...]:
         """Tiles along every axis."""
         return tuple(-(-e // s) for e, s in zip(self.extents, self.steps, strict=True))
 
-    @property
+    @cached_property
     def tiles(self) -> int:
         """Tiles dealt out."""
         return prod(self.trips) - self.first if self.count is None else self.count

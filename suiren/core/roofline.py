@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from suiren.core.pace import Engines, matrix_format, vector_lanes
+from suiren.core.pace import Engines, engines_of, matrix_format, vector_lanes
 from suiren.core.phase import Phase, phases
 from suiren.core.program import Grid, Loop, Node, Program, Step
 from suiren.core.tile import Tile
@@ -114,7 +114,7 @@ def _product_macs(step: Step) -> float:
 
 def _lane_s(step: Step, card: Card) -> tuple[float, float]:
     """Seconds of all cores' lanes and of all their special units for one execution."""
-    _, lanes, special = Engines(card).amounts(step)
+    _, lanes, special = engines_of(card).amounts(step)
     hz = (card.vector_clock_hz or card.clock_hz) * card.cores
     width = vector_lanes(card, step.tiles[0].dtype)
     return lanes / (width * hz), special / (card.chip.special_per_cycle * hz)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from suiren.core.loop import BEGIN, PAUSE, Op
-from suiren.core.pace import Engines
+from suiren.core.pace import Engines, engines_of
 from suiren.core.phase import Phase, phases
 from suiren.core.program import Program
 from suiren.core.timing import Flows, Timing, durations
@@ -33,7 +33,7 @@ def timeline(program: Program, card: Card, most: int = 400, grid: int = 0) -> li
     Raises IndexError if the program has no such grid.
     """
     phase = phases(program, card)[grid]
-    engines = Engines(card)
+    engines = engines_of(card)
     flows = Flows.of(phase, card, {})
     wave = phase.waves[0]
     table = durations(phase, engines, wave, flows, Timing())

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from suiren.core.apart import Trips, dealt, tile_times
 from suiren.core.compiled import compiled
 from suiren.core.loop import BEGIN, MATRIX, PAUSE, SPECIAL, Duration, Nest, flat, repeat
-from suiren.core.pace import Engines
+from suiren.core.pace import Engines, engines_of
 from suiren.core.phase import Phase, Wave, phases
 from suiren.core.program import Program
 from suiren.core.traffic import Moved, fetched, survives
@@ -54,7 +54,7 @@ def time_program(
     `clock` scales the clocks; `warm` is the share of a tensor, by name, that already lies in
     the shared level.
     """
-    engines = Engines(card, clock)
+    engines = engines_of(card, clock)
     total = Timing()
     near = dict(warm or {})
     end = 0
@@ -90,6 +90,8 @@ def time_phase(
     total.l2_bytes += (flows.loads.l2 + flows.stores.l2) * tiles
     total.waves += sum(w.count for w in phase.waves)
     for step, times in zip(phase.steps, phase.executions, strict=True):
+        if step.view is not None:
+            continue
         macs, lanes, special = engines.amounts(step)
         total.macs += macs * times * tiles
         total.lanes += lanes * times * tiles

@@ -78,18 +78,30 @@ def moved(step: Step, executions: float, loops: Mapping[int, Loop], grid: Grid) 
             reach *= counts.get(loop, 1)
         unique *= min(length, reach)
         if isinstance(place, Range) and place.extent is not None and place.has_edge:
-            turns = 1
-            for loop in place.counted.loops():
-                turns *= counts.get(loop, 1)
-            share *= min(1.0, place.extent / (turns * clipped))
+            share *= _inside(place, place.extent, clipped, counts)
     size = itemsize_bytes(view.tensor.dtype)
     if depends & set(grid.numbers):  # a part of the grid touches its part of the tensor
         unique = max(unique * grid.tiles / (prod(grid.trips) or 1), min(unique, elements))
     return Moved(
-        step, elements * size, elements * size * share * executions * grid.tiles, unique * size,
+        step, elements * size if share else 0, elements * size * share * executions * grid.tiles, unique * size,
         frozenset(depends), bool(step.attributes.get("add")), "multicast" in step.attributes,
         _run(view) * size, {n: counts[n] for n in depends if n in loops},
     )  # fmt: skip
+
+
+def _inside(place: Range, extent: int, size: int, counts: Mapping[int, int]) -> float:
+    """Share of a range's positions that lie before `extent`, over all turns of its loops."""
+    left, terms = extent - place.counted.const, place.counted.terms
+    if len(terms) != 1:
+        turns = 1
+        for loop, _ in terms:
+            turns *= counts.get(loop, 1)
+        return min(1.0, max(0.0, left / (turns * size)))
+    ((loop, step),) = terms
+    turns = counts.get(loop, 1)
+    whole = min(turns, max(0, (left - size) // step + 1))
+    rest = min(size, max(0, left - whole * step)) if whole < turns else 0
+    return (whole * size + rest) / (turns * size)
 
 
 def _run(view: View) -> int:
@@ -142,13 +154,21 @@ def fetched(pieces: list[Moved], grid: Grid, together: int, warm: Mapping[str, f
     shared level beforehand.
     """
     loads = [p for p in pieces if not p.is_store]
-    best: dict[int, float] = {}
-    least = inf
-    for order in _walks(grid):
-        now = _walked(loads, pieces, grid, order, together, warm, card)
-        if sum(now.values()) < least:
-            best, least = now, sum(now.values())
     touched = sum(p.unique_bytes for p in pieces)
+    best: dict[int, float] = {}
+    if survives(2 * touched, card) >= 1.0:  # nothing is ever fetched again
+        read: set[tuple[str, frozenset[int]]] = set()
+        for piece in loads:
+            key = (piece.name, piece.depends & set(grid.numbers))
+            cold = 0.0 if key in read else 1 - warm.get(piece.name, 0.0)
+            best[id(piece.step)] = min(piece.unique_bytes * cold, piece.valid_bytes)
+            read.add(key)
+    else:
+        least = inf
+        for order in _walks(grid):
+            now = _walked(loads, pieces, grid, order, together, warm, card)
+            if sum(now.values()) < least:
+                best, least = now, sum(now.values())
     for piece in pieces:
         if piece.is_store:
             best[id(piece.step)] = piece.unique_bytes * (1 - survives(touched, card))

@@ -48,7 +48,8 @@ def _pace(rows: str, **values: float) -> Pace:
 
 
 _A100 = {
-    "sustained_clock": 1.0, "matrix_step_s": 334e-9, "matrix_start_s": 0.0, "fold_s": 0.0,
+    "sustained_clock": 1.0,
+    "narrow_share": 0.95, "matrix_step_s": 334e-9, "matrix_start_s": 0.0, "fold_s": 0.0,
     "vector_step_s": 52.7e-9, "overlap_loss": 0.094,
     "vector_efficiency": 0.8, "stream_efficiency": 0.88,
     "instruction_s": 20e-9, "copy_issue_s": 2e-9, "tile_start_s": 40e-9,
@@ -61,18 +62,18 @@ _A100 = {
 _ASSUMED = Pace(**{name: assumed(value, _AS_A100) for name, value in _A100.items()})
 _AMPERE_PACE = _pace(_GEMM + "A100 SXM", **_A100)
 _HOPPER_PACE = _pace(
-    _GEMM + "H100 SXM", matrix_step_s=16.6e-9, overlap_loss=0.086, tile_start_s=540e-9, pipeline_start_s=0.57e-6,
+    _GEMM + "H100 SXM", matrix_step_s=16.6e-9, narrow_share=0.956, overlap_loss=0.086, tile_start_s=540e-9, pipeline_start_s=0.57e-6,
     l2_latency_s=411e-9, l2_efficiency=1.172, l2_share=0.572, l2_softness=0.48,
     port_bytes_per_cycle=80.1, store_share=0.6656, multicast=2.0, barrier_s=1.3e-6,
     mac_j=2.06e-12,
 )  # fmt: skip
 _ADA_PACE = _pace(
-    _GEMM + "L40S", matrix_step_s=18.8e-9, overlap_loss=0.183, tile_start_s=93e-9, pipeline_start_s=0.44e-6,
+    _GEMM + "L40S", matrix_step_s=18.8e-9, narrow_share=0.907, overlap_loss=0.183, tile_start_s=93e-9, pipeline_start_s=0.44e-6,
     l2_latency_s=632e-9, l2_efficiency=0.177, l2_share=0.963, l2_softness=0.133,
     port_bytes_per_cycle=97.4, store_share=0.1465, barrier_s=1.2e-6, mac_j=4.41e-12,
 )  # fmt: skip
 _BLACKWELL_PACE = _pace(
-    _GEMM + "GB200", matrix_step_s=64.5e-9, overlap_loss=0.134, tile_start_s=80e-9, pipeline_start_s=0.49e-6,
+    _GEMM + "GB200", matrix_step_s=64.5e-9, narrow_share=0.948, overlap_loss=0.134, tile_start_s=80e-9, pipeline_start_s=0.49e-6,
     l2_latency_s=329e-9, l2_efficiency=1.14, l2_share=0.446, l2_softness=0.98,
     port_bytes_per_cycle=117, store_share=0.5286, multicast=2.0, barrier_s=1.85e-6, mac_j=1.8e-12,
 )  # fmt: skip
@@ -169,12 +170,14 @@ _PASCAL = _simt(
     voltage_floor=1.0,
 )  # fmt: skip
 _MAXWELL = _simt(
-    "M40, Titan X", 0.889, 0.75, vector_step_s=50e-9, tile_start_s=1.75e-6, l2_latency_s=485e-9,
-    l2_efficiency=0.4, l2_share=0.78, store_share=0.637, vector_mac_j=50e-12, sustained_clock=0.8,
+    "M40, Titan X", 0.889, 0.33, sustained_clock=0.81, vector_step_s=227e-9, tile_start_s=2.3e-6,
+    l2_latency_s=485e-9, l2_efficiency=0.116, l2_share=0.78, store_share=0.637,
+    vector_mac_j=50e-12, voltage_floor=1.0,
 )  # fmt: skip
 _VEGA = _simt(
-    "MI25, Vega FE", 0.889, 0.75, vector_step_s=500e-9, tile_start_s=1e-6, l2_latency_s=485e-9,
-    l2_efficiency=0.45, l2_share=0.78, store_share=0.5, vector_mac_j=36e-12,
+    "MI25, Vega FE", 0.766, 0.576, vector_step_s=607e-9, tile_start_s=1.37e-6,
+    l2_latency_s=485e-9, l2_efficiency=0.0522, l2_share=0.78, store_share=0.439,
+    vector_mac_j=36e-12,
 )  # fmt: skip
 
 #: Streams and rows: pointwise ops, softmax, layer norm.

@@ -20,6 +20,8 @@ class Pace:
     matrix_step_s: Fact
     """Least time of one matrix instruction for every 128 bytes of depth: operands must be
     fetched from the scratchpad and sums handed on."""
+    narrow_share: Fact
+    """Share of `matrix_efficiency` that formats of 8 bits and fewer reach."""
     matrix_start_s: Fact
     """What a product into fresh sums costs the matrix engine besides: its pipeline fills, and
     drains before another engine reads them. A chain of products into the same sums does not."""
@@ -30,7 +32,7 @@ class Pace:
     """What one product instruction of the vector engine costs besides its multiply-adds: its
     programs meet at a barrier and fetch their first operands from the scratchpad."""
     overlap_loss: Fact
-    """Engines disturb each other: the busiest one of a tile loses this share of the others' time."""
+    """Engines disturb each other: the busiest of a tile loses this share of the others' time."""
     vector_efficiency: Fact
     """Share of the vector engine's peak that pointwise code reaches."""
     stream_efficiency: Fact

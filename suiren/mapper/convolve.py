@@ -25,6 +25,8 @@ from suiren.mapper.tune import Candidate, simulate
 PASSES = ("forward", "input", "weight")
 #: Lane operations of one transformed number: rows and columns of sums in turn.
 _TRANSFORM_LANES = 6
+#: Windows are read and written in runs of 9 to 36 numbers, which memory serves at a lower rate.
+_FILTER_RUNS = 2.5
 #: The closed form orders the candidates; so many are simulated.
 _TRIED = 4
 _SPLITS = (1, 2, 4, 8, 16, 32)
@@ -105,6 +107,8 @@ def _ways(what: Convolution, direction: str, card: Card) -> Iterator[Way]:
     if what.dtype == "f16" and (what.channels % 8 or what.filters % 8):
         what = replace(what, dtype="f32")  # tensor cores take channels in eights
     yield Way("implicit", (implicit(what, direction, card),))
+    if direction == "input" and what.taps > 1:
+        yield Way("columns", columns(what, card))
     if what.window == (3, 3) and what.stride == (1, 1) and what.dtype == "f32":
         if direction == "weight":
             yield Way("winograd", passes(what, card, weight=True))
@@ -135,6 +139,16 @@ def implicit(what: Convolution, direction: str, card: Card) -> Timing:
     return min(one, two, key=lambda t: t.seconds)
 
 
+def columns(what: Convolution, card: Card) -> tuple[Timing, ...]:
+    """Every tap's part of the input's gradient as a product, then their sum where they meet."""
+    x, _, _ = what.elements
+    results = what.images * what.made[0] * what.made[1]
+    item, parts = itemsize_bytes(what.dtype), what.channels * what.taps * results
+    shape = Shape(1, what.channels * what.taps, results, what.filters, what.dtype, what.dtype)
+    add = stream(parts * item, x * item, parts, 0, what.dtype, card)
+    return product(shape, card, {}), add
+
+
 def product(shape: Shape, card: Card, warm: dict[str, float]) -> Timing:
     """The fastest of the library's tiles for a product whose operands are partly near."""
     estimate = Estimate(shape, card, 1.0, warm)
@@ -162,7 +176,7 @@ def fused(what: Convolution, card: Card) -> tuple[Timing, ...]:
     blocks = what.images * -(-rows // 8) * -(-cols // 16)
     shape = Shape(1, 128 * blocks, what.filters, 4 * what.channels, what.dtype, what.dtype)
     near = max(0.0, 1 - x / (shape.m * shape.k))
-    tile = Offer(128, 32, 32, 2, 2, False)
+    tile = Offer(128, 32, 32, 2, 2, True)
     item = itemsize_bytes(what.dtype)
     made = 16 * w // what.taps
     return (
@@ -180,14 +194,15 @@ def passes(what: Convolution, card: Card, weight: bool = False) -> tuple[Timing,
     data, made = 36 * tiles * what.channels, 36 * tiles * what.filters
     taps = 36 * w // what.taps
 
-    def transform(before: int, after: int) -> Timing:
+    def transform(before: float, after: float) -> Timing:
         return stream(before * item, after * item, _TRANSFORM_LANES * max(before, after), 0,
                       dtype, card)  # fmt: skip
 
     if weight:
         shape = Shape(36, what.filters, what.channels, tiles, dtype, dtype)
-        return (transform(x, data), transform(y, made), product(shape, card, {}),
-                transform(taps, w))  # fmt: skip
+        return (transform(data, data), transform(made, made), product(shape, card, {}),
+                transform(_FILTER_RUNS * taps, _FILTER_RUNS * w))  # fmt: skip
     shape = Shape(36, what.filters, tiles, what.channels, dtype, dtype)
-    return (transform(w, taps), transform(x, data), product(shape, card, {}),
-            transform(made, y))  # fmt: skip
+    # tiles of the input overlap, and every one is loaded whole
+    return (transform(_FILTER_RUNS * w, _FILTER_RUNS * taps), transform(data, data),
+            product(shape, card, {}), transform(made, y))  # fmt: skip

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 
-from suiren.core.pace import STEP_BYTES, Engines
+from suiren.core.pace import STEP_BYTES, engines_of
 from suiren.core.traffic import survives
 from suiren.dtype import itemsize_bytes
 from suiren.hw.spec import Card
@@ -34,7 +34,7 @@ class Estimate:
 
     def __init__(self, shape: Shape, card: Card, clock: float, warm: Mapping[str, float]) -> None:
         self.shape, self.card, self.warm = shape, card, warm
-        engines = Engines(card, clock)
+        engines = engines_of(card, clock)
         self.engine, self.macs_per_s = engines.product_engine(shape.dtype)
         self.grain = card.chip.tile_mnk if self.engine == "matrix" else (1, 1, 1)
         pace, inf = card.pace, float("inf")

@@ -40,7 +40,14 @@ _SM70: tuple[Row, ...] = (
     (256, 128, 1, 64, 2), (128, 128, 1, 64, 2), (128, 64, 2, 64, 2), (64, 64, 4, 64, 2),
     (64, 32, 4, 128, 2), (32, 32, 4, 128, 2),
 )  # fmt: skip
-_MENUS = {"volta": _SM70, "turing": _SM70, "ampere": _SM80, "ada": _SM80, "hopper": _SM90, "blackwell": _SM100}
+_MENUS = {
+    "volta": _SM70,
+    "turing": _SM70,
+    "ampere": _SM80,
+    "ada": _SM80,
+    "hopper": _SM90,
+    "blackwell": _SM100,
+}
 #: Kernels for FP32 lanes (`volta_sgemm_128x64_tn`, `…_32x32_sliced1x4_nn`): 256 programs of 8 by
 #: 8 sums a core, operands 8 deep; `sliced1x4` ones share a tile's depth among four groups.
 _SGEMM: tuple[Row, ...] = tuple(

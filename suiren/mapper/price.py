@@ -150,9 +150,7 @@ def price_kernel(kernel: Kernel, card: Card, total: _Sum, plans: Plans) -> None:
         _price_stream(kernel, card, total)
 
 
-def _price_product(
-    kernel: Kernel, product: Product, card: Card, total: _Sum, plans: Plans
-) -> None:
+def _price_product(kernel: Kernel, product: Product, card: Card, total: _Sum, plans: Plans) -> None:
     """A product by its plan; what the kernel moves and computes besides is its epilogue."""
     shape = shape_of(product)
     name = matrix_format(shape.dtype, card)

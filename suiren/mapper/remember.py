@@ -80,7 +80,9 @@ class Memory:
         if link is not None and self._new:
             try:
                 with link:
-                    link.executemany("INSERT OR REPLACE INTO plans VALUES (?, ?)", self._new.items())
+                    link.executemany(
+                        "INSERT OR REPLACE INTO plans VALUES (?, ?)", self._new.items()
+                    )
             except sqlite3.Error:
                 return
         self._new.clear()

@@ -34,7 +34,7 @@ class Prices:
         self.calls = calls
         self.card = card
         self.clock = clock
-        self.plans = plans_of(card) if like is None else Plans(card, like=like.plans)
+        self.plans: Plans = plans_of(card) if like is None else Plans(card, like=like.plans)
         self._prices: dict[int, Price] = {}
         self._costs: dict[int, Cost] = {}
 

@@ -94,7 +94,8 @@ def _timed(work: Work, warm: float, name: str, number: int) -> Timing:
         return Timing()
     near = {"x": warm} if warm else None
     timings = [
-        time_program(_program(work, blocks, card), card, warm=near) for blocks in _blocks(work, card)
+        time_program(_program(work, blocks, card), card, warm=near)
+        for blocks in _blocks(work, card)
     ]
     return min(timings, key=lambda timing: timing.seconds)
 
@@ -188,4 +189,3 @@ class Parts:
             results = self.tile(max(1, round(special)), 1, "f32")
             steps.append(Step("exp", (into,), (*sources, results)))
         return steps
-

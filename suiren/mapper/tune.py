@@ -93,9 +93,7 @@ def candidates(
     return sorted(found, key=lambda c: c.guess_s)
 
 
-def _vector(
-    shape: Shape, card: Card, clock: float, warm: Mapping[str, float] | None
-) -> Timing:
+def _vector(shape: Shape, card: Card, clock: float, warm: Mapping[str, float] | None) -> Timing:
     """A product with a vector on the vector engine, which reads the matrix once."""
     near = warm or {}
     if shape.m == 1:
@@ -115,6 +113,7 @@ def simulate(
 ) -> Timing:  # fmt: skip
     """The simulated time of one candidate, launch not included."""
     offer = candidate.offer
+    tensors: tuple[Tensor, ...]
     options: dict[str, object] = {
         "tm": offer.tm, "tn": offer.tn, "tk": offer.tk, "stages": offer.stages,
         "resident": offer.resident, "fresh": offer.fresh, "multicast": card.pace.multicast > 1,
@@ -133,5 +132,9 @@ def simulate(
         tensors = (Tensor("a", (g, m, k), dtype), Tensor("b", (g, k, n), dtype),
                    Tensor("c", (g, m, n), shape.out))  # fmt: skip
         return time_program(batched_nn.trace(tensors, **options), card, clock, warm)
-    tensors = (Tensor("a", (m, k), dtype), Tensor("b", (k, n), dtype), Tensor("c", (m, n), shape.out))
+    tensors = (
+        Tensor("a", (m, k), dtype),
+        Tensor("b", (k, n), dtype),
+        Tensor("c", (m, n), shape.out),
+    )
     return time_program(matmul_nn.trace(tensors, **options), card, clock, warm)

@@ -7,8 +7,6 @@ cache; then fused attention. Between them and around lies what the engine itself
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from suiren.core.tile import Tensor
 from suiren.core.timing import Timing, time_program
 from suiren.core.traffic import survives
@@ -24,6 +22,8 @@ from suiren.truth.unknown import NotPredicted
 _FP8 = "f8e4m3"
 #: Families whose attention kernel reads an 8-bit cache and multiplies in that format.
 _READS_CACHE = frozenset({"hopper", "blackwell"})
+#: Families whose attention kernel takes its tiles from a counter, which must be set up before.
+_COUNTS = frozenset({"hopper", "blackwell"})
 #: Tokens and heads that a core of the first kernel takes at most, and tiles for every core.
 _TOKENS, _HEADS, _TILES = 16, 8, 4
 
@@ -40,6 +40,8 @@ def seconds(row: Row, card: Card) -> float:
     if given not in formats or cache not in formats:
         raise NotPredicted(f"the format {row.dtype!r} is not modelled")
     products, cached = formats[given], formats[cache]
+    if cached == _FP8 and "fp8" not in card.formats():
+        raise NotPredicted("the chip has no 8-bit format: how its library converts is not known")
     if cached == _FP8 and card.chip.family in _READS_CACHE:
         products = _FP8
     depth = row.size("D")
@@ -61,7 +63,10 @@ def operator_s(shape: Attention, cached: str, card: Card, protocol: Protocol) ->
     plan = attend(shape, card, 1.0, {"q": left, "k": left, "v": left})
     throttled = protocol.throttled(first.seconds + plan.seconds, card)
     time = first.seconds + held_s(plan.timing, card, shape.dtype, throttled)
-    return max(time + 2 * card.launch_s + protocol.attention_s, protocol.host_s)
+    time += 2 * card.launch_s + protocol.attention_s
+    if card.chip.family in _COUNTS:
+        time += protocol.counted_s
+    return max(time, protocol.attention_host_s)
 
 
 def prepare(
@@ -69,32 +74,7 @@ def prepare(
     card: Card,
 ) -> Timing:  # fmt: skip
     """The kernel before attention; `near` is the share of its input in the shared level."""
-    return _prepare(rows, heads, kv_heads, depth, dtype, cached, near, id(card), _known(card))
-
-
-class _Known:
-    """A card that all others of its identity equal."""
-
-    def __init__(self, card: Card) -> None:
-        self.card = card
-
-    def __hash__(self) -> int:
-        return id(self.card)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Known) and self.card is other.card
-
-
-def _known(card: Card) -> _Known:
-    return _Known(card)
-
-
-@lru_cache(maxsize=4096)
-def _prepare(
-    rows: int, heads: int, kv_heads: int, depth: int, dtype: str, cached: str, near: float,
-    _: int, known: _Known,
-) -> Timing:  # fmt: skip
-    card, half = known.card, depth // 2
+    half = depth // 2
     # work enough for every core first, then as much of it together as angles are worth
     each = max(1, rows * heads // (_TILES * int(card.cores)))
     tokens = min(_TOKENS, each)

@@ -41,7 +41,11 @@ class Protocol:
     """Fixed time of quantising the activation before an 8-bit product, which the operator
     includes; 0 where it does not."""
     attention_s: float = 0.0
-    """What the attention operator adds to its two kernels: small ones that lay out sequences."""
+    """What the attention operator adds to its two kernels: a small one that lays out sequences."""
+    counted_s: float = 0.0
+    """What it adds where the kernel takes its tiles from a counter: more small ones."""
+    attention_host_s: float = 0.0
+    """What the host needs for a call of the attention operator."""
 
     def warm(self, card: Card, a_bytes: float, b_bytes: float, c_bytes: float) -> dict[str, float]:
         """Share of operands `a` (activation) and `b` (weight) found in the shared level."""
@@ -66,7 +70,8 @@ class Protocol:
 
 
 #: Read in ai-dynamo/aiconfigurator collector/trtllm/collect_gemm.py and helper.py.
-_TRTLLM = Protocol("TensorRT-LLM collector", copies=None, quantise_s=9.8 * us)
+_TRTLLM = Protocol("TensorRT-LLM collector", copies=None, quantise_s=9.8 * us,
+                   attention_s=2.5 * us, counted_s=6 * us)  # fmt: skip
 #: collector/sglang/collect_gemm.py: six operators with their own operands.
 _SGLANG = Protocol("SGLang collector", copies=6)
 #: The B60 rows stand at 32 µs (bf16) however small the product: host issue of vLLM on XPU.
@@ -84,13 +89,13 @@ _NEUSIGHT_HOST_S = {
             "MI100": 32.7e-6, "": 30e-6},
     "linear": {"A100": 46.6e-6, "V100": 58e-6, "T4": 45.2e-6, "P100": 82e-6, "P4": 48.6e-6,
                "MI100": 43.2e-6, "": 48e-6},
-    "conv": {"V100": 70e-6, "T4": 60e-6, "P100": 90e-6, "P4": 70e-6, "": 70e-6},
+    "conv": {"V100": 190e-6, "T4": 150e-6, "P100": 330e-6, "P4": 200e-6, "": 200e-6},
 }  # fmt: skip
 #: DeepBench repeats one call 400 times or more. What its drivers of 2016 to 2018 add to a call,
 #: seconds by sheet, read off the shortest `fit` rows.
 _DEEPBENCH_HOST_S = {
-    "NV_M40": 66e-6, "NV_TitanX": 66e-6, "NV_TitanX_Pascal": 40e-6, "AMD_MI25": 14e-6,
-    "AMD_VegaFE": 14e-6, "NV_V100": 5e-6,
+    "NV_M40": 60e-6, "NV_TitanX": 58e-6, "NV_TitanX_Pascal": 40e-6, "AMD_MI25": 13e-6,
+    "AMD_VegaFE": 11e-6, "NV_V100": 5e-6,
 }  # fmt: skip
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from suiren.truth.rates import seconds_of
+
 #: Columns without which a file says nothing.
 NEEDED_KERNEL = ("id", "hardware", "op", "shape", "measured_value")
 NEEDED_TRAIN = ("id", "hardware", "model", "step_time_s")
@@ -83,7 +85,10 @@ def _kernel(record: dict[str, str], number: int) -> Row:
     text = record.get("shape") or ""
     unit = record.get("unit") or ("ms" if "msec" in (record.get("measured_metric") or "") else "")
     value = _number(record.get("measured_value"))
-    seconds = value * _SECONDS[unit] if value is not None and unit in _SECONDS else None
+    if value is not None and unit in _SECONDS:
+        seconds: float | None = value * _SECONDS[unit]
+    else:
+        seconds = seconds_of(record, value)
     return Row(
         record.get("id") or f"line {number}", record.get("hardware") or "", record.get("op") or "",
         _shape(text), record.get("dtype") or "", seconds, unit, record.get("source") or "",

@@ -19,10 +19,10 @@ _KV_WIDTH = {(8192, 28672): 1024, (4096, 14336): 1024, (8192, 22016): 1024}
 #: phi-2 adds two residuals, and its activation is a plain gelu.
 _PHI = 2560
 #: Instructions of a thread for an element: index arithmetic and scalar accesses of 2 bytes.
-EMBED_ISSUES, ROPE_ISSUES, GELU_ISSUES = 230.0, 80.0, 55.0
+ADD_ISSUES, EMBED_ISSUES, ROPE_ISSUES, GELU_ISSUES = 40.0, 240.0, 85.0, 55.0
 #: Cycles of a block of 1024 threads: for a row as a whole, and for a turn of its threads.
-NORM_CYCLES, NORM_TURN = 1100.0, 1150.0
-ACT_CYCLES, ACT_TURN = 800.0, 1200.0
+NORM_CYCLES, NORM_TURN = 1100.0, 1070.0
+ACT_CYCLES, ACT_TURN = 800.0, 1120.0
 _THREADS, _THREADS_A_CORE = 1024, 2048
 
 
@@ -34,7 +34,7 @@ def seconds(row: Row, card: Card) -> float:
     if row.op == "mlp_act" and d != _PHI:
         return _rows(tokens, dff // tp, 4 * dff // tp, ACT_CYCLES, ACT_TURN, card)
     if row.op == "add":
-        return (2 if d == _PHI else 1) * _stream(tokens * d, 2, 1.0, card)
+        return (2 if d == _PHI else 1) * _stream(tokens * d, 2, ADD_ISSUES, card)
     if row.op == "emb":
         return _stream(tokens * d, 1, EMBED_ISSUES, card)
     if row.op == "attn_rope":
@@ -57,8 +57,10 @@ def _stream(elements: int, reads: int, issues: float, card: Card) -> float:
 def _rows(tokens: int, cols: int, in_bytes: int, fixed: float, turn: float, card: Card) -> float:
     turns = -(-cols // _THREADS)
     resident = _THREADS_A_CORE // min(_THREADS, -(-cols // 32) * 32)
-    plan = RowPlan(resident, 1, (fixed + turn * turns) / resident * card.pace.vector_efficiency)
     near = _near(tokens * (in_bytes + 2.0 * cols), card)
+    # a turn needs what it reads before the next one begins
+    turn += (1 - near) * card.memory_latency_s * (card.vector_clock_hz or card.clock_hz)
+    plan = RowPlan(resident, 1, (fixed + turn * turns) / resident * card.pace.vector_efficiency)
     return rows(tokens, in_bytes // 2, 0, 0, "f16", card, out_bytes=2 * cols, plan=plan,
                 warm=near).seconds  # fmt: skip
 

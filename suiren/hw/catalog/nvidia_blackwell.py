@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from suiren.hw.behaviour import behaviour
 from suiren.hw.catalog.build import card, clock, link, tera
 from suiren.hw.catalog.sm import sm
 from suiren.hw.fact import Fact, assumed, published
@@ -66,8 +67,17 @@ GB110 = replace(
     vector={"fp64": _mac(2, _ULTRA), "fp32": _mac(128), "bf16": _mac(256), "fp16": _mac(256)},
 )
 
+#: The printed peaks of HGX boards correspond to less than the clock the boards run at.
+_HGX_PACE = replace(
+    behaviour("blackwell").pace,
+    sustained_clock=assumed(
+        1965 / 1855.8, "nvidia-smi shows a highest SM clock of 1965 MHz on HGX boards; from memory"
+    ),
+)
+
 B200 = card(
     source=HGX,
+    pace=_HGX_PACE,
     name="b200",
     title="NVIDIA B200 SXM 180 GB",
     chip=GB100,
@@ -136,6 +146,7 @@ GB200 = card(
 )
 
 B300 = card(
+    pace=_HGX_PACE,
     source=HGX_B300,
     name="b300",
     title="NVIDIA B300 SXM 288 GB",
@@ -159,6 +170,7 @@ B300 = card(
 
 GB300 = replace(
     B300,
+    pace=behaviour("blackwell").pace,
     name="gb300",
     title="NVIDIA GB300 (one of its GPUs)",
     form="superchip",

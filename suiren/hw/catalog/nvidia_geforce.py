@@ -45,7 +45,7 @@ GB202_GEFORCE = sm(
     BLACKWELL,
     "gb202-geforce",
     "GB202 (GeForce)",
-    "blackwell",
+    "ada",  # warp-level matrix instructions as Ada's: compute capability 12.0, not 10.0
     2025,
     matrix={"tf32": 128, "bf16": 256, "fp16": 256, "fp8": 512, "fp4": 2048, "int8": 1024},
     vector={"fp64": 2, "fp32": 128, "bf16": 128, "fp16": 128},

@@ -24,7 +24,7 @@ GB202 = sm(
     PRO,
     "gb202",
     "GB202",
-    "blackwell",
+    "ada",  # warp-level matrix instructions as Ada's: compute capability 12.0, not 10.0
     2025,
     matrix={"tf32": 256, "bf16": 512, "fp16": 512, "fp8": 1024, "fp4": 2048, "int8": 1024},
     vector={"fp64": 2, "fp32": 128, "bf16": 128, "fp16": 128},

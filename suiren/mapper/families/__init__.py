@@ -9,6 +9,7 @@ from suiren.mapper.families import (
     attention,
     convolution,
     copy,
+    fused,
     gather,
     matmul,
     normalisation,
@@ -35,7 +36,7 @@ class Family(Protocol):
 
 _MODULES = (
     matmul, convolution, attention, normalisation, reduction, pooling, pointwise,
-    gather, copy, random, optimizer, recurrent,
+    gather, copy, random, optimizer, recurrent, fused,
 )  # fmt: skip
 FAMILY_OF = {op: module for module in _MODULES for op in module.OPS}
 
