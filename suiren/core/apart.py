@@ -44,9 +44,7 @@ def _uneven(wanted: list[Trips]) -> int:
     return 0
 
 
-def _fill(
-    line: list[Trips], at: int, of: Callable[[Trips], int], found: dict[Trips, int]
-) -> None:
+def _fill(line: list[Trips], at: int, of: Callable[[Trips], int], found: dict[Trips, int]) -> None:
     """Times the ends and the middle; halves what is not even, to a thousandth."""
     first, last = of(line[0]), of(line[-1])
     if len(line) < 3:

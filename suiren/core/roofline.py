@@ -1,7 +1,7 @@
 """The least time any kernel could take for what a program computes and touches.
 
 Useful operations at the engines' peaks, or every byte of every tensor once at the bandwidth
-of device memory, whichever is longer. Padding counts nowhere. `attainable` takes the rates
+of device memory (results as far as the shared level cannot keep them), whichever is longer. Padding counts nowhere. `attainable` takes the rates
 that the card sustains instead of the printed ones: the aim of who tunes a kernel.
 """
 
@@ -71,7 +71,10 @@ def roofline(program: Program, card: Card) -> Roofline:
             touched[key] = max(touched.get(key, 0.0), piece.unique_bytes)
     made = {name for name, is_store in touched if is_store}
     # what an earlier grid wrote may be read again without leaving the chip
-    total = sum(b for (name, is_store), b in touched.items() if is_store or name not in made)
+    read = sum(b for (name, is_store), b in touched.items() if not is_store and name not in made)
+    written = sum(b for (_, is_store), b in touched.items() if is_store)
+    # results may stay in the shared level for the next kernel
+    total = read + max(0.0, written - card.l2_bytes)
     rate = card.memory_bytes_per_s
     return Roofline(matrix_s, max(lanes_s, special_s), total / rate if rate else 0.0, flop, total)
 

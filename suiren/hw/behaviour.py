@@ -41,15 +41,26 @@ _SMALL = "fitted on the small-kernel rows of split `fit` of gpu-benches: "
 _AS_A100 = "nobody published it for this chip; carried over from the A100's fit"
 
 
+#: Facts that attention shows; the same rows of other tables fit the rest.
+_BY_ATTENTION = frozenset({"matrix_start_s", "fold_s"})
+_ATTENTION = "fitted on the attention rows of split `fit` of data/measured, "
+
+
 def _pace(rows: str, **values: float) -> Pace:
     """A fitted row; what it leaves out is assumed as for the A100."""
-    return Pace(**{name: (fitted(values[name], rows) if name in values else
-                          assumed(value, _AS_A100)) for name, value in _A100.items()})  # fmt: skip
+    chip = rows.rpartition(", ")[2]
+
+    def row(name: str, value: float) -> Fact:
+        if name not in values:
+            return assumed(value, _AS_A100)
+        return fitted(values[name], _ATTENTION + chip if name in _BY_ATTENTION else rows)
+
+    return Pace(**{name: row(name, value) for name, value in _A100.items()})
 
 
 _A100 = {
     "sustained_clock": 1.0,
-    "narrow_share": 0.95, "matrix_step_s": 334e-9, "matrix_start_s": 0.0, "fold_s": 0.0,
+    "narrow_share": 0.95, "matrix_step_s": 334e-9, "matrix_start_s": 0.0, "fold_s": 190e-9,
     "vector_step_s": 52.7e-9, "overlap_loss": 0.094,
     "vector_efficiency": 0.8, "stream_efficiency": 0.88,
     "instruction_s": 20e-9, "copy_issue_s": 2e-9, "tile_start_s": 40e-9,
@@ -63,22 +74,26 @@ _ASSUMED = Pace(**{name: assumed(value, _AS_A100) for name, value in _A100.items
 _AMPERE_PACE = _pace(_GEMM + "A100 SXM", **_A100)
 _HOPPER_PACE = _pace(
     _GEMM + "H100 SXM", matrix_step_s=16.6e-9, narrow_share=0.956, overlap_loss=0.086, tile_start_s=540e-9, pipeline_start_s=0.57e-6,
+    matrix_start_s=130e-9, fold_s=110e-9,
     l2_latency_s=411e-9, l2_efficiency=1.172, l2_share=0.572, l2_softness=0.48,
     port_bytes_per_cycle=80.1, store_share=0.6656, multicast=2.0, barrier_s=1.3e-6,
     mac_j=2.06e-12,
 )  # fmt: skip
 _ADA_PACE = _pace(
     _GEMM + "L40S", matrix_step_s=18.8e-9, narrow_share=0.907, overlap_loss=0.183, tile_start_s=93e-9, pipeline_start_s=0.44e-6,
+    matrix_start_s=0.0, fold_s=200e-9,
     l2_latency_s=632e-9, l2_efficiency=0.177, l2_share=0.963, l2_softness=0.133,
     port_bytes_per_cycle=97.4, store_share=0.1465, barrier_s=1.2e-6, mac_j=4.41e-12,
 )  # fmt: skip
 _BLACKWELL_PACE = _pace(
     _GEMM + "GB200", matrix_step_s=64.5e-9, narrow_share=0.948, overlap_loss=0.134, tile_start_s=80e-9, pipeline_start_s=0.49e-6,
+    matrix_start_s=150e-9, fold_s=120e-9,
     l2_latency_s=329e-9, l2_efficiency=1.14, l2_share=0.446, l2_softness=0.98,
     port_bytes_per_cycle=117, store_share=0.5286, multicast=2.0, barrier_s=1.85e-6, mac_j=1.8e-12,
 )  # fmt: skip
 _XE_PACE = _pace(
     _GEMM + "Arc Pro B60", matrix_step_s=60e-9, overlap_loss=0.019, tile_start_s=137e-9,
+    matrix_start_s=0.0, fold_s=0.0,
     l2_latency_s=132e-9, l2_efficiency=0.687, l2_share=0.855, l2_softness=0.425,
     port_bytes_per_cycle=23.5, store_share=1.1, barrier_s=4.6e-6, mac_j=1.0e-12,
 )  # fmt: skip
@@ -182,24 +197,28 @@ _VEGA = _simt(
 
 #: Streams and rows: pointwise ops, softmax, layer norm.
 _STREAMS = "fitted on the NeuSight pointwise, softmax and norm rows of split `fit`, "
+_BENCHES = "fitted on the gpu-benches stream rows of split `fit`, "
 
 
 def _streaming(row: Behaviour, rows: str, stream: float, vector: float | None = None) -> Behaviour:
     """The row with the shares of memory's bandwidth and of the lanes that streams reach."""
-    pace = replace(row.pace, stream_efficiency=fitted(stream, _STREAMS + rows))
+    pace = replace(row.pace, stream_efficiency=fitted(stream, rows))
     if vector is not None:
-        pace = replace(pace, vector_efficiency=fitted(vector, _STREAMS + rows))
+        pace = replace(pace, vector_efficiency=fitted(vector, rows))
     return replace(row, pace=pace)
 
 
 #: Family -> behaviour. A chip whose family is not listed takes `default`.
 FAMILIES: dict[str, Behaviour] = {
-    "default": _DEFAULT, "ampere": _streaming(_AMPERE, "A100 PCIe", 0.88), "hopper": _HOPPER, "ada": _ADA,
-    "blackwell": _BLACKWELL, "xe": _XE, 
-    "volta": _streaming(_VOLTA, "V100 PCIe", 0.925, 0.9),
-    "turing": _streaming(_TURING, "T4", 0.75, 0.385),
-    "pascal": _streaming(_PASCAL, "P100, P4", 0.76, 0.72),
-    "cdna": _streaming(_DEFAULT, "MI100", 0.865, 1.0),
+    "default": _DEFAULT, "blackwell": _BLACKWELL, "xe": _XE,
+    "ampere": _streaming(_AMPERE, _STREAMS + "A100 PCIe", 0.88),
+    "hopper": _streaming(_HOPPER, _BENCHES + "H100 PCIe", 0.85),
+    "ada": _streaming(_ADA, _BENCHES + "L40", 0.89),
+    "volta": _streaming(_VOLTA, _STREAMS + "V100 PCIe", 0.925, 0.9),
+    "turing": _streaming(_TURING, _STREAMS + "T4", 0.75, 0.385),
+    "pascal": _streaming(_PASCAL, _STREAMS + "P100, P4", 0.76, 0.72),
+    "cdna": _streaming(_DEFAULT, _STREAMS + "MI100", 0.865, 1.0),
+    "cdna2": _streaming(_DEFAULT, _BENCHES + "MI210", 0.81),
     "maxwell": _MAXWELL, "vega": _VEGA,
 }  # fmt: skip
 

@@ -89,6 +89,26 @@ def attention_prepare(
             core.release(turn.cos, turn.sin)
 
 
+@kernel(
+    "k T[N,K,D]; v T[N,K,D] -> kept C[N,K,D]; values C[N,K,D]",
+    N=4096, K=8, D=128, T="bf16", C="bf16",
+)  # fmt: skip
+def attention_keep(
+    core: Core, k: Tensor, v: Tensor, kept: Tensor, values: Tensor, tm: int = 16, stages: int = 4
+) -> None:
+    """Keys and values into the cache, in its format; positions were turned before."""
+    tile = core.scratchpad((tm, k.shape[2]), k.dtype, stages)
+    cast = core.scratchpad((tm, k.shape[2]), kept.dtype, 2)
+    for i, h in core.grid((k.shape[0], tm), k.shape[1]):
+        for source, target in ((k, kept), (v, values)):
+            core.load(tile, source[i, h, :])
+            core.wait(tile)
+            core.acquire(cast)
+            core.cast(cast, tile)
+            core.release(tile)
+            core.store(target[i, h, :], cast)
+
+
 def _divisor(number: int, most: int) -> int:
     """The largest divisor that is not above `most`."""
     return max(d for d in range(1, number + 1) if number % d == 0 and d <= max(1, most))

@@ -68,7 +68,8 @@ _CHAIN = (Blocks(128, 64, resident=1), Blocks(128, 32, resident=2), Blocks(64, 6
           Blocks(64, 32, resident=4))  # fmt: skip
 _TURNS = (Blocks(128, 128, 2), Blocks(128, 64, 2))
 _WIDE = (Blocks(256, 128, 2, True), Blocks(128, 128, 1, True))
-_MENUS = {"ampere": _CHAIN, "ada": _CHAIN, "hopper": _TURNS, "blackwell": _WIDE}
+_MENUS = {"ampere": _CHAIN, "ada": _CHAIN, "hopper": _TURNS, "blackwell": _WIDE,
+          "xe": (Blocks(128, 64), Blocks(64, 64))}  # fmt: skip
 _ANY = (*_CHAIN, *_TURNS, *_WIDE)
 #: Backward tiles: keys a core keeps, queries it walks over.
 _BACKWARD = ((128, 128), (128, 64), (64, 128), (64, 64))

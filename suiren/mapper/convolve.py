@@ -4,7 +4,7 @@ Implicit product: a core makes a tile of results by filters, of depth channels �
 gathers the input in flight; the input passes device memory once, whatever the taps. Winograd's
 algorithm needs fewer multiply-adds for 3×3 windows of stride 1: fused (2×2 results from 4×4
 inputs within one kernel) or in three passes (4×4 results from 6×6 inputs: transform, 36
-products in a batch, transform back). The weight gradient is a product of depth images ·
+products in a batch, transform back; 5×5 windows alike). The weight gradient is a product of depth images ·
 positions; the gradient by the input is a convolution of the result's gradient.
 """
 
@@ -106,16 +106,20 @@ def _fastest(what: Convolution, direction: str, _: str, number: int) -> Way:
 def _ways(what: Convolution, direction: str, card: Card) -> Iterator[Way]:
     if what.dtype == "f16" and (what.channels % 8 or what.filters % 8):
         what = replace(what, dtype="f32")  # tensor cores take channels in eights
-    yield Way("implicit", (implicit(what, direction, card),))
+    one = implicit(what, direction, card)
+    if direction == "input" and what.taps == 1 and what.stride != (1, 1):
+        zeros = stream(0, what.elements[0] * itemsize_bytes(what.dtype), 0, 0, what.dtype, card)
+        yield Way("implicit", (zeros, one))
+        return
+    yield Way("implicit", (one,))
     if direction == "input" and what.taps > 1:
         yield Way("columns", columns(what, card))
-    if what.window == (3, 3) and what.stride == (1, 1) and what.dtype == "f32":
-        if direction == "weight":
-            yield Way("winograd", passes(what, card, weight=True))
-        else:
-            turned = what if direction == "forward" else what.turned()
+    if what.window in ((3, 3), (5, 5)) and what.stride == (1, 1) and what.dtype == "f32":
+        turned = what.turned() if direction == "input" else what
+        if direction != "weight" and what.taps == 9:
             yield Way("fused winograd", fused(turned, card))
-            yield Way("winograd", passes(turned, card))
+        if direction != "weight" or what.taps == 9:
+            yield Way("winograd", passes(turned, card, direction == "weight"))
 
 
 def implicit(what: Convolution, direction: str, card: Card) -> Timing:
@@ -126,11 +130,10 @@ def implicit(what: Convolution, direction: str, card: Card) -> Timing:
     if direction == "forward":
         a, b, c, true = results, what.channels * what.taps, what.filters, x
     elif direction == "input":
-        # of a strided window only the taps that meet a result are multiplied
-        step = what.stride[0] * what.stride[1]
         pixels = what.images * what.size[0] * what.size[1]
-        deep = what.filters * max(1, what.taps // step)
-        a, b, c, true = (results if what.taps == 1 else pixels), deep, what.channels, y
+        # a strided result is spread out with zeros in between, which are multiplied too
+        a, b = (results if what.taps == 1 else pixels), what.filters * what.taps
+        c, true = what.channels, y
     else:
         a, b, c, true = what.channels * what.taps, results, what.filters, x
     near = max(0.0, 1 - true / (a * b))
@@ -186,23 +189,24 @@ def fused(what: Convolution, card: Card) -> tuple[Timing, ...]:
 
 
 def passes(what: Convolution, card: Card, weight: bool = False) -> tuple[Timing, ...]:
-    """Both operands transformed, 36 products in a batch, the result transformed back."""
+    """Both operands transformed, their products in a batch, the result transformed back."""
     x, w, y = what.elements
     rows, cols = what.made
     item, dtype = itemsize_bytes(what.dtype), what.dtype
     tiles = what.images * -(-rows // 4) * -(-cols // 4)
-    data, made = 36 * tiles * what.channels, 36 * tiles * what.filters
-    taps = 36 * w // what.taps
+    points = (what.window[0] + 3) * (what.window[1] + 3)
+    data, made = points * tiles * what.channels, points * tiles * what.filters
+    taps = points * w // what.taps
 
     def transform(before: float, after: float) -> Timing:
         return stream(before * item, after * item, _TRANSFORM_LANES * max(before, after), 0,
                       dtype, card)  # fmt: skip
 
     if weight:
-        shape = Shape(36, what.filters, what.channels, tiles, dtype, dtype)
+        shape = Shape(points, what.filters, what.channels, tiles, dtype, dtype)
         return (transform(data, data), transform(made, made), product(shape, card, {}),
                 transform(_FILTER_RUNS * taps, _FILTER_RUNS * w))  # fmt: skip
-    shape = Shape(36, what.filters, tiles, what.channels, dtype, dtype)
+    shape = Shape(points, what.filters, tiles, what.channels, dtype, dtype)
     # tiles of the input overlap, and every one is loaded whole
     return (transform(_FILTER_RUNS * w, _FILTER_RUNS * taps), transform(data, data),
             product(shape, card, {}), transform(made, y))  # fmt: skip

@@ -12,7 +12,7 @@ from suiren.core.timing import Timing, time_program
 from suiren.core.traffic import survives
 from suiren.dtype import itemsize_bytes
 from suiren.hw.spec import Card
-from suiren.kernels.attention_prepare import attention_prepare
+from suiren.kernels.attention_prepare import attention_keep, attention_prepare
 from suiren.mapper.attend import Attention, attend
 from suiren.mapper.power import held_s
 from suiren.truth.protocol import Protocol, protocol_of
@@ -58,7 +58,10 @@ def operator_s(shape: Attention, cached: str, card: Card, protocol: Protocol) ->
     ready = rows * shape.depth * item * (shape.heads + 2 * shape.kv_heads)
     result = rows * shape.width * itemsize_bytes(shape.out) * shape.heads
     near = survives(fresh + ready + result, card)
-    first = prepare(rows, shape.heads, shape.kv_heads, shape.depth, shape.dtype, cached, near, card)
+    if protocol.turns:
+        first = prepare(shape, cached, near, card)
+    else:
+        first = keep(shape, cached, near, card)
     left = survives(fresh + ready, card)
     plan = attend(shape, card, 1.0, {"q": left, "k": left, "v": left})
     throttled = protocol.throttled(first.seconds + plan.seconds, card)
@@ -69,22 +72,31 @@ def operator_s(shape: Attention, cached: str, card: Card, protocol: Protocol) ->
     return max(time, protocol.attention_host_s)
 
 
-def prepare(
-    rows: int, heads: int, kv_heads: int, depth: int, dtype: str, cached: str, near: float,
-    card: Card,
-) -> Timing:  # fmt: skip
+def prepare(shape: Attention, cached: str, near: float, card: Card) -> Timing:
     """The kernel before attention; `near` is the share of its input in the shared level."""
-    half = depth // 2
+    rows, heads, depth = shape.batch * shape.queries, shape.heads, shape.depth
     # work enough for every core first, then as much of it together as angles are worth
     each = max(1, rows * heads // (_TILES * int(card.cores)))
     tokens = min(_TOKENS, each)
     together = min(_HEADS, each // tokens)
+    line, angles = (rows, shape.kv_heads, depth), (rows, depth // 2)
     tensors = (
-        Tensor("q", (rows, heads, depth), "bf16"), Tensor("k", (rows, kv_heads, depth), "bf16"),
-        Tensor("v", (rows, kv_heads, depth), "bf16"), Tensor("cos", (rows, half), "f32"),
-        Tensor("sin", (rows, half), "f32"), Tensor("turned", (rows, heads, depth), dtype),
-        Tensor("kept", (rows, kv_heads, depth), cached),
-        Tensor("values", (rows, kv_heads, depth), cached),
+        Tensor("q", (rows, heads, depth), "bf16"), Tensor("k", line, "bf16"),
+        Tensor("v", line, "bf16"), Tensor("cos", angles, "f32"), Tensor("sin", angles, "f32"),
+        Tensor("turned", (rows, heads, depth), shape.dtype), Tensor("kept", line, cached),
+        Tensor("values", line, cached),
     )  # fmt: skip
     warm = {"q": near, "k": near, "v": near, "cos": 1.0, "sin": 1.0}
-    return time_program(attention_prepare.trace(tensors, tm=tokens, heads=together), card, 1.0, warm)
+    program = attention_prepare.trace(tensors, tm=tokens, heads=together)
+    return time_program(program, card, 1.0, warm)
+
+
+def keep(shape: Attention, cached: str, near: float, card: Card) -> Timing:
+    """The kernel before attention where positions are turned elsewhere."""
+    rows = shape.batch * shape.queries
+    line = (rows, shape.kv_heads, shape.depth)
+    tokens = max(1, min(_TOKENS, rows * shape.kv_heads // (_TILES * int(card.cores))))
+    tensors = (Tensor("k", line, "bf16"), Tensor("v", line, "bf16"), Tensor("kept", line, cached),
+               Tensor("values", line, cached))  # fmt: skip
+    program = attention_keep.trace(tensors, tm=tokens)
+    return time_program(program, card, 1.0, {"k": near, "v": near})

@@ -44,6 +44,8 @@ class Protocol:
     """What the attention operator adds to its two kernels: a small one that lays out sequences."""
     counted_s: float = 0.0
     """What it adds where the kernel takes its tiles from a counter: more small ones."""
+    turns: bool = True
+    """The attention operator turns queries and keys to their positions, too."""
     attention_host_s: float = 0.0
     """What the host needs for a call of the attention operator."""
 
@@ -69,13 +71,17 @@ class Protocol:
         return max(0.0, min(1.0, (2 * lasts - THROTTLE_S) / lasts))
 
 
-#: Read in ai-dynamo/aiconfigurator collector/trtllm/collect_gemm.py and helper.py.
+#: Read in ai-dynamo/aiconfigurator collector/trtllm/collect_gemm.py and helper.py; the attention
+#: operator's small kernels read off its rows of S = 1 and 16 (A100, L40S 2 to 2.5 µs; H100, GB200
+#: 8 to 9 µs).
 _TRTLLM = Protocol("TensorRT-LLM collector", copies=None, quantise_s=9.8 * us,
-                   attention_s=2.5 * us, counted_s=6 * us)  # fmt: skip
+                   attention_s=2.5 * us, counted_s=5 * us)  # fmt: skip
 #: collector/sglang/collect_gemm.py: six operators with their own operands.
 _SGLANG = Protocol("SGLang collector", copies=6)
-#: The B60 rows stand at 32 µs (bf16) however small the product: host issue of vLLM on XPU.
-_VLLM = Protocol("vLLM collector", copies=5, host_s=32 * us)
+#: The B60 rows stand at 32 µs (bf16) however small the product, those of attention at 53 µs: host
+#: issue of vLLM on XPU.
+_VLLM = Protocol("vLLM collector", copies=5, host_s=32 * us, turns=False,
+                 attention_host_s=53 * us)  # fmt: skip
 _ALONE = Protocol("one kernel repeated")
 #: Sustained for seconds, weights streamed once.
 _STEADY = Protocol("steady", repeats=10**9)
