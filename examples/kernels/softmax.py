@@ -133,31 +133,31 @@ def softmax_5(core: Any, x: Any, y: Any, rows: int = 8, streams: int = 2) -> Non
 
 
 @suiren.kernel(SIGNATURE, **SIZES)
-def softmax_6(core: Any, x: Any, y: Any, rows: int = 8, streams: int = 8) -> None:
-    """A pipeline of streams: the shift of one, the sum of the one before, the product before that."""
+def softmax_6(core: Any, x: Any, y: Any, rows: int = 8, streams: int = 22) -> None:
+    """A pipeline of streams: four are under way at once, and no result is needed right away."""
     cols = x.shape[1]
-    near = core.scratchpad((rows, cols), x.dtype, 6)
+    near = [core.scratchpad((rows, cols), x.dtype, 3) for _ in range(2)]
     out = core.scratchpad((rows, cols), y.dtype, 2)
     e = [core.registers((rows, cols)) for _ in range(3)]
-    top, shift = core.registers((rows, 1), x.dtype), core.registers((rows, 1))
+    top = [core.registers((rows, 1), x.dtype) for _ in range(2)]
+    shift = core.registers((rows, 1))
     total = [core.registers((rows, 1)) for _ in range(3)]
     for block in core.grid(-(-x.shape[0] // (rows * streams))):
         pieces = [Range(block * (rows * streams) + s * rows, rows) for s in range(streams)]
-        for s in range(streams + 2):
-            if s < streams:
-                core.load(near, x[pieces[s], :])
-                core.wait(near)
-                core.row_max(top, near)
-                core.mul(shift, top, -LOG2_E)
-                core.fma(e[s % 3], near, LOG2_E, shift)
-                core.release(near)
+        for turn in range(streams + 3):
+            if (s := turn) < streams:  # this stream's largest numbers
+                core.load(near[s % 2], x[pieces[s], :])
+                core.wait(near[s % 2])
+                core.row_max(top[s % 2], near[s % 2])
+            if 0 <= (s := turn - 1) < streams:  # powers of the one before
+                core.mul(shift, top[s % 2], -LOG2_E)
+                core.fma(e[s % 3], near[s % 2], LOG2_E, shift)
+                core.release(near[s % 2])
                 core.exp2(e[s % 3], e[s % 3])
-            if 0 <= s - 1 < streams:
-                before = (s - 1) % 3
-                core.row_sum(total[before], e[before])
-                core.reciprocal(total[before], total[before])
-            if 0 <= s - 2:
-                last = (s - 2) % 3
+            if 0 <= (s := turn - 2) < streams:  # sums of the one before that
+                core.row_sum(total[s % 3], e[s % 3])
+                core.reciprocal(total[s % 3], total[s % 3])
+            if (s := turn - 3) >= 0:  # results
                 core.acquire(out)
-                core.mul(out, e[last], total[last])
-                core.store(y[pieces[s - 2], :], out)
+                core.mul(out, e[s % 3], total[s % 3])
+                core.store(y[pieces[s], :], out)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from suiren.commands.ask import screen
-from suiren.hw.chipfile import BadChipFile
-from suiren.hw.load import resolve_card
-from suiren.hw.names import UnknownChip
+from suiren.commands.ask import card_named, must_be_writable, screen
+from suiren.commands.kernel_file import built, kernels, settings
 
 if TYPE_CHECKING:
     from suiren.core.language import Kernel
@@ -20,18 +16,23 @@ if TYPE_CHECKING:
     from suiren.hw.spec import Card
     from suiren.mapper.own import KernelTime
 
+#: Instructions that a picture shows.
+SHOWN = 160
+#: `--emulate` runs every instruction in Python, so its tensors are small.
+EMULATED_BYTES = 64 << 20
+
 
 @click.command()
 @click.argument("file", type=click.Path())
 @click.option("--on", required=True, metavar="CHIP", help="A card's name or a chip file.")
 @click.option("--name", help="Which kernel of the file; all of them if not given.")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
+@click.option("--set", "given", multiple=True, metavar="NAME=VALUE",
               help="A size, a format or an option: M=4096, T=bf16, tm=128.")  # fmt: skip
 @click.option("--show", is_flag=True, help="Draw the engines of one core over time.")
-@click.option("--svg", type=click.Path(), help="Write the picture to this SVG file.")
+@click.option("--svg", type=click.Path(path_type=Path), help="Write the picture to this SVG file.")
 @click.option("--emulate", is_flag=True, help="Also run it on random numbers.")
 def kernel(
-    file: str, on: str, name: str | None, settings: tuple[str, ...], show: bool, svg: str | None,
+    file: str, on: str, name: str | None, given: tuple[str, ...], show: bool, svg: Path | None,
     emulate: bool,
 ) -> None:  # fmt: skip
     """Check, time and draw the kernels of a Python file.
@@ -42,110 +43,81 @@ def kernel(
     """  # noqa: D301 - click reads the control character
     from suiren.core.tile import KernelMistake
 
-    try:
-        card = resolve_card(on)
-    except (UnknownChip, BadChipFile) as problem:
-        raise click.UsageError(str(problem)) from None
-    sizes, options = _settings(settings)
-    for one in _kernels(file, name):
+    card = card_named(on)
+    values = settings(given)
+    must_be_writable(svg)
+    found = kernels(file, name)
+    if svg is not None and len(found) > 1:
+        raise click.UsageError(f"--svg draws one kernel; choose it with --name: "
+                               f"{', '.join(k.name for k in found)}")  # fmt: skip
+    for one in found:
         try:
-            own = {k: v for k, v in sizes.items() if k in _names(one)}
-            unknown = sizes.keys() - own.keys()
-            program = one.build(own, **{**options, **{k: sizes[k] for k in unknown}})
-            _one(one, program, card, show, svg, emulate)
+            _one(one, built(one, values), card, show, svg, emulate)
         except KernelMistake as mistake:
-            raise click.UsageError(f"{one.name}: {mistake}") from None
-
-
-def _names(one: Kernel) -> set[str]:
-    names = {size for p in one.signature.parameters for size in p.sizes}
-    return names | {p.dtype for p in one.signature.parameters} | one.example.keys()
-
-
-def _settings(settings: tuple[str, ...]) -> tuple[dict[str, int | str], dict[str, object]]:
-    sizes: dict[str, int | str] = {}
-    for text in settings:
-        name, equals, value = text.partition("=")
-        if not equals or not name or not value:
-            raise click.UsageError(f"--set {text}: write NAME=VALUE, as in M=4096")
-        sizes[name] = int(value) if value.lstrip("-").isdigit() else value
-    return sizes, {}
-
-
-def _kernels(file: str, name: str | None) -> list[Kernel]:
-    from suiren.core.language import Kernel
-
-    path = Path(file)
-    if not path.is_file():
-        raise click.UsageError(f"{file}: there is no such file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise click.UsageError(f"{file}: it cannot be read as Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise click.UsageError(
-            f"{file}: running it raised {type(error).__name__}: {error}"
-        ) from None
-    found = [v for v in vars(module).values() if isinstance(v, Kernel)]
-    if name is not None:
-        chosen = [k for k in found if k.name == name]
-        if not chosen:
-            known = ", ".join(k.name for k in found) or "none"
-            raise click.UsageError(f"{file} has no kernel {name!r}; it has {known}")
-        return chosen
-    if not found:
-        raise click.UsageError(f"{file} defines no kernel; decorate a function with "
-                               "@suiren.kernel('a f32[N] -> b f32[N]', N=4096)")  # fmt: skip
-    return found
+            said = str(mistake)
+            named = said if said.startswith(f"{one.name}:") else f"{one.name}: {said}"
+            raise click.UsageError(named) from None
 
 
 def _one(
-    one: Kernel, program: Program, card: Card, show: bool, svg: str | None, emulate: bool
+    one: Kernel, program: Program, card: Card, show: bool, svg: Path | None, emulate: bool
 ) -> None:
+    from suiren.core.tile import KernelMistake
     from suiren.mapper.own import time_kernel
 
-    found = time_kernel(program, card)
+    try:
+        found = time_kernel(program, card)
+    except ValueError as uneven:  # a loop that keeps slots from one turn to the next
+        raise KernelMistake(str(uneven)) from None
     _tell(one, program, card, found)
     if emulate:
         _emulated(program)
-    if not (show or svg):
-        return
+    if show or svg:
+        _draw(one, program, card, show, svg)
+
+
+def _draw(one: Kernel, program: Program, card: Card, show: bool, svg: Path | None) -> None:
+    from suiren.core.program import Grid
     from suiren.core.timeline import timeline
     from suiren.report.kernel_picture import svg as drawn
     from suiren.report.kernel_picture import terminal
 
-    bars = timeline(program, card, 160)
-    if show:
-        screen.print(f"the first {len(bars)} instructions of one {card.chip.core_name}:")
+    grids = sum(isinstance(node, Grid) for node in program.nodes)
+    for grid in range(grids if show else 0):
+        bars = timeline(program, card, SHOWN, grid)
+        of = f" in grid {grid + 1} of {grids}" if grids > 1 else ""
+        screen.print(f"the first {len(bars)} instructions of one {card.chip.core_name}{of}:")
         screen.print(terminal(bars, min(110, max(40, screen.width - 16))))
-    if svg:
-        Path(svg).write_text(drawn(bars, f"{one.name} on {card.title}"), encoding="utf-8")
-        screen.print(f"picture written to {svg}")
+    if svg is not None:
+        first = ", its first grid" if grids > 1 else ""
+        title = f"{one.name} on {card.title}{first}"
+        svg.write_text(drawn(timeline(program, card, SHOWN), title), encoding="utf-8")
+        screen.print(f"picture written to {svg}", markup=False, soft_wrap=True)
 
 
 def _tell(one: Kernel, program: Program, card: Card, found: KernelTime) -> None:
     from suiren.units import show_bytes, show_rate, show_time
 
+    timing, roof, best = found.timing, found.roofline, found.attainable
     shapes = ", ".join(f"{t.name} {t.dtype}{list(t.shape)}" for t in program.tensors)
-    screen.print(f"{one.name} on {card.title}: {shapes}", highlight=False)
-    timing, roof = found.timing, found.roofline
-    memory = sum(t.bytes for t in program.tiles if t.space == "scratchpad")
-    registers = sum(t.bytes for t in program.tiles if t.space == "registers")
-    screen.print(
-        f"  {show_time(found.seconds)} with launch, {show_time(timing.seconds)} without; "
-        f"{100 * found.roofline_share:.0f} % of the attainable roofline "
-        f"({show_time(found.attainable.seconds)}, {found.attainable.why}; "
-        f"{show_time(roof.seconds)} at printed rates); bound by {timing.why}", highlight=False)  # fmt: skip
+    rate = f"; {show_rate(roof.flop / timing.seconds, 'FLOP/s')}" if roof.flop else ""
     parts = ", ".join(f"{name} {show_time(s)}" for name, s in timing.parts_s.items() if s)
-    rate = show_rate(roof.flop / timing.seconds, "FLOP/s") if roof.flop else ""
-    screen.print(f"  busy: {parts}" + (f"; {rate}" if rate else ""), highlight=False)
-    screen.print(
-        f"  scratchpad {show_bytes(memory)} of {show_bytes(card.chip.scratchpad_bytes)}, "
-        f"registers {show_bytes(registers)} of {show_bytes(card.chip.register_bytes)}; "
-        f"{timing.waves:,} waves; {found.energy_j * 1e3:.3g} mJ beyond idle", highlight=False)  # fmt: skip
+    held = {space: sum(t.bytes for t in program.tiles if t.space == space)
+            for space in ("scratchpad", "registers")}  # fmt: skip
+    joule = f"{found.energy_j:.3g} J" if found.energy_j >= 1 else f"{found.energy_j * 1e3:.3g} mJ"
+    for line in (
+        f"{one.name} on {card.title}: {shapes}",
+        f"  {show_time(timing.seconds)}, {show_time(found.seconds)} with launch; "
+        f"bound by {timing.why}{rate}",
+        f"  {100 * found.roofline_share:.0f} % of the attainable roofline: "
+        f"{show_time(best.seconds)}, {best.why} ({show_time(roof.seconds)} at printed rates)",
+        f"  busy: {parts}",
+        f"  scratchpad {show_bytes(held['scratchpad'])} of "
+        f"{show_bytes(card.chip.scratchpad_bytes)}, registers {show_bytes(held['registers'])} of "
+        f"{show_bytes(card.chip.register_bytes)}",
+        f"  {timing.waves:,} wave{'s' * (timing.waves != 1)}; {joule} beyond idle",
+    ):
+        screen.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _emulated(program: Program) -> None:
@@ -155,10 +127,10 @@ def _emulated(program: Program) -> None:
     from suiren.core.tile import KernelMistake
 
     size = sum(t.bytes for t in program.tensors)
-    if size > 1 << 26:
+    if size > EMULATED_BYTES:
         raise KernelMistake(
             f"--emulate runs every instruction in Python; {size >> 20} MiB of tensors would take "
-            "very long, 64 MiB are the most; set smaller sizes with --set"
+            f"very long, {EMULATED_BYTES >> 20} MiB are the most; set smaller sizes with --set"
         )
     rng = np.random.default_rng(0)
     arrays = {t.name: rng.standard_normal(t.shape) for t in program.tensors

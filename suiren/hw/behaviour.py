@@ -87,7 +87,7 @@ _ADA_PACE = _pace(
 )  # fmt: skip
 _BLACKWELL_PACE = _pace(
     _GEMM + "GB200", matrix_step_s=64.5e-9, narrow_share=0.948, overlap_loss=0.134, tile_start_s=80e-9, pipeline_start_s=0.49e-6,
-    matrix_start_s=150e-9, fold_s=120e-9,
+    matrix_start_s=150e-9, fold_s=60e-9,
     l2_latency_s=329e-9, l2_efficiency=1.14, l2_share=0.446, l2_softness=0.98,
     port_bytes_per_cycle=117, store_share=0.5286, multicast=2.0, barrier_s=1.85e-6, mac_j=1.8e-12,
 )  # fmt: skip
@@ -190,8 +190,8 @@ _MAXWELL = _simt(
     vector_mac_j=50e-12, voltage_floor=1.0,
 )  # fmt: skip
 _VEGA = _simt(
-    "MI25, Vega FE", 0.766, 0.576, vector_step_s=607e-9, tile_start_s=1.37e-6,
-    l2_latency_s=485e-9, l2_efficiency=0.0522, l2_share=0.78, store_share=0.439,
+    "MI25, Vega FE", 0.815, 0.521, vector_step_s=888e-9, tile_start_s=1.57e-6,
+    l2_latency_s=485e-9, l2_efficiency=0.145, l2_share=0.78, store_share=0.378,
     vector_mac_j=36e-12,
 )  # fmt: skip
 

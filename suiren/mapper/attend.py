@@ -6,7 +6,7 @@ Heads of all sequences are dealt alike: batch and heads are one axis, as the ker
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from suiren.core.tile import Tensor
@@ -62,17 +62,20 @@ class AttentionPlan:
 
 
 #: Forward tiles by family of chips. Ampere's and Ada's kernels are FlashAttention-2: one chain of
-#: products and softmax for a block. Hopper's and Blackwell's have two groups of queries that take
-#: turns on the engines (FlashAttention-3 and -4; TensorRT-LLM's warp-specialised kernels).
+#: products and softmax for a block. Hopper's and Blackwell's have two groups of queries that share
+#: keys and take turns on the engines (TensorRT-LLM's warp-specialised kernels).
 _CHAIN = (Blocks(128, 64, resident=1), Blocks(128, 32, resident=2), Blocks(64, 64, resident=2),
-          Blocks(64, 32, resident=4))  # fmt: skip
+          Blocks(64, 32, resident=4), Blocks(64, 32))  # fmt: skip
+#: What is left of it where the sums of a wide head take the registers, and where the library has
+#: no kernel made for the head size (TensorRT-LLM on Ada: 8 bits other than 128 and 192).
+_NARROW, _NARROWEST = (Blocks(64, 32),), (Blocks(64, 16),)
 _TURNS = (Blocks(128, 128, 2), Blocks(128, 64, 2))
-_WIDE = (Blocks(256, 128, 2, True), Blocks(128, 128, 1, True))
+_WIDE = (Blocks(256, 128, 2), Blocks(128, 128))
 _MENUS = {"ampere": _CHAIN, "ada": _CHAIN, "hopper": _TURNS, "blackwell": _WIDE,
           "xe": (Blocks(128, 64), Blocks(64, 64))}  # fmt: skip
 _ANY = (*_CHAIN, *_TURNS, *_WIDE)
 #: Backward tiles: keys a core keeps, queries it walks over.
-_BACKWARD = ((128, 128), (128, 64), (64, 128), (64, 64))
+_BACKWARD = ((128, 128), (128, 64), (64, 64))
 #: Most of an NVIDIA core's scratchpad that one kernel can have, bytes (CUDA C++ Programming Guide,
 #: technical specifications of compute capability 9.0 and 10.0).
 MOST_SHARED = 227 * 1024
@@ -110,9 +113,10 @@ def _attend(
     card = held.card
     best: AttentionPlan | None = None
     tried = 0
+    held_shape = _padded(shape, card.chip.family)
     for blocks in _fitting(shape, card, backward):
         simulate = backward_s if backward else forward_s
-        timing = simulate(shape, card, blocks, clock, dict(warm))
+        timing = simulate(held_shape, card, blocks, clock, dict(warm))
         tried += 1
         if best is None or timing.seconds < best.seconds:
             name = "attention_backward" if backward else "attention"
@@ -123,15 +127,37 @@ def _attend(
 
 def _fitting(shape: Attention, card: Card, backward: bool) -> list[Blocks]:
     """The family's tiles that fit a core; the smallest if none does."""
-    rows = _MENUS.get(card.chip.family, _ANY)
+    rows = _menu(shape, card.chip.family)
     if backward:
         rows = tuple(Blocks(tk, tq) for tk, tq in _BACKWARD)
-    scratchpad = card.chip.scratchpad_bytes
+    scratchpad = float(card.chip.scratchpad_bytes)
     if card.chip.family in _MENUS:  # a block of threads cannot have all of it
         scratchpad = min(scratchpad, MOST_SHARED)
     fit = [b for b in rows if _room(shape, b, backward) * b.resident <= scratchpad]
     useful = [b for b in fit if b.tm <= max(64, shape.queries)] or fit
     return useful or [min(rows, key=lambda b: b.tm * b.tn)]
+
+
+def _menu(shape: Attention, family: str) -> tuple[Blocks, ...]:
+    """What the library of a family offers for a head size and format."""
+    if family in ("ampere", "ada"):
+        narrow = itemsize_bytes(shape.dtype) < 2
+        if narrow and shape.depth not in (128, 192):
+            return _NARROWEST if shape.depth > 128 else _NARROW
+        if shape.depth > 128 and not narrow:
+            return _NARROW
+    return _MENUS.get(family, _ANY)
+
+
+def _padded(shape: Attention, family: str) -> Attention:
+    """Heads as the kernels hold them.
+
+    TensorRT-LLM's of Ada, and of Hopper in 8 bits, pad 192 to 256: they take the time of 256.
+    """
+    pads = family in ("ampere", "ada") or (family == "hopper" and itemsize_bytes(shape.dtype) < 2)
+    if not pads or shape.depth != 192 or shape.width != 192:
+        return shape
+    return replace(shape, depth=256, width=256)
 
 
 def _room(shape: Attention, blocks: Blocks, backward: bool) -> float:

@@ -2,9 +2,9 @@
 
 Implicit product: a core makes a tile of results by filters, of depth channels · taps, and
 gathers the input in flight; the input passes device memory once, whatever the taps. Winograd's
-algorithm needs fewer multiply-adds for 3×3 windows of stride 1: fused (2×2 results from 4×4
-inputs within one kernel) or in three passes (4×4 results from 6×6 inputs: transform, 36
-products in a batch, transform back; 5×5 windows alike). The weight gradient is a product of depth images ·
+algorithm needs fewer multiply-adds for windows of 3×3 or 5×5 and stride 1: fused (2×2 results
+from 4×4 inputs within one kernel) or in passes (4×4 results from a tile of inputs: transform,
+a batch of products, transform back). The weight gradient is a product of depth images ·
 positions; the gradient by the input is a convolution of the result's gradient.
 """
 
@@ -124,7 +124,7 @@ def _ways(what: Convolution, direction: str, card: Card) -> Iterator[Way]:
 
 def implicit(what: Convolution, direction: str, card: Card) -> Timing:
     """One product that gathers its operand: [positions, taps · channels] by the weight."""
-    x, w, y = what.elements
+    x, _, y = what.elements
     rows, cols = what.made
     results = what.images * rows * cols
     if direction == "forward":
@@ -190,7 +190,7 @@ def fused(what: Convolution, card: Card) -> tuple[Timing, ...]:
 
 def passes(what: Convolution, card: Card, weight: bool = False) -> tuple[Timing, ...]:
     """Both operands transformed, their products in a batch, the result transformed back."""
-    x, w, y = what.elements
+    _, w, y = what.elements
     rows, cols = what.made
     item, dtype = itemsize_bytes(what.dtype), what.dtype
     tiles = what.images * -(-rows // 4) * -(-cols // 4)

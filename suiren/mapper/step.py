@@ -24,16 +24,19 @@ Rows = list[tuple[int, int, int, int, int]]
 class Prices:
     """Prices of calls on one card, each worked out once.
 
-    `like` are prices on another card whose choices of kernels are kept; `clock` is the
-    share of the full clock at which the engines run.
+    `like` are prices on another card whose choices of kernels are kept, and whose prices are
+    taken for all calls but those in `only`; `clock` is the share of the full clock at which
+    the engines run.
     """
 
     def __init__(
-        self, calls: Sequence[Call], card: Card, like: Prices | None = None, clock: float = 1.0
-    ) -> None:
+        self, calls: Sequence[Call], card: Card, like: Prices | None = None, clock: float = 1.0,
+        only: frozenset[int] | None = None,
+    ) -> None:  # fmt: skip
         self.calls = calls
         self.card = card
         self.clock = clock
+        self.like, self.only = like, only
         self.plans: Plans = plans_of(card) if like is None else Plans(card, like=like.plans)
         self._prices: dict[int, Price] = {}
         self._costs: dict[int, Cost] = {}
@@ -41,6 +44,9 @@ class Prices:
     def price(self, call: int) -> Price:
         """The price of a call, by its number."""
         found = self._prices.get(call)
+        if found is None and self.like is not None and self.only is not None:
+            if call not in self.only:
+                found = self._prices[call] = self.like.price(call)
         if found is None:
             found = self._prices[call] = price(self.calls[call], self.card, self.plans)
         return found

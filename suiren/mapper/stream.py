@@ -116,7 +116,7 @@ def _tile_bytes(name: str, number: int) -> int:
     rate = max(card.memory_bytes_per_s, card.l2_bytes_per_s * pace.l2_efficiency / 2)
     flight = rate * (pace.l2_latency_s + card.memory_latency_s) / card.cores
     room = card.chip.scratchpad_bytes / (STAGES + RESULTS)
-    return 2 ** round(log2(max(_LEAST_TILE, min(flight, room, _MOST_TILE))))
+    return 1 << round(log2(max(_LEAST_TILE, min(flight, room, _MOST_TILE))))
 
 
 def tile_bytes(card: Card) -> int:
@@ -125,7 +125,10 @@ def tile_bytes(card: Card) -> int:
 
 
 def _program(work: Work, blocks: int, card: Card) -> Program:
-    """The stream spread evenly over the cores, each of which takes its share in blocks."""
+    """The stream spread evenly over the cores, each of which takes its share in blocks.
+
+    Shares are whole words, and the tensors as long as all shares together.
+    """
     cores = min(int(card.cores), max(1, work.bytes // _LEAST_TILE, work.lanes // _LEAST_TILE))
     parts = blocks * cores
     found = Parts()
@@ -134,7 +137,7 @@ def _program(work: Work, blocks: int, card: Card) -> Program:
     place = Index(0, ((0, blocks), (1, 1)))
     if work.reads:
         x = found.tile(words(work.reads / parts), STAGES)
-        view = found.piece("x", words(work.reads), place * x.numel, x.numel)
+        view = found.piece("x", parts * x.numel, place * x.numel, x.numel)
         body += [Step("load", (x,), (), view, {"pad": 0.0}), Step("wait", (x,))]
         sources = (x,)
     y = found.tile(words(work.writes / parts), RESULTS)
@@ -143,9 +146,9 @@ def _program(work: Work, blocks: int, card: Card) -> Program:
     body += found.compute(y, sources, work.lanes / parts, work.special / parts, work.dtype, card)
     body += [Step("release", sources)] if sources else []
     if work.writes:
-        view = found.piece("y", words(work.writes), place * y.numel, y.numel)
+        view = found.piece("y", parts * y.numel, place * y.numel, y.numel)
         body.append(Step("store", (y,), (), view, {"add": False}))
-    grid = Grid((0,), (cores,), (1,), [Loop(1, blocks, 1, body)])  # type: ignore[list-item, arg-type]
+    grid = Grid((0,), (cores,), (1,), [Loop(1, blocks, 1, body)])
     return Program("stream", tuple(found.tensors), tuple(found.tiles), (grid,), ("y",))
 
 

@@ -31,7 +31,7 @@ from suiren.mapper.stream import (
 )
 
 #: Families whose scratchpad is also the cache of loads.
-CACHED = frozenset({"pascal", "volta", "turing", "ampere", "ada", "hopper", "blackwell"})  # fmt: skip
+CACHED = frozenset({"pascal", "volta", "turing", "ampere", "ada", "hopper", "blackwell"})
 #: Blocks of rows under way in a core.
 STAGES = 2
 
@@ -82,7 +82,7 @@ def rows(
 
 
 def tuned(row_bytes: int, card: Card) -> RowPlan:
-    """A kernel that keeps its rows in the core: as many as hide the latency, one look if they fit."""
+    """A kernel that keeps its rows in the core: enough to hide latency, one look if they fit."""
     resident = max(1, tile_bytes(card) // max(1, row_bytes))
     looks = 1 if (STAGES + RESULTS) * row_bytes <= card.chip.scratchpad_bytes else 2
     return RowPlan(resident, looks)
@@ -113,7 +113,8 @@ def _program(work: _Rows, card: Card) -> Program:
     across = share / blocks
     parts = Parts()
     place = Index(0, ((0, blocks), (1, 1)))
-    size, length = words(across * work.in_bytes), words(work.count * work.in_bytes)
+    size = words(across * work.in_bytes)
+    length = size * cores * blocks
     lanes, special = across * work.lanes / work.looks, across * work.special / work.looks
     y, folded = parts.tile(words(across * work.out_bytes), RESULTS), parts.tile(1, 1, "f32")
     body: list[Node] = []
@@ -129,7 +130,7 @@ def _program(work: _Rows, card: Card) -> Program:
         body += [Step("acquire", (y,))] if last else []
         body += parts.compute(y if last else folded, sources, lanes, special, work.dtype, card)
         body += [Step("release", (x,))] if part else []
-    view = parts.piece("y", words(work.count * work.out_bytes), place * y.numel, y.numel)
+    view = parts.piece("y", y.numel * cores * blocks, place * y.numel, y.numel)
     body.append(Step("store", (y,), (), view, {"add": False}))
-    grid = Grid((0,), (cores,), (1,), [Loop(1, blocks, 1, body)])  # type: ignore[list-item, arg-type]
+    grid = Grid((0,), (cores,), (1,), [Loop(1, blocks, 1, body)])
     return Program("rows", tuple(parts.tensors), tuple(parts.tiles), (grid,), ("y",))

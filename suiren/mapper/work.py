@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from suiren.mapper.attend import Attention
+from suiren.mapper.convolve import Convolution
 from suiren.trace.call import Call, Tensor
 
 
@@ -50,6 +52,12 @@ class Kernel:
     dtype: str = "f32"
     """Format of the vector work."""
     launches: int = 1
+    attention: Attention | None = None
+    """Fused attention, of which `product` counts the FLOP."""
+    backward: bool = False
+    """Whether the attention runs backward."""
+    convolution: tuple[Convolution, str] | None = None
+    """A convolution and its pass (forward, input, weight), of which `product` counts the FLOP."""
 
     @property
     def bytes(self) -> float:

@@ -9,7 +9,7 @@ from suiren.hw.fact import Fact
 from suiren.hw.pace import Pace
 from suiren.hw.spec import Card, Chip
 from suiren.mapper.step import Prices, steady_step
-from suiren.trace.program import Program
+from suiren.trace.program import Kind, Program
 from suiren.units import PS_PER_S
 
 #: How far an assumed fact is moved to see what depends on it.
@@ -18,7 +18,7 @@ NUDGE = 1.2
 
 @dataclass(frozen=True, slots=True)
 class Rested:
-    """An assumed or fitted fact and what +20 % of it does to the step time."""
+    """An assumed fact and what +20 % of it does to the step time."""
 
     name: str
     fact: Fact
@@ -36,8 +36,9 @@ def rests_on(program: Program, key: int, prices: Prices, seconds: float) -> Iter
     Kernels and tiles stay those that `prices` chose.
     """
     rows = []
+    main = _main_calls(program, key, prices)
     for name, fact, nudged in _nudged(prices.card):
-        moved = Prices(program.calls, nudged, prices, prices.clock)
+        moved = Prices(program.calls, nudged, prices, prices.clock, main)
         time = steady_step(program, moved, key).period_ps / PS_PER_S
         effect = 100 * (time / seconds - 1) if seconds else 0.0
         if abs(effect) >= 0.005 or name in _ENERGY:
@@ -52,6 +53,26 @@ _INERT = {
 }  # fmt: skip
 
 
+#: Calls that together take this share of a step's device time are worked out again for each
+#: fact; the small rest keeps its price.
+_MAIN_SHARE = 0.97
+
+
+def _main_calls(program: Program, key: int, prices: Prices) -> frozenset[int]:
+    total: dict[int, float] = {}
+    for kind, what, *_ in program.distinct[key].events.tolist():
+        if kind == Kind.OP:
+            total[what] = total.get(what, 0.0) + prices.price(what).total_s
+    left = (1 - _MAIN_SHARE) * sum(total.values())
+    chosen = set(total)
+    for call in sorted(total, key=lambda c: total[c]):
+        left -= total[call]
+        if left < 0:
+            break
+        chosen.discard(call)
+    return frozenset(chosen)
+
+
 def _nudged(card: Card) -> Iterator[tuple[str, Fact, Card]]:
     """Every assumed fact with a card in which it alone is 20 % larger."""
     for owner, prefix in ((card.chip, "chip."), (card.pace, "pace."), (card, "")):
@@ -60,11 +81,11 @@ def _nudged(card: Card) -> Iterator[tuple[str, Fact, Card]]:
             name = prefix + f.name
             if name in _INERT:
                 continue
-            if isinstance(value, Fact) and value.kind in ("assumed", "fitted"):
+            if isinstance(value, Fact) and value.kind == "assumed":
                 yield name, value, _with(card, owner, f.name, value.at(_larger(name, value)))
             elif isinstance(value, dict) and f.name in ("matrix", "vector"):
                 for key, fact in value.items():
-                    if fact.kind in ("assumed", "fitted"):
+                    if fact.kind == "assumed":
                         table = {**value, key: fact.at(fact * NUDGE)}
                         yield f"{name}.{key}", fact, _with(card, owner, f.name, table)
 

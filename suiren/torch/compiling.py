@@ -10,8 +10,25 @@ import torch
 
 from suiren.torch import device as _device
 
+FUSING = "suiren"
+"""The backend that fuses chains of ops into single kernels."""
 is_on = 0
 """Graphs being compiled now."""
+
+
+def offer_fusing() -> None:
+    """Lets `torch.compile(backend="suiren")` find the backend; it is loaded when asked for."""
+    compile_ = torch.compile
+
+    @functools.wraps(compile_)
+    def compile_by_name(*arguments: Any, **keywords: Any) -> Any:
+        if keywords.get("backend") == FUSING:
+            from suiren.torch.fusing import backend
+
+            keywords["backend"] = backend
+        return compile_(*arguments, **keywords)
+
+    torch.compile = compile_by_name
 
 
 def install(to_gcu: Callable[[Any], Any]) -> None:

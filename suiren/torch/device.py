@@ -38,6 +38,7 @@ _scaled_dot_product_fused_attention_overrideable_backward""".split()
 
 _TF32_MODES = {"off": 0, "auto": 1, "on": 2}
 _started = False
+_tf32 = "off"
 
 
 def _boxed_ops() -> list[str]:
@@ -72,9 +73,10 @@ def start() -> None:
     gcu.generators.extend(_shim.generators())
     torch._register_device_module(NAME, gcu)
     sys.modules["torch.gcu"] = gcu
-    from suiren.torch import cells
+    from suiren.torch import cells, compiling
 
     cells.register()
+    compiling.offer_fusing()
     # A parameter moved to the card stays the same object, so that tied weights stay tied and
     # an optimizer made before keeps its parameters, as on CUDA.
     torch.__future__.set_swap_module_params_on_conversion(True)
@@ -106,6 +108,15 @@ def configure(
     """
     capacity = int(card.memory_bytes) if memory_bytes is None else memory_bytes
     _shim.configure(capacity, numerics, "tf32" in card.formats(), _TF32_MODES[tf32])
+    global _tf32
+    _tf32 = tf32 if "tf32" in card.formats() else "off"
+
+
+def multiplies_in_tf32(kind: str) -> bool:
+    """Do f32 products (`matmul`, `conv`) enter the engine in TF32 now? As the native part asks."""
+    if _tf32 == "auto":
+        return bool(torch._C._get_fp32_precision_getter("cuda", kind) == "tf32")
+    return _tf32 == "on"
 
 
 def visible_devices() -> int:

@@ -51,7 +51,9 @@ _VIEWS = frozenset("view _unsafe_view reshape unsqueeze squeeze alias detach exp
 _TURNS = frozenset(
     "t transpose permute slice select split split_with_sizes chunk unbind as_strided diagonal".split()
 )
-_EXTRA = frozenset("_to_copy clone".split())
+#: Ops that lay parts side by side: every element of the result is one of an operand's or zero.
+JOINS = frozenset("cat slice_backward constant_pad_nd".split())
+_EXTRA = JOINS | {"_to_copy", "clone"}
 _APART = frozenset("rrelu_with_noise polar complex view_as_complex real imag conj _conj".split())
 _POINTWISE = (pointwise.OPS | _EXTRA) - _APART
 #: Ops over one dimension: where that dimension stands among the arguments.
@@ -118,7 +120,7 @@ def part_of(node: Node) -> Part:
 
 
 def _is_plain(node: Node) -> bool:
-    """A functional op on strided real tensors of one device, sizes known."""
+    """A functional op on strided real tensors of the card, sizes known."""
     target = node.target
     assert isinstance(target, torch._ops.OpOverload)
     if target._schema.is_mutable or node.kwargs.get("device") is not None:
@@ -130,7 +132,7 @@ def _is_plain(node: Node) -> bool:
                 continue
             if not isinstance(value, torch.Tensor) or value.is_complex():
                 return False
-            if value.layout != torch.strided:
+            if value.layout != torch.strided or (value.device.type == "cpu" and value.dim()):
                 return False
     return True
 

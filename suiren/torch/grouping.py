@@ -2,8 +2,9 @@
 
 Groups grow along the graph: a node joins the kernels that make its operands where one kernel
 could run them all. A kernel holds either one product and elementwise users of its result (its
-epilogue), or elementwise ops and reductions over one iteration domain. No group may depend on
-itself through what stands between its members.
+epilogue), or elementwise ops and reductions over one iteration domain; elementwise ops alone may
+also cut a value into parts and lay parts side by side. No group may depend on itself through
+what stands between its members.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch.fx import Graph, Node
 
 from suiren.torch.fusible import (
+    JOINS,
     Kind,
     Part,
     Shape,
@@ -121,28 +123,33 @@ class Groups:
         row = next(iter(rows), 0)
         domain = max(p.numel for p in parts)
         inside = set(union)
+        parted = not (products or rows or closing)
         return all(
-            _fits(self.parts[n], domain, row)
-            and all(self._passes(e, n, row) for e in self.edges[n] if e.root in inside)
+            (parted or _fits(self.parts[n], domain, row))
+            and all(self._passes(e, n, row, parted) for e in self.edges[n] if e.root in inside)
             for n in union
         )
 
-    def _passes(self, edge: Edge, node: Node, row: int) -> bool:
-        """Can the value stay in the core on its way to the node?"""
+    def _passes(self, edge: Edge, node: Node, row: int, parted: bool) -> bool:
+        """Can the value stay in the core on its way to the node?
+
+        `parted`: may it be cut, or laid beside others, on that way?
+        """
         root, part = self.parts[edge.root], self.parts[node]
         if part.kind is Kind.PRODUCT or root.kind is Kind.CLOSING:
             return False
         if edge.value is not edge.root and not _is_by_row(edge):
             return False
-        if any(self.parts[view].kind is not Kind.VIEW for view in edge.views):
-            return False
         before = shape_of(edge.value)
         for view in reversed(edge.views):
             after = shape_of(view)
-            if not _is_kept(before, after, row):
+            if self.parts[view].kind is not Kind.VIEW:
+                if not (parted and name_of(view) == "slice"):
+                    return False
+            elif not _is_kept(before, after, row):
                 return False
             before = after
-        return _is_kept(before, part.shape, row)
+        return (parted and name_of(node) in JOINS) or _is_kept(before, part.shape, row)
 
     def _depends_on_itself(self, union: list[Node]) -> bool:
         """Does a path leave the group and come back?"""

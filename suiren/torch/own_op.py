@@ -20,6 +20,13 @@ _DTYPES = {
 }  # fmt: skip
 _NAMES = {name: dtype for dtype, name in _DTYPES.items()}
 NAMESPACE = "suiren"
+
+
+def name_of_dtype(dtype: torch.dtype) -> str:
+    """The format's name in a trace."""
+    return _DTYPES.get(dtype) or str(dtype).removeprefix("torch.")
+
+
 _library = torch.library.Library(NAMESPACE, "FRAGMENT")
 
 

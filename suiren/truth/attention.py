@@ -25,7 +25,7 @@ _READS_CACHE = frozenset({"hopper", "blackwell"})
 #: Families whose attention kernel takes its tiles from a counter, which must be set up before.
 _COUNTS = frozenset({"hopper", "blackwell"})
 #: Tokens and heads that a core of the first kernel takes at most, and tiles for every core.
-_TOKENS, _HEADS, _TILES = 16, 8, 4
+_TOKENS, _HEADS, _TILES = 16, 2, 4
 
 
 def covers(row: Row) -> bool:

@@ -11,7 +11,11 @@ from suiren.truth.rows import Row
 from suiren.truth.unknown import NotPredicted
 
 #: How a DeepBench row names the passes it adds up.
-_TOLD = {"forward": "Forward (msec)", "input": "wrt Inputs (msec)", "weight": "wrt Parameters (msec)"}
+_TOLD = {
+    "forward": "Forward (msec)",
+    "input": "wrt Inputs (msec)",
+    "weight": "wrt Parameters (msec)",
+}
 
 
 def covers(row: Row) -> bool:

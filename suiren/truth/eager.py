@@ -36,8 +36,8 @@ _MACHINES = {
     "v100-pcie": 32.4 * us, "a100-pcie-40": 26.4 * us, "p100": 45.5 * us, "t4": 26.1 * us,
     "p4": 26.5 * us, "mi100": 16.7 * us,
 }  # fmt: skip
-#: The P100's gelu and layer norm stand at the floors of the P4's machine, not at those of the
-#: P100's other ops: they were measured in another one.
+#: Inferred, no source says so: the P100's gelu and layer norm (`fit` floors 27.6 and 25.9 µs over
+#: `add`'s share) stand where the P4's do, its other ops at 45 µs. So another machine is assumed.
 _OTHER_MACHINE = {("p100", "gelu"): "p4", ("p100", "ln"): "p4"}
 #: Time of an op's call relative to `add`.
 _CALLS = {

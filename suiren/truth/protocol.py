@@ -75,7 +75,7 @@ class Protocol:
 #: operator's small kernels read off its rows of S = 1 and 16 (A100, L40S 2 to 2.5 µs; H100, GB200
 #: 8 to 9 µs).
 _TRTLLM = Protocol("TensorRT-LLM collector", copies=None, quantise_s=9.8 * us,
-                   attention_s=2.5 * us, counted_s=5 * us)  # fmt: skip
+                   attention_s=2.5 * us, counted_s=5.5 * us)  # fmt: skip
 #: collector/sglang/collect_gemm.py: six operators with their own operands.
 _SGLANG = Protocol("SGLang collector", copies=6)
 #: The B60 rows stand at 32 µs (bf16) however small the product, those of attention at 53 µs: host
@@ -91,28 +91,32 @@ _STEADY = Protocol("steady", repeats=10**9)
 #: the mean of the five shortest: the host's way to the launch is inside. Seconds by machine and
 #: op, read off the shortest `fit` rows; a machine not measured is taken as the median.
 _NEUSIGHT_HOST_S = {
-    "bmm": {"A100": 24.3e-6, "V100": 38.9e-6, "T4": 26.8e-6, "P100": 39.4e-6, "P4": 25.2e-6,
-            "MI100": 32.7e-6, "": 30e-6},
-    "linear": {"A100": 46.6e-6, "V100": 58e-6, "T4": 45.2e-6, "P100": 82e-6, "P4": 48.6e-6,
-               "MI100": 43.2e-6, "": 48e-6},
-    "conv": {"V100": 190e-6, "T4": 150e-6, "P100": 330e-6, "P4": 200e-6, "": 200e-6},
+    "bmm": {"A100": 20.8 * us, "V100": 31.4 * us, "T4": 25.5 * us, "P100": 33.5 * us,
+            "P4": 24 * us, "MI100": 32.7 * us, "": 28 * us},
+    "linear": {"A100": 49.2 * us, "V100": 56.6 * us, "T4": 41.8 * us, "P100": 72 * us,
+               "P4": 50 * us, "MI100": 43.2 * us, "": 50 * us},
+    # cuDNN looks for a plan at every new size, ever longer: these are averages over the file
+    "conv": {"V100": 180 * us, "T4": 100 * us, "P100": 330 * us, "P4": 180 * us, "": 180 * us},
 }  # fmt: skip
 #: DeepBench repeats one call 400 times or more. What its drivers of 2016 to 2018 add to a call,
 #: seconds by sheet, read off the shortest `fit` rows.
 _DEEPBENCH_HOST_S = {
-    "NV_M40": 60e-6, "NV_TitanX": 58e-6, "NV_TitanX_Pascal": 40e-6, "AMD_MI25": 13e-6,
-    "AMD_VegaFE": 11e-6, "NV_V100": 5e-6,
+    "gemm": {"NV_M40": 60 * us, "NV_TitanX": 58 * us, "NV_TitanX_Pascal": 40 * us,
+             "AMD_MI25": 16 * us, "AMD_VegaFE": 14 * us, "NV_V100": 5 * us, "": 1 * us},
+    "conv2d": {"NV_TitanX": 79 * us, "NV_TitanX_Pascal": 28 * us, "NV_1080Ti": 27 * us,
+               "NV_TitanXp": 44 * us, "AMD_MI25": 12 * us, "NV_V100": 10 * us, "": 10 * us},
 }  # fmt: skip
 
 
 def _neusight(row: Row) -> Protocol:
-    known = _NEUSIGHT_HOST_S.get(row.op, {"": 30e-6})
+    known = _NEUSIGHT_HOST_S.get(row.op, {"": 30 * us})
     host_s = next((s for name, s in known.items() if name and name in row.hardware), known[""])
     return Protocol("NeuSight", repeats=50, added_s=host_s, ramp=True)
 
 
 def _deepbench(row: Row) -> Protocol:
-    added_s = _DEEPBENCH_HOST_S.get(row.hardware, 0.0)
+    known = _DEEPBENCH_HOST_S.get(row.op, {"": 0.0})
+    added_s = known.get(row.hardware, known[""])
     return Protocol("DeepBench", repeats=400, added_s=added_s)
 
 

@@ -16,7 +16,7 @@ def seconds_of(record: Mapping[str, str], value: float | None) -> float | None:
         return None
     shape, op = record.get("shape") or "", record.get("op") or ""
     if "LLMCompass" in (record.get("source") or "") and op in ("softmax", "layernorm", "gelu"):
-        # its plot scripts label the last column `G Elements/s`
+        # plot_softmax.py labels the column `G Elements/s`; taken to hold for all three ops
         return prod(int(n) for n in shape.split(",")) / (value * 1e9)
     elements = re.search(r"elems=(\d+)", shape)
     if op == "repeated small stream kernels" and elements:

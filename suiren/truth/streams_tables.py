@@ -1,8 +1,10 @@
 """Streams of the smaller tables: FlagPerf's ops, LLMCompass, gpu-benches' small kernels.
 
-FlagPerf (operation/benchmarks/<op>/main.py): tensors of `Melements` · 2^20 numbers; relu,
-sigmoid, tanh and silu are timed with their backward pass, all others alone.
-LLMCompass (software_model/*.py, run_on_gpu): wall time of one eager call and a synchronisation.
+FlagPerf: tensors of `Melements` · 2^20 numbers. That mul takes one tensor and that sigmoid is
+timed with its backward pass is read in operation/benchmarks/{mul,sigmoid}/main.py; for the other
+ops the tensors, and the backward pass of relu, tanh and silu, are inferred from `fit` rows.
+LLMCompass: wall time of one call and a synchronisation, read in software_model/gelu.py (compiled)
+and softmax.py; taken to be the same for layer norm.
 gpu-benches (gpu-small-kernels): y = a·x in f64, on the same buffers again and again, launched
 one by one, as a graph, or from one kernel with a barrier of the grid between (gsync, pt).
 """

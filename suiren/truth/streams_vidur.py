@@ -1,8 +1,8 @@
 """Rows of Vidur: the kernels between a layer's products, in f16, as Sarathi-Serve runs them.
 
 Vidur's profiler sums kernel times of a layer's pass, rounded to a microsecond, launches left out.
-Activation and norm are vLLM's kernels of a block a token (csrc/activation_kernels.cu,
-layernorm_kernels.cu): 1024 threads that walk along the row one element at a time.
+Activation and norm are taken to be vLLM's kernels of a block a token: up to 1024 threads that
+walk along the row one element at a time. Inferred from `fit` rows, like the widths below.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Causal attention skips the half of the scores above the diagonal.
 
 from __future__ import annotations
 
+from suiren.mapper.attend import Attention
 from suiren.mapper.work import Kernel, Product, Work
 from suiren.trace.call import Call
 
@@ -34,7 +35,12 @@ def work(call: Call) -> Work:
     read = sum(t.bytes for t in call.inputs() if not t.on_host)
     written = sum(t.bytes for t in call.results() if not t.on_host)
     # scale, mask, running maximum and sum, rescale: about eight lane operations a score
-    kernel = Kernel(product, 8.0 * scores, scores, read, written, dtype=q.dtype)
+    shape = Attention(
+        q.shape[0], q.shape[1], k.shape[1], rows, keys, depth, value_depth,
+        "tf32" if "math" in call.arguments else q.dtype, q.dtype, causal,
+    )  # fmt: skip
+    kernel = Kernel(product, 8.0 * scores, scores, read, written, dtype=q.dtype, attention=shape,
+                    backward=backward)  # fmt: skip
     return Work("attention", (kernel,))
 
 

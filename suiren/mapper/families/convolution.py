@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from math import prod
 
+from suiren.mapper.convolve import Convolution
 from suiren.mapper.work import Kernel, Product, Work
 from suiren.trace.call import Call, Tensor
 
@@ -30,7 +31,23 @@ def work(call: Call) -> Work:
     product = _forward(call, x, w, y)
     lanes = y.numel if bias else 0
     return Work("convolution", (Kernel(product, lanes, 0, x.bytes + w.bytes + bias, y.bytes,
-                                       dtype=x.dtype),))  # fmt: skip
+                                       dtype=x.dtype, convolution=_plain(call, x, w, "forward")),))  # fmt: skip
+
+
+def _plain(call: Call, x: Tensor, w: Tensor, direction: str) -> tuple[Convolution, str] | None:
+    """A 2-D convolution without groups and dilation, for which algorithms are chosen."""
+    flat = len(x.shape) == 4 and len(w.shape) == 4 and min(*x.shape, *w.shape) > 0
+    if not flat or _groups(call) > 1 or call.arguments.get("transposed") is True:
+        return None
+    if set(call.ints("dilation", (1,))) != {1} or x.dtype not in ("f32", "bf16", "f16"):
+        return None
+    stride, padding = (call.ints(n, (d,)) for n, d in (("stride", 1), ("padding", 0)))
+    shape = Convolution(
+        x.shape[0], x.shape[1], w.shape[0], (x.shape[2], x.shape[3]), (w.shape[2], w.shape[3]),
+        (stride[0], stride[-1]), (padding[0], padding[-1]),
+        "tf32" if "math" in call.arguments else x.dtype,
+    )  # fmt: skip
+    return shape, direction
 
 
 def _groups(call: Call) -> int:
@@ -59,11 +76,13 @@ def _backward(call: Call) -> Work:
     if wants[0]:
         product = Product(forward.batch, forward.m, forward.k, forward.n, x.dtype, forward.tf32,
                           gy.bytes, w.bytes, x.bytes)  # fmt: skip
-        kernels.append(Kernel(product, 0, 0, gy.bytes + w.bytes, x.bytes, dtype=x.dtype))
+        kernels.append(Kernel(product, 0, 0, gy.bytes + w.bytes, x.bytes, dtype=x.dtype,
+                              convolution=_plain(call, x, w, "input")))
     if wants[1]:
         product = Product(forward.batch, forward.n, forward.k, forward.m, x.dtype, forward.tf32,
                           gy.bytes, x.bytes, w.bytes)  # fmt: skip
-        kernels.append(Kernel(product, 0, 0, gy.bytes + x.bytes, w.bytes, dtype=x.dtype))
+        kernels.append(Kernel(product, 0, 0, gy.bytes + x.bytes, w.bytes, dtype=x.dtype,
+                              convolution=_plain(call, x, w, "weight")))
     if len(wants) > 2 and wants[2]:
         channels = gy.shape[1] if len(gy.shape) > 1 else 1
         kernels.append(
