@@ -24,6 +24,9 @@ PRODUCTS = frozenset(i.name for i in INSTRUCTIONS.values() if i.engine == "matri
 FOLDS = frozenset(name for name in INSTRUCTIONS if name.startswith("row_"))
 Key = tuple[object, ...]
 _ENGINE = {"matrix": MATRIX, "vector": VECTOR, "special": SPECIAL}
+#: The engine of every step that is no product; what is not named runs on the vector engine.
+_RUNS_ON = {i.name: _ENGINE[i.engine] for i in INSTRUCTIONS.values()}
+_RUNS_ON |= {"load": LOAD, "store": STORE}
 
 
 def matrix_format(dtype: str, card: Card) -> str:
@@ -59,14 +62,9 @@ class Engines:
 
     def engine(self, step: Step) -> int:
         """The engine that runs a step: products go to the vector engine where it is the faster."""
-        if step.name == "load":
-            return LOAD
-        if step.name == "store":
-            return STORE
         if step.name in PRODUCTS:
             return MATRIX if self.product_engine(_operand(step).dtype)[0] == "matrix" else VECTOR
-        instruction = INSTRUCTIONS.get(step.name)
-        return _ENGINE[instruction.engine] if instruction else VECTOR
+        return _RUNS_ON.get(step.name, VECTOR)
 
     def product_engine(self, dtype: str) -> tuple[str, float]:
         """(engine, MACs of one core in a second) for operands of a stored format."""
@@ -83,12 +81,15 @@ class Engines:
         rate = max(matrix, vector) * card.matrix_efficiency * _format_share(name, card)
         return ("matrix" if matrix >= vector else "vector"), rate
 
-    def compute(self, step: Step, beside: int = 1) -> Duration:
-        """Time of a compute step on its engine, for `beside` tiles of a core at once."""
-        key = (_key(step), beside)
-        found = self._durations.get(key)
+    def compute(self, step: Step, beside: int = 1, key: Key = ()) -> Duration:
+        """Time of a compute step on its engine, for `beside` tiles of a core at once.
+
+        `key` is `key_of(step)`, for who has it at hand.
+        """
+        known = (key or key_of(step), beside)
+        found = self._durations.get(known)
         if found is None:
-            found = self._durations[key] = self._compute(step, beside)
+            found = self._durations[known] = self._compute(step, beside)
         return found
 
     def _compute(self, step: Step, beside: int) -> Duration:
@@ -113,12 +114,12 @@ class Engines:
         """Seconds of a product at the engine's rate, padded to its grain."""
         return self.amounts(step)[0] / self.product_engine(_operand(step).dtype)[1]
 
-    def amounts(self, step: Step) -> tuple[float, float, float]:
+    def amounts(self, step: Step, key: Key = ()) -> tuple[float, float, float]:
         """(multiply-accumulates, lane operations, special results) of one execution."""
-        key = _key(step)
-        found = self._amounts.get(key)
+        known = key or key_of(step)
+        found = self._amounts.get(known)
         if found is None:
-            found = self._amounts[key] = self._amount(step)
+            found = self._amounts[known] = self._amount(step)
         return found
 
     def _amount(self, step: Step) -> tuple[float, float, float]:
@@ -174,12 +175,16 @@ def _operand(step: Step) -> Tile:
     return x
 
 
-def _key(step: Step) -> Key:
+def key_of(step: Step) -> Key:
     """All of a step that its time depends on."""
-    operands = tuple((t.shape, t.dtype) for t in step.tiles[:1])
-    operands += tuple((s.shape, s.dtype) for s in step.sources if isinstance(s, Tile))
+    found: list[object] = [step.name]
+    for tile in (*step.tiles[:1], *step.sources):
+        if isinstance(tile, Tile):
+            found += (tile.shape, tile.dtype)
     options = step.attributes
-    return (step.name, operands, bool(options.get("transpose_x")), options.get("axis"))
+    if options:
+        found += (bool(options.get("transpose_x")), options.get("axis"))
+    return tuple(found)
 
 
 def _format_share(name: str, card: Card) -> float:

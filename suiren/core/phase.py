@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 
 from suiren.core.apart import Runs
 from suiren.core.instruction import INSTRUCTIONS
 from suiren.core.loop import ACCUMULATE, ACQUIRE, AWAIT, DRAIN, FILL, ISSUE, RELEASE, REPEAT, Op
-from suiren.core.pace import Engines, engines_of
+from suiren.core.pace import Engines, Key, engines_of, key_of
 from suiren.core.program import Grid, Loop, Node, Program, Step
 from suiren.core.tile import Tile
 from suiren.core.traffic import Moved, moved
 from suiren.hw.spec import Card
 
 _PROTOCOL = {"wait": AWAIT, "release": RELEASE, "acquire": ACQUIRE}
+#: Codes of steps; any other one is ISSUE.
+_CODES = {name: ACCUMULATE for name, i in INSTRUCTIONS.items() if i.accumulates}
+_CODES |= {"load": FILL, "store": DRAIN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,11 @@ class Phase:
         """What a load or store moves, by `id` of its step."""
         return {id(p.step): p for p in self.pieces}
 
+    @cached_property
+    def keys(self) -> list[Key]:
+        """`key_of` every step; empty for loads and stores."""
+        return [key_of(s) if s.view is None else () for s in self.steps]
+
 
 def phases(program: Program, card: Card) -> list[Phase]:
     """The grids of a program, each with the barriers before it."""
@@ -72,10 +80,9 @@ def phases(program: Program, card: Card) -> list[Phase]:
 
 
 def _phase(grid: Grid, card: Card) -> Phase:
-    engines = engines_of(card)
-    steps: list[Step] = []
-    loops: list[Loop] = []
-    ops = _ops(grid.body, steps, loops, engines)
+    found = _Found(engines_of(card))
+    ops = _ops(grid.body, found)
+    steps, loops = found.steps, found.loops
     runs, again = _runs(grid, loops)
     waves = [] if runs else list(_waves(grid, loops, int(card.cores)))
     lots = runs or tuple((w.count * w.tiles, w.trips) for w in waves)
@@ -86,40 +93,47 @@ def _phase(grid: Grid, card: Card) -> Phase:
     }
     inside: dict[int, float] = {}
     _count(grid.body, 1.0, average, inside)
-    by_number = {loop.number: loop for loop in loops}
-    pieces = [moved(s, inside[id(s)], by_number, grid) for s in steps if s.view is not None]
-    return Phase(grid, steps, [engines.engine(s) for s in steps], [inside[id(s)] for s in steps],
+    turns = {loop.number: loop.longest for loop in loops}
+    pieces = [moved(s, inside[id(s)], turns, grid) for s in steps if s.view is not None]
+    return Phase(grid, steps, found.runs_on, [inside[id(s)] for s in steps],
                  ops, waves, pieces, runs=runs, again=again)  # fmt: skip
 
 
-def _ops(
-    nodes: list[Node], steps: list[Step], loops: list[Loop], engines: Engines
-) -> tuple[Op, ...]:
-    found: list[Op] = []
+@dataclass(slots=True)
+class _Found:
+    """What a grid's body holds, in the order of the text."""
+
+    engines: Engines
+    steps: list[Step] = field(default_factory=list)
+    runs_on: list[int] = field(default_factory=list)
+    """The engine of each step."""
+    loops: list[Loop] = field(default_factory=list)
+
+
+def _ops(nodes: list[Node], found: _Found) -> tuple[Op, ...]:
+    ops: list[Op] = []
     for node in nodes:
-        if isinstance(node, Loop):
-            at = len(loops)
-            loops.append(node)
-            found.append((REPEAT, _ops(node.body, steps, loops, engines), at))
-        elif isinstance(node, Step):
-            found.append(_op(node, steps, engines))
-    return tuple(found)
+        if isinstance(node, Step):
+            ops.append(_op(node, found))
+        elif isinstance(node, Loop):
+            at = len(found.loops)
+            found.loops.append(node)
+            ops.append((REPEAT, _ops(node.body, found), at))
+    return tuple(ops)
 
 
-def _op(step: Step, steps: list[Step], engines: Engines) -> Op:
+def _op(step: Step, found: _Found) -> Op:
     tile = step.tiles[0].number
-    if step.name in _PROTOCOL:
-        return (_PROTOCOL[step.name], 0, 0, tile, ())
-    sources = tuple(s.number for s in step.sources if isinstance(s, Tile))
-    steps.append(step)
-    at, engine = len(steps) - 1, engines.engine(step)
-    if step.name == "load":
-        return (FILL, engine, at, tile, sources)
-    if step.name == "store":
-        return (DRAIN, engine, at, tile, sources)
-    instruction = INSTRUCTIONS.get(step.name)
-    code = ACCUMULATE if instruction is not None and instruction.accumulates else ISSUE
-    return (code, engine, at, tile, sources)
+    waits = _PROTOCOL.get(step.name)
+    if waits is not None:
+        return (waits, 0, 0, tile, ())
+    sources = ()
+    if step.sources:
+        sources = tuple([s.number for s in step.sources if isinstance(s, Tile)])
+    at, engine = len(found.steps), found.engines.engine(step)
+    found.steps.append(step)
+    found.runs_on.append(engine)
+    return (_CODES.get(step.name, ISSUE), engine, at, tile, sources)
 
 
 def _count(

@@ -23,6 +23,7 @@ from suiren.units import PS_PER_S
 
 #: Runs in memory from this length on count as a stream: a page or two of a memory bank.
 LONG_RUN_BYTES = 2048
+_NONE = Duration(0)
 
 
 @dataclass
@@ -89,10 +90,10 @@ def time_phase(
     total.memory_bytes += (flows.loads.memory + flows.stores.memory) * tiles
     total.l2_bytes += (flows.loads.l2 + flows.stores.l2) * tiles
     total.waves += sum(w.count for w in phase.waves)
-    for step, times in zip(phase.steps, phase.executions, strict=True):
+    for step, key, times in zip(phase.steps, phase.keys, phase.executions, strict=True):
         if step.view is not None:
             continue
-        macs, lanes, special = engines.amounts(step)
+        macs, lanes, special = engines.amounts(step, key)
         total.macs += macs * times * tiles
         total.lanes += lanes * times * tiles
         total.special += special * times * tiles
@@ -176,7 +177,8 @@ def durations(
 ) -> list[Duration]:
     """Durations of every step in a wave, and of a tile's start."""
     card, beside = engines.card, wave.side_by_side
-    table = [engines.compute(s, beside) if s.view is None else Duration(0) for s in phase.steps]
+    table = [engines.compute(s, beside, key) if s.view is None else _NONE
+             for s, key in zip(phase.steps, phase.keys, strict=True)]  # fmt: skip
     shares = _shares(phase, engines, wave, flows, table, total)
     pace = card.pace
     for at, step in enumerate(phase.steps):

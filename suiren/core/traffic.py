@@ -55,37 +55,41 @@ class Moved:
         return self.unique_bytes
 
 
-def moved(step: Step, executions: float, loops: Mapping[int, Loop], grid: Grid) -> Moved:
-    """What a load or store moves; `executions` are those of one tile."""
+def moved(step: Step, executions: float, turns: Mapping[int, int], grid: Grid) -> Moved:
+    """What a load or store moves; `executions` are those of one tile.
+
+    `turns` tells how often each loop inside the grid runs at most, by its number.
+    """
     view = step.view
     assert view is not None
-    counts = {n: loop.longest for n, loop in loops.items()}
-    counts |= dict(zip(grid.numbers, grid.trips, strict=True))
+    counts = {**turns, **dict(zip(grid.numbers, grid.trips, strict=True))}
+    axes = set(grid.numbers)
     elements, share, unique = 1, 1.0, 1.0
     depends: set[int] = set()
     for place, length in zip(view.places, view.tensor.shape, strict=True):
         if isinstance(place, Tile):
             elements *= place.numel
             unique *= min(length, place.numel * grid.tiles)
-            depends |= set(grid.numbers)
+            depends |= axes
             continue
-        start = place.start if isinstance(place, Range) else place
-        depends |= start.loops()
-        clipped = min(place.size, length) if isinstance(place, Range) else 1
+        start, clipped = place, 1
+        if isinstance(place, Range):
+            start, clipped = place.start, min(place.size, length)
+            if place.extent is not None and place.has_edge:
+                share *= _inside(place, place.extent, clipped, counts)
         elements *= clipped
         reach = clipped
         for loop in start.loops():
+            depends.add(loop)
             reach *= counts.get(loop, 1)
         unique *= min(length, reach)
-        if isinstance(place, Range) and place.extent is not None and place.has_edge:
-            share *= _inside(place, place.extent, clipped, counts)
     size = itemsize_bytes(view.tensor.dtype)
-    if depends & set(grid.numbers):  # a part of the grid touches its part of the tensor
+    if depends & axes:  # a part of the grid touches its part of the tensor
         unique = max(unique * grid.tiles / (prod(grid.trips) or 1), min(unique, elements))
     return Moved(
         step, elements * size if share else 0, elements * size * share * executions * grid.tiles, unique * size,
         frozenset(depends), bool(step.attributes.get("add")), "multicast" in step.attributes,
-        _run(view) * size, {n: counts[n] for n in depends if n in loops},
+        _run(view) * size, {n: counts[n] for n in depends if n in turns},
     )  # fmt: skip
 
 
@@ -165,8 +169,9 @@ def fetched(pieces: list[Moved], grid: Grid, together: int, warm: Mapping[str, f
             read.add(key)
     else:
         least = inf
+        wave = _Wave.of(pieces, grid, together)
         for order in _walks(grid):
-            now = _walked(loads, pieces, grid, order, together, warm, card)
+            now = _walked(loads, wave, grid, order, warm, card)
             if sum(now.values()) < least:
                 best, least = now, sum(now.values())
     for piece in pieces:
@@ -183,16 +188,33 @@ def _walks(grid: Grid) -> list[tuple[int, ...]]:
     return [numbers]
 
 
+@dataclass(frozen=True, slots=True)
+class _Wave:
+    """The tiles at work together: positions they cover of each axis, and what they touch."""
+
+    cover: Mapping[int, int]
+    trips: Mapping[int, int]
+    share: Mapping[int, float]
+    """Of each axis."""
+    bytes: float
+
+    @classmethod
+    def of(cls, pieces: list[Moved], grid: Grid, together: int) -> _Wave:
+        cover = covered(grid, together)
+        trips = dict(zip(grid.numbers, grid.trips, strict=True))
+        share = {a: min(1.0, cover[a] / trips[a]) for a in grid.numbers}
+        wave = 0.0
+        for piece in {(p.name, p.depends): p for p in reversed(pieces)}.values():
+            part = _product(share[a] for a in grid.numbers if a in piece.depends)
+            wave += piece.unique_bytes * part
+        return cls(cover, trips, share, wave)
+
+
 def _walked(
-    loads: list[Moved], pieces: list[Moved], grid: Grid, order: tuple[int, ...], together: int,
+    loads: list[Moved], together: _Wave, grid: Grid, order: tuple[int, ...],
     warm: Mapping[str, float], card: Card,
 ) -> dict[int, float]:  # fmt: skip
-    cover = covered(grid, together)
-    trips = dict(zip(grid.numbers, grid.trips, strict=True))
-    share = {a: min(1.0, cover[a] / trips[a]) for a in grid.numbers}
-    wave = 0.0
-    for piece in {(p.name, p.depends): p for p in reversed(pieces)}.values():
-        wave += piece.unique_bytes * _product(share[a] for a in grid.numbers if a in piece.depends)
+    cover, trips, share, wave = together.cover, together.trips, together.share, together.bytes
     found: dict[int, float] = {}
     read: dict[tuple[str, frozenset[int]], Moved] = {}
     for piece in loads:

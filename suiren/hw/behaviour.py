@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from suiren.hw.fact import Fact, assumed, fitted
+from suiren.hw.fact import Fact, assumed, derived, fitted, published
 from suiren.hw.pace import Pace
 from suiren.units import us
 
@@ -170,9 +170,9 @@ def _simt(rows: str, efficiency: float, memory: float, **values: float) -> Behav
 
 
 _VOLTA = _simt(
-    "V100 PCIe", 0.927, 0.71, vector_step_s=198e-9, tile_start_s=40e-9, l2_latency_s=583e-9,
-    l2_efficiency=0.699, l2_share=1.0, store_share=0.396, vector_mac_j=34.7e-12,
-    matrix_step_s=20e-9, port_bytes_per_cycle=62.5, mac_j=3.0e-12,
+    "V100 PCIe and SXM", 0.952, 0.779, vector_step_s=279e-9, tile_start_s=40e-9,
+    l2_latency_s=543e-9, l2_efficiency=1.17, l2_share=1.0, store_share=0.422,
+    vector_mac_j=35e-12, matrix_step_s=20e-9, port_bytes_per_cycle=65.7, mac_j=3.0e-12,
 )  # fmt: skip
 _TURING = _simt(
     "T4", 1.0, 0.665, vector_step_s=1.04e-6, tile_start_s=40e-9, l2_latency_s=584e-9,
@@ -208,9 +208,38 @@ def _streaming(row: Behaviour, rows: str, stream: float, vector: float | None = 
     return replace(row, pace=pace)
 
 
+_MIDDLE = "nobody published it for this chip; the median of the families that were measured"
+_MEDIAN: dict[str, float] = {
+    "matrix_step_s": 19e-9, "overlap_loss": 0.094, "tile_start_s": 92e-9, "fold_s": 110e-9,
+    "pipeline_start_s": 0.49e-6, "l2_latency_s": 411e-9, "l2_share": 0.57, "l2_softness": 0.42,
+    "port_bytes_per_cycle": 80.0, "store_share": 0.53, "barrier_s": 1.3e-6,
+}  # fmt: skip
+#: What stands for a family without a measurement of its own.
+_UNMEASURED = replace(
+    _DEFAULT,
+    launch_s=assumed(1.23 * us, _MIDDLE),
+    memory_latency_s=assumed(0.35 * us, _MIDDLE),
+    pace=replace(_ASSUMED, **{name: assumed(value, _MIDDLE) for name, value in _MEDIAN.items()}),
+)
+_HC33 = "AnandTech live blog of Hot Chips 33: "
+
+
+def _dtu(group: int, cores: str) -> Behaviour:
+    """A DTU: published ports and broadcasts, the rest as for chips nobody measured."""
+    pace = replace(
+        _UNMEASURED.pace,
+        port_bytes_per_cycle=published(128, _HC33 + "a core loads 1 kbit in a cycle"),
+        multicast=derived(group, _HC33 + f"copy engines broadcast to the cores of a cluster: {cores}"),
+        pipeline_start_s=assumed(0.2 * us, "kernel code is fetched ahead (HPCA 2023, abstract), "
+                                 "so less than the half microsecond of the measured GPUs"),
+    )  # fmt: skip
+    return replace(_UNMEASURED, pace=pace)
+
+
 #: Family -> behaviour. A chip whose family is not listed takes `default`.
 FAMILIES: dict[str, Behaviour] = {
-    "default": _DEFAULT, "blackwell": _BLACKWELL, "xe": _XE,
+    "default": _UNMEASURED, "dtu1": _dtu(8, "32 in 4"), "dtu2": _dtu(6, "24 in 4"),
+    "blackwell": _BLACKWELL, "xe": _XE,
     "ampere": _streaming(_AMPERE, _STREAMS + "A100 PCIe", 0.88),
     "hopper": _streaming(_HOPPER, _BENCHES + "H100 PCIe", 0.85),
     "ada": _streaming(_ADA, _BENCHES + "L40", 0.89),
@@ -225,4 +254,4 @@ FAMILIES: dict[str, Behaviour] = {
 
 def behaviour(family: str) -> Behaviour:
     """The row of the family, or the default row."""
-    return FAMILIES.get(family, _DEFAULT)
+    return FAMILIES.get(family, _UNMEASURED)

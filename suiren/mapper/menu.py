@@ -87,7 +87,8 @@ def _rows(family: str, engine: str = "matrix", batched: bool = False) -> tuple[R
     if engine == "vector" and family in _LANES:  # rows are not columns here: a tile lies one way
         return _BATCHES.get(family, _LANES[family]) if batched else _LANES[family]
     rows = _MENUS.get(family, _ANY)
-    return tuple(sorted({*rows, *((n, m, *rest) for m, n, *rest in rows)}))  # type: ignore[misc]
+    turned = ((n, m, resident, deep, stages) for m, n, resident, deep, stages in rows)
+    return tuple(sorted({*rows, *turned}))
 
 
 def offers(

@@ -91,9 +91,9 @@ _STEADY = Protocol("steady", repeats=10**9)
 #: the mean of the five shortest: the host's way to the launch is inside. Seconds by machine and
 #: op, read off the shortest `fit` rows; a machine not measured is taken as the median.
 _NEUSIGHT_HOST_S = {
-    "bmm": {"A100": 20.8 * us, "V100": 31.4 * us, "T4": 25.5 * us, "P100": 33.5 * us,
+    "bmm": {"A100": 20.8 * us, "V100": 27.6 * us, "T4": 25.5 * us, "P100": 33.5 * us,
             "P4": 24 * us, "MI100": 32.7 * us, "": 28 * us},
-    "linear": {"A100": 49.2 * us, "V100": 56.6 * us, "T4": 41.8 * us, "P100": 72 * us,
+    "linear": {"A100": 49.2 * us, "V100": 56.4 * us, "T4": 41.8 * us, "P100": 72 * us,
                "P4": 50 * us, "MI100": 43.2 * us, "": 50 * us},
     # cuDNN looks for a plan at every new size, ever longer: these are averages over the file
     "conv": {"V100": 180 * us, "T4": 100 * us, "P100": 330 * us, "P4": 180 * us, "": 180 * us},
@@ -102,7 +102,7 @@ _NEUSIGHT_HOST_S = {
 #: seconds by sheet, read off the shortest `fit` rows.
 _DEEPBENCH_HOST_S = {
     "gemm": {"NV_M40": 60 * us, "NV_TitanX": 58 * us, "NV_TitanX_Pascal": 40 * us,
-             "AMD_MI25": 16 * us, "AMD_VegaFE": 14 * us, "NV_V100": 5 * us, "": 1 * us},
+             "AMD_MI25": 16 * us, "AMD_VegaFE": 14 * us, "NV_V100": 3.4 * us, "": 1 * us},
     "conv2d": {"NV_TitanX": 79 * us, "NV_TitanX_Pascal": 28 * us, "NV_1080Ti": 27 * us,
                "NV_TitanXp": 44 * us, "AMD_MI25": 12 * us, "NV_V100": 10 * us, "": 10 * us},
 }  # fmt: skip

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
-from doc_blocks import ROOT, commands, promised, runs_python, stable, suiren
+from doc_blocks import ROOT, blocks, commands, promised, runs_python, stable, suiren
 
-import examples.kernels.matmul as matmul
-import examples.kernels.softmax as softmax
 from suiren import emulate, time_kernel
 from suiren.core.instruction import INSTRUCTIONS
 from suiren.core.language import Kernel
 
 KERNELS = ROOT / "docs" / "kernels.md"
 TUTORIAL = ROOT / "docs" / "tutorial_kernels.md"
-STEPS = [v for m in (softmax, matmul) for v in vars(m).values() if isinstance(v, Kernel)]
+STEPS = [
+    value
+    for name in ("softmax", "matmul")
+    for value in runpy.run_path(str(ROOT / "examples" / "kernels" / f"{name}.py")).values()
+    if isinstance(value, Kernel)
+]
 #: `| softmax_1 | 657 µs | 20 % | …`
 _ROW = re.compile(r"^\| `(\w+)` \| ([\d.]+) (µs|ms) \| (\d+) % \|", re.MULTILINE)
 
@@ -41,6 +45,17 @@ def test_every_command_prints_what_is_shown(command: str, shown: str) -> None:
     said = stable(suiren(command))
     for line in stable(shown):
         assert line in said, "\n".join([command, *said])
+
+
+def test_what_a_step_changes_stands_in_its_example() -> None:
+    examples = {
+        line.strip()
+        for path in (ROOT / "examples" / "kernels").glob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+    }
+    changes = [block.text for block in blocks(TUTORIAL) if block.language == "diff"]
+    assert len(changes) >= 9
+    assert {line[1:].strip() for text in changes for line in text.splitlines()} <= examples
 
 
 def test_the_table_of_instructions_is_the_set() -> None:
