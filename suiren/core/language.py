@@ -32,6 +32,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 from suiren.core.index import Index, Range
@@ -44,11 +45,20 @@ Source = Tile | float | Index
 _HERE = __file__
 
 
+#: Places in code that were asked for before. The code is kept, so that its `id` stays its own.
+_LINES: dict[tuple[int, int], tuple[CodeType, str]] = {}
+
+
 def _line() -> str:
     frame = sys._getframe(2)
     while frame.f_back is not None and frame.f_code.co_filename == _HERE:
         frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    code = frame.f_code
+    place = (id(code), frame.f_lasti)
+    known = _LINES.get(place)
+    if known is None:
+        known = _LINES[place] = (code, f"{code.co_filename}:{frame.f_lineno}")
+    return known[1]
 
 
 def source_of(line: str) -> str:
@@ -280,7 +290,7 @@ def _fit(tile: Tile, view: View, line: str) -> None:
 
 
 def _indices(view: View) -> tuple[Tile, ...]:
-    return tuple(p for p in view.places if isinstance(p, Tile))
+    return tuple([p for p in view.places if isinstance(p, Tile)])
 
 
 def _axis(place: Range | Index, view: View, line: str) -> int:

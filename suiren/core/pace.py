@@ -110,9 +110,9 @@ class Engines:
             busy_s += pace.matrix_start_s
         return Duration(round(busy_s * PS_PER_S), latency)
 
-    def product_s(self, step: Step) -> float:
+    def product_s(self, step: Step, key: Key = ()) -> float:
         """Seconds of a product at the engine's rate, padded to its grain."""
-        return self.amounts(step)[0] / self.product_engine(_operand(step).dtype)[1]
+        return self.amounts(step, key)[0] / self.product_engine(_operand(step).dtype)[1]
 
     def amounts(self, step: Step, key: Key = ()) -> tuple[float, float, float]:
         """(multiply-accumulates, lane operations, special results) of one execution."""

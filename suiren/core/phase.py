@@ -60,9 +60,14 @@ class Phase:
         return {id(p.step): p for p in self.pieces}
 
     @cached_property
-    def keys(self) -> list[Key]:
-        """`key_of` every step; empty for loads and stores."""
-        return [key_of(s) if s.view is None else () for s in self.steps]
+    def moving(self) -> list[int]:
+        """Places of the loads and stores, in the order of `pieces`."""
+        return [at for at, s in enumerate(self.steps) if s.view is not None]
+
+    @cached_property
+    def computing(self) -> list[tuple[int, Step, Key]]:
+        """Place, step and `key_of` all steps but loads and stores."""
+        return [(at, s, key_of(s)) for at, s in enumerate(self.steps) if s.view is None]
 
 
 def phases(program: Program, card: Card) -> list[Phase]:

@@ -90,9 +90,8 @@ def time_phase(
     total.memory_bytes += (flows.loads.memory + flows.stores.memory) * tiles
     total.l2_bytes += (flows.loads.l2 + flows.stores.l2) * tiles
     total.waves += sum(w.count for w in phase.waves)
-    for step, key, times in zip(phase.steps, phase.keys, phase.executions, strict=True):
-        if step.view is not None:
-            continue
+    for at, step, key in phase.computing:
+        times = phase.executions[at]
         macs, lanes, special = engines.amounts(step, key)
         total.macs += macs * times * tiles
         total.lanes += lanes * times * tiles
@@ -177,20 +176,21 @@ def durations(
 ) -> list[Duration]:
     """Durations of every step in a wave, and of a tile's start."""
     card, beside = engines.card, wave.side_by_side
-    table = [engines.compute(s, beside, key) if s.view is None else _NONE
-             for s, key in zip(phase.steps, phase.keys, strict=True)]  # fmt: skip
+    table = [_NONE] * len(phase.steps)
+    for at, step, key in phase.computing:
+        table[at] = engines.compute(step, beside, key)
     shares = _shares(phase, engines, wave, flows, table, total)
     pace = card.pace
-    for at, step in enumerate(phase.steps):
-        if step.view is None:
-            if phase.engines[at] == MATRIX and shares.matrix_stretch > 1:
-                busy = round(engines.product_s(step) * beside * shares.matrix_stretch * PS_PER_S)
-                table[at] = Duration(max(table[at].busy, busy), table[at].latency)
-            continue
-        piece = phase.piece[id(step)]
-        if step.name == "load":
+    if shares.matrix_stretch > 1:
+        for at, step, key in phase.computing:
+            if phase.engines[at] == MATRIX:
+                busy_s = engines.product_s(step, key) * beside * shares.matrix_stretch
+                busy = max(table[at].busy, round(busy_s * PS_PER_S))
+                table[at] = Duration(busy, table[at].latency)
+    for piece, at in zip(phase.pieces, phase.moving, strict=True):
+        if not piece.is_store:
             part = piece.bytes / flows.loads.core if flows.loads.core else 0.0
-            latency = pace.l2_latency_s + card.memory_latency_s * flows.miss[id(step)]
+            latency = pace.l2_latency_s + card.memory_latency_s * flows.miss[id(piece.step)]
             busy_s = pace.copy_issue_s + part * shares.load_s
             table[at] = Duration(round(busy_s * PS_PER_S), round(latency * PS_PER_S))
         else:
@@ -217,14 +217,14 @@ def _shares(
     if not card.l2_bytes_per_s:  # nothing takes the results in before memory does
         store_s = max(store_s, write_s)
     matrix_s = vector_s = special_s = 0.0
-    for at, (engine, times) in enumerate(zip(phase.engines, phase.executions, strict=True)):
-        if phase.steps[at].view is None:
-            if engine == MATRIX:
-                matrix_s += table[at].busy * times / PS_PER_S
-            elif engine == SPECIAL:
-                special_s += table[at].busy * times / PS_PER_S
-            else:
-                vector_s += table[at].busy * times / PS_PER_S
+    for at, _, _ in phase.computing:
+        engine, busy_s = phase.engines[at], table[at].busy * phase.executions[at] / PS_PER_S
+        if engine == MATRIX:
+            matrix_s += busy_s
+        elif engine == SPECIAL:
+            special_s += busy_s
+        else:
+            vector_s += busy_s
     parts = {"matrix": matrix_s, "vector": max(vector_s, special_s), "memory": memory_s + write_s,
              "l2": max(l2_s, store_s if not write_s else 0.0)}  # fmt: skip
     for part, seconds in parts.items():

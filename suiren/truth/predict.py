@@ -38,6 +38,9 @@ def predict(row: Row, on: str | None = None) -> Prediction:
     card = card_of(row.hardware, on)
     if card is None:
         return Prediction(row, "", None, f"no card of the catalogue is {row.hardware!r}")
+    if row.op == "training step":
+        return Prediction(row, card.name, None, "whole training steps are not predicted from a "
+                          "table's row; run the script with suiren run")  # fmt: skip
     for family in FAMILIES:
         if not family.covers(row):
             continue

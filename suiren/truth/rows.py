@@ -13,7 +13,7 @@ from suiren.truth.rates import seconds_of
 
 #: Columns without which a file says nothing.
 NEEDED_KERNEL = ("id", "hardware", "op", "shape", "measured_value")
-NEEDED_TRAIN = ("id", "hardware", "model", "step_time_s")
+NEEDED_TRAIN = ("id", "hardware", "model")
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 _PAIR = re.compile(r"([^=,]+)=([^,=]*)(?:,|$|\s(?=[A-Za-z#]+\s*=))")
 
@@ -59,7 +59,7 @@ def read_rows(path: str | Path) -> list[Row]:
         with _open(file) as stream:
             reader = csv.DictReader(stream)
             columns = reader.fieldnames or []
-            training = "step_time_s" in columns
+            training = "model" in columns and "shape" not in columns
             missing = [c for c in (NEEDED_TRAIN if training else NEEDED_KERNEL) if c not in columns]
             if missing:
                 raise BadMeasurements(
