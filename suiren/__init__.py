@@ -2,7 +2,7 @@
 
 It runs unmodified PyTorch training scripts on chips you do not own. For kernel authors:
 
-    kernel(signature, **sizes)       makes a function over a `Core` a kernel (suiren.core.language)
+    kernel(signature, **sizes)       makes a function over a `Core` a kernel (suiren.core.kernel)
     emulate(program, arrays)         runs it on arrays with the chip's number formats
     time_kernel(program, "t21")      how long it takes on a card
     as_torch_op(kernel)              makes it an op that runs inside a PyTorch model
@@ -16,12 +16,13 @@ __all__ = ["Core", "__version__", "as_torch_op", "emulate", "kernel", "time_kern
 
 if TYPE_CHECKING:
     from suiren.core.emulate import emulate
-    from suiren.core.language import Core, kernel
+    from suiren.core.kernel import kernel
+    from suiren.core.language import Core
     from suiren.mapper.own import time_kernel
     from suiren.torch.own_op import as_torch_op
 
 _WHERE = {
-    "kernel": "suiren.core.language",
+    "kernel": "suiren.core.kernel",
     "Core": "suiren.core.language",
     "emulate": "suiren.core.emulate",
     "time_kernel": "suiren.mapper.own",

@@ -14,7 +14,7 @@ SIZES: dict[str, Any] = {"R": 16384, "C": 1024, "T": "bf16"}
 
 
 @suiren.kernel(SIGNATURE, **SIZES)
-def softmax_1(core: Any, x: Any, y: Any, rows: int = 2) -> None:
+def softmax_1(core: Any, x: Any, y: Any, rows: int = 1) -> None:
     """As the formula stands: one buffer of everything, every pass on its own, in f32."""
     cols = x.shape[1]
     near, out = core.scratchpad((rows, cols), x.dtype), core.scratchpad((rows, cols), y.dtype)
@@ -36,7 +36,7 @@ def softmax_1(core: Any, x: Any, y: Any, rows: int = 2) -> None:
 
 
 @suiren.kernel(SIGNATURE, **SIZES)
-def softmax_2(core: Any, x: Any, y: Any, rows: int = 2, buffers: int = 3) -> None:
+def softmax_2(core: Any, x: Any, y: Any, rows: int = 1, buffers: int = 3) -> None:
     """More buffers: the next rows arrive while these are worked on."""
     cols = x.shape[1]
     near = core.scratchpad((rows, cols), x.dtype, buffers)

@@ -11,7 +11,7 @@ from suiren.commands.ask import card_named, must_be_writable, screen
 from suiren.commands.kernel_file import built, kernels, settings
 
 if TYPE_CHECKING:
-    from suiren.core.language import Kernel
+    from suiren.core.kernel import Kernel
     from suiren.core.program import Program
     from suiren.hw.spec import Card
     from suiren.mapper.own import KernelTime

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from suiren.core.language import Kernel
+    from suiren.core.kernel import Kernel
     from suiren.core.program import Program
 
 Setting = int | float | bool | str
@@ -43,7 +43,7 @@ def _value(text: str) -> Setting:
 
 def kernels(file: str, name: str | None) -> list[Kernel]:
     """The kernels that a file defines, or the one of that name."""
-    from suiren.core.language import Kernel
+    from suiren.core.kernel import Kernel
 
     path = Path(file)
     if not path.is_file():
@@ -102,7 +102,7 @@ def built(one: Kernel, given: dict[str, Setting]) -> Program:
         raise click.UsageError(f"{one.name}: writing it down raised {_told(error, file)}") from None
     if not any(isinstance(node, Grid) for node in program.nodes):
         raise click.UsageError(f"{one.name} has no grid, so no core has anything to do; "
-                               "write its body in `for r in core.grid((extent, step)):`")  # fmt: skip
+                               "write it in `for r in core.grid((extent, step)):`")  # fmt: skip
     return program
 
 

@@ -9,6 +9,8 @@ bodies are instructions on tiles. The same program is checked (`check`), run on 
     instruction.py   every instruction once: meaning, preconditions, engine, work
     program.py       what a kernel built: loops and instructions
     language.py      what an author writes
+    kernel.py        a function of an author, its tensors, and the programs it builds
+    where.py         where in its author's file an instruction stands
     check.py         protocol of the tiles: races, deadlocks, capacities
     emulate.py       runs a program on arrays with the chip's number formats
     pace.py          how long one instruction keeps its engine

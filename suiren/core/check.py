@@ -7,10 +7,10 @@ that many.
 
 from __future__ import annotations
 
-from suiren.core.language import source_of
 from suiren.core.program import Grid, Node, Program, Step, walk
 from suiren.core.protocol import slots_of
 from suiren.core.tile import KernelMistake, Tile
+from suiren.core.where import source_of
 from suiren.hw.spec import Card
 from suiren.units import show_bytes
 

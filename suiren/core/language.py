@@ -27,45 +27,22 @@ Engines run beside each other and respect each other's results; only copies need
 
 from __future__ import annotations
 
-import linecache
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import CodeType
 from typing import Any
 
 from suiren.core.index import Index, Range
 from suiren.core.instruction import INSTRUCTIONS
-from suiren.core.program import Grid, Loop, Node, Program, Step
-from suiren.core.signature import Signature
-from suiren.core.tile import KernelMistake, Space, Tensor, Tile, View
+from suiren.core.program import Grid, Loop, Node, Step
+from suiren.core.tile import KernelMistake, Space, Tile, View
+from suiren.core.where import line_outside, source_of
 
 Source = Tile | float | Index
 _HERE = __file__
 
 
-#: Places in code that were asked for before. The code is kept, so that its `id` stays its own.
-_LINES: dict[tuple[int, int], tuple[CodeType, str]] = {}
-
-
 def _line() -> str:
-    frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_code.co_filename == _HERE:
-        frame = frame.f_back
-    code = frame.f_code
-    place = (id(code), frame.f_lasti)
-    known = _LINES.get(place)
-    if known is None:
-        known = _LINES[place] = (code, f"{code.co_filename}:{frame.f_lineno}")
-    return known[1]
-
-
-def source_of(line: str) -> str:
-    """`file.py:12: the code there`, for messages."""
-    path, _, number = line.rpartition(":")
-    text = linecache.getline(path, int(number)).strip() if number.isdigit() else ""
-    return f"{Path(path).name}:{number}: {text}"
+    return line_outside(_HERE)
 
 
 @dataclass(eq=False)
@@ -304,45 +281,3 @@ def _axis(place: Range | Index, view: View, line: str) -> int:
     if loop is None:
         raise KernelMistake(f"{source_of(line)}\nmulticast needs an axis of the grid")
     return loop
-
-
-@dataclass(frozen=True, eq=False)
-class Kernel:
-    """A kernel: its function, the tensors it takes, and the sizes it is tried with."""
-
-    function: Callable[..., None]
-    signature: Signature
-    example: dict[str, int | str]
-
-    @property
-    def name(self) -> str:
-        """The function's name."""
-        return self.function.__name__
-
-    def build(self, sizes: dict[str, int | str] | None = None, **options: object) -> Program:
-        """The program for sizes and formats by name (`M=4096`, `T="bf16"`); `options` are tiles.
-
-        Raises KernelMistake where shapes do not fit.
-        """
-        return self.trace(self.signature.tensors({**self.example, **(sizes or {})}), **options)
-
-    def trace(self, tensors: tuple[Tensor, ...], **options: object) -> Program:
-        """The program for given tensors."""
-        core = Core()
-        try:
-            self.function(core, *tensors, **options)
-        except TypeError as mistake:
-            if "argument" in str(mistake):
-                raise KernelMistake(f"{self.name}: {mistake}") from None
-            raise
-        return Program(self.name, tensors, tuple(core.tiles), tuple(core._bodies[0]),
-                       tuple(core.written))  # fmt: skip
-
-
-def kernel(signature: str, **example: int | str) -> Callable[[Callable[..., None]], Kernel]:
-    """Makes a function over a `Core` a kernel; see the top of this file."""
-
-    def made(function: Callable[..., None]) -> Kernel:
-        return Kernel(function, Signature.parse(signature), dict(example))
-
-    return made

@@ -132,7 +132,7 @@ def _op(step: Step, found: _Found) -> Op:
     waits = _PROTOCOL.get(step.name)
     if waits is not None:
         return (waits, 0, 0, tile, ())
-    sources = ()
+    sources: tuple[int, ...] = ()
     if step.sources:
         sources = tuple([s.number for s in step.sources if isinstance(s, Tile)])
     at, engine = len(found.steps), found.engines.engine(step)

@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from suiren.core.language import source_of
 from suiren.core.program import Program, Step
 from suiren.core.tile import KernelMistake, Tile
+from suiren.core.where import source_of
 
 
 class Race(KernelMistake):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import ceil, inf, prod, sqrt
 
 from suiren.core.index import Index, Range
-from suiren.core.program import Grid, Loop, Step
+from suiren.core.program import Grid, Step
 from suiren.core.tile import Tile, View
 from suiren.dtype import itemsize_bytes
 from suiren.hw.spec import Card
@@ -72,8 +72,9 @@ def moved(step: Step, executions: float, turns: Mapping[int, int], grid: Grid) -
             unique *= min(length, place.numel * grid.tiles)
             depends |= axes
             continue
-        start, clipped = place, 1
-        if isinstance(place, Range):
+        if isinstance(place, Index):
+            start, clipped = place, 1
+        else:
             start, clipped = place.start, min(place.size, length)
             if place.extent is not None and place.has_edge:
                 share *= _inside(place, place.extent, clipped, counts)
@@ -87,7 +88,8 @@ def moved(step: Step, executions: float, turns: Mapping[int, int], grid: Grid) -
     if depends & axes:  # a part of the grid touches its part of the tensor
         unique = max(unique * grid.tiles / (prod(grid.trips) or 1), min(unique, elements))
     return Moved(
-        step, elements * size if share else 0, elements * size * share * executions * grid.tiles, unique * size,
+        step, elements * size if share else 0,
+        elements * size * share * executions * grid.tiles, unique * size,
         frozenset(depends), bool(step.attributes.get("add")), "multicast" in step.attributes,
         _run(view) * size, {n: counts[n] for n in depends if n in turns},
     )  # fmt: skip

@@ -71,7 +71,13 @@ _A100 = {
     "l2_byte_j": 10e-12, "lane_j": 4e-12,
 }  # fmt: skip
 _ASSUMED = Pace(**{name: assumed(value, _AS_A100) for name, value in _A100.items()})
-_AMPERE_PACE = _pace(_GEMM + "A100 SXM", **_A100)
+_A100_LANES = "fitted on NeuSight bmm and linear rows of split `fit`, A100 PCIe"
+_AMPERE_PACE = replace(
+    _pace(_GEMM + "A100 SXM", **_A100),
+    vector_step_s=fitted(_A100["vector_step_s"], _A100_LANES),
+    vector_mac_j=fitted(_A100["vector_mac_j"], _A100_LANES),
+    voltage_floor=assumed(_A100["voltage_floor"], "low enough to leave the GEMM fits alone"),
+)
 _HOPPER_PACE = _pace(
     _GEMM + "H100 SXM", matrix_step_s=16.6e-9, narrow_share=0.956, overlap_loss=0.086, tile_start_s=540e-9, pipeline_start_s=0.57e-6,
     matrix_start_s=130e-9, fold_s=110e-9,
@@ -157,42 +163,49 @@ _XE = Behaviour(
 _SIMT = "fitted on the bmm, linear and DeepBench rows of split `fit` (docs/validation.md), "
 
 
-def _simt(rows: str, efficiency: float, memory: float, **values: float) -> Behaviour:
-    """A family fitted on FP32 products."""
+def _simt(
+    rows: str, efficiency: float, memory: float, carried: dict[str, float], **values: float
+) -> Behaviour:
+    """A family fitted on FP32 products; `carried` were held while the others were fitted."""
+    why = "held at a relative's or a start value while the rest was fitted; not determined by rows"
+    held = {name: assumed(value, why) for name, value in carried.items()}
+    share = held.pop("matrix_efficiency", fitted(efficiency, _SIMT + rows))
     return Behaviour(
         launch_s=assumed(2.5 * us, "a kernel launch as on the A100; the rest is the host's"),
         host_issue_s=_HOST_ISSUE,
-        matrix_efficiency=fitted(efficiency, _SIMT + rows),
+        matrix_efficiency=share,
         memory_efficiency=fitted(memory, _SIMT + rows),
         memory_latency_s=assumed(0.463 * us, _AS_A100),
-        pace=_pace(_SIMT + rows, **values),
+        pace=replace(_pace(_SIMT + rows, **values), **held),
     )
 
 
 _VOLTA = _simt(
-    "V100 PCIe and SXM", 0.952, 0.779, vector_step_s=279e-9, tile_start_s=40e-9,
-    l2_latency_s=543e-9, l2_efficiency=1.17, l2_share=1.0, store_share=0.422,
-    vector_mac_j=35e-12, matrix_step_s=20e-9, port_bytes_per_cycle=65.7, mac_j=3.0e-12,
+    "V100 PCIe and SXM", 0.952, 0.779,
+    {"l2_share": 1.0, "tile_start_s": 40e-9, "matrix_step_s": 20e-9},
+    vector_step_s=279e-9, l2_latency_s=543e-9, l2_efficiency=1.17, store_share=0.422,
+    vector_mac_j=35e-12, port_bytes_per_cycle=65.7,
 )  # fmt: skip
 _TURING = _simt(
-    "T4", 1.0, 0.665, vector_step_s=1.04e-6, tile_start_s=40e-9, l2_latency_s=584e-9,
-    l2_efficiency=0.205, l2_share=0.939, store_share=0.419, vector_mac_j=37.3e-12,
-    voltage_floor=1.0,
+    "T4", 1.0, 0.665, {"tile_start_s": 40e-9, "voltage_floor": 1.0},
+    vector_step_s=1.04e-6, l2_latency_s=584e-9, l2_efficiency=0.205, l2_share=0.939,
+    store_share=0.419, vector_mac_j=37.3e-12,
 )  # fmt: skip
 _PASCAL = _simt(
-    "P100, P4", 0.889, 0.95, vector_step_s=50e-9, tile_start_s=1.75e-6, l2_latency_s=485e-9,
-    l2_efficiency=0.503, l2_share=0.78, store_share=0.637, vector_mac_j=35.6e-12,
-    voltage_floor=1.0,
+    "P100, P4 (bmm only)", 0.889, 0.95, {"l2_share": 0.78, "voltage_floor": 1.0},
+    vector_step_s=50e-9, tile_start_s=1.75e-6, l2_latency_s=485e-9, l2_efficiency=0.503,
+    store_share=0.637, vector_mac_j=35.6e-12,
 )  # fmt: skip
 _MAXWELL = _simt(
-    "M40, Titan X", 0.889, 0.33, sustained_clock=0.81, vector_step_s=227e-9, tile_start_s=2.3e-6,
-    l2_latency_s=485e-9, l2_efficiency=0.116, l2_share=0.78, store_share=0.637,
-    vector_mac_j=50e-12, voltage_floor=1.0,
+    "M40, Titan X", 0.889, 0.33,
+    {"matrix_efficiency": 0.889, "l2_latency_s": 485e-9, "l2_share": 0.78, "store_share": 0.637,
+     "vector_mac_j": 50e-12, "voltage_floor": 1.0},
+    sustained_clock=0.81, vector_step_s=227e-9, tile_start_s=2.3e-6, l2_efficiency=0.116,
 )  # fmt: skip
 _VEGA = _simt(
-    "MI25, Vega FE", 0.815, 0.521, vector_step_s=888e-9, tile_start_s=1.57e-6,
-    l2_latency_s=485e-9, l2_efficiency=0.145, l2_share=0.78, store_share=0.378,
-    vector_mac_j=36e-12,
+    "MI25, Vega FE", 0.815, 0.521,
+    {"l2_latency_s": 485e-9, "l2_share": 0.78, "vector_mac_j": 36e-12},
+    vector_step_s=888e-9, tile_start_s=1.57e-6, l2_efficiency=0.145, store_share=0.378,
 )  # fmt: skip
 
 #: Streams and rows: pointwise ops, softmax, layer norm.

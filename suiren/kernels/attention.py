@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from suiren.core.index import Range
-from suiren.core.language import Core, kernel
+from suiren.core.kernel import kernel
+from suiren.core.language import Core
 from suiren.core.tile import KernelMistake, Tensor, Tile
 from suiren.dtype import FORMATS
 from suiren.kernels.attention_places import (

@@ -9,7 +9,8 @@ cache cannot be read by it. Each core takes `tm` tokens of one head.
 from __future__ import annotations
 
 from suiren.core.index import Index, Range
-from suiren.core.language import Core, kernel
+from suiren.core.kernel import kernel
+from suiren.core.language import Core
 from suiren.core.tile import Tensor
 from suiren.kernels.lines import block
 

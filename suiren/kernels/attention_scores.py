@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from suiren.core.index import Range
-from suiren.core.language import Core, kernel
+from suiren.core.kernel import kernel
+from suiren.core.language import Core
 from suiren.core.tile import KernelMistake, Tensor, Tile
 from suiren.dtype import FORMATS
 from suiren.kernels.attention_places import Place, bias_shape

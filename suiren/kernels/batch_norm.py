@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from suiren.core.language import Core, Kernel, kernel
+from suiren.core.kernel import Kernel, kernel
+from suiren.core.language import Core
 from suiren.core.tile import Tensor
 from suiren.dtype import FORMATS
 from suiren.kernels.channels import Planes, Rows, channels_of

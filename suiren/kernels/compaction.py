@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from suiren.core.index import Index, Range
-from suiren.core.language import Core, kernel
+from suiren.core.kernel import kernel
+from suiren.core.language import Core
 from suiren.core.tile import Tensor, Tile
 from suiren.kernels.folding import piece_blocks
 

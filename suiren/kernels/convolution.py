@@ -18,7 +18,8 @@ from math import prod
 from typing import Any
 
 from suiren.core.index import Index, Range
-from suiren.core.language import Core, Kernel
+from suiren.core.kernel import Kernel
+from suiren.core.language import Core
 from suiren.core.tile import KernelMistake, Tensor, View
 from suiren.kernels.convolution_axes import Axis, Window, box, channels_second, nest, read
 from suiren.kernels.epilogue import Epilogue

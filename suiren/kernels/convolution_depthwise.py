@@ -14,7 +14,8 @@ from math import prod
 from typing import Any
 
 from suiren.core.index import Index, Range
-from suiren.core.language import Core, Kernel
+from suiren.core.kernel import Kernel
+from suiren.core.language import Core
 from suiren.core.tile import KernelMistake, Tensor, Tile
 from suiren.kernels.convolution import SPATIAL, Sizes, channel_rows, facing, in_dimensions
 from suiren.kernels.convolution_axes import Window, box, channels_second, nest, read

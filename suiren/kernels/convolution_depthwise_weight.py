@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from math import prod
 
 from suiren.core.index import whole
-from suiren.core.language import Core, Kernel
+from suiren.core.kernel import Kernel
+from suiren.core.language import Core
 from suiren.core.tile import Tensor
 from suiren.kernels.convolution import SPATIAL, Sizes, channel_rows, facing, in_dimensions
 from suiren.kernels.convolution_axes import Window, box, channels_second, nest, read

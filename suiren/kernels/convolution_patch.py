@@ -14,7 +14,8 @@ from math import prod
 from typing import Any
 
 from suiren.core.index import Index, Range, whole
-from suiren.core.language import Core, Kernel
+from suiren.core.kernel import Kernel
+from suiren.core.language import Core
 from suiren.core.tile import Tensor, Tile, View
 from suiren.kernels.convolution import (
     SPATIAL,

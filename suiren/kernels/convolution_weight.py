@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from math import prod
 
 from suiren.core.index import Index, Range, index
-from suiren.core.language import Core, Kernel
+from suiren.core.kernel import Kernel
+from suiren.core.language import Core
 from suiren.core.tile import Tensor
 from suiren.kernels.convolution import (
     SPATIAL,

@@ -13,7 +13,8 @@ from itertools import pairwise
 from math import prod
 from typing import Any
 
-from suiren.core.language import Core, Kernel
+from suiren.core.kernel import Kernel
+from suiren.core.language import Core
 from suiren.core.signature import Signature
 from suiren.core.tile import Tensor
 from suiren.kernels.folding import piece_blocks

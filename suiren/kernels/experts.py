@@ -16,7 +16,8 @@ from itertools import groupby
 from typing import Any
 
 from suiren.core.index import Index, Range
-from suiren.core.language import Core, Kernel, kernel
+from suiren.core.kernel import Kernel, kernel
+from suiren.core.language import Core
 from suiren.core.tile import KernelMistake, Tensor, Tile
 from suiren.kernels.epilogue import Epilogue
 from suiren.kernels.matmul import accumulate, hand_over, operands, piece, sum_format

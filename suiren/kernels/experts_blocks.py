@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from suiren.core.index import whole
-from suiren.core.language import Core, kernel
+from suiren.core.kernel import kernel
+from suiren.core.language import Core
 from suiren.core.tile import Tensor, Tile, View
 from suiren.kernels.epilogue import Epilogue
 from suiren.kernels.experts import LAYOUTS, in_layout

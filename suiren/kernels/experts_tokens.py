@@ -8,7 +8,8 @@ tokens are found by tiles of numbers: the copy engine gathers whole rows.
 
 from __future__ import annotations
 
-from suiren.core.language import Core, kernel
+from suiren.core.kernel import kernel
+from suiren.core.language import Core
 from suiren.core.tile import Tensor
 from suiren.kernels.matmul import sum_format
 

@@ -16,7 +16,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from suiren.core.index import Index, Range
-from suiren.core.language import Core, Kernel, kernel
+from suiren.core.kernel import Kernel, kernel
+from suiren.core.language import Core
 from suiren.core.signature import Signature
 from suiren.core.tile import Tensor, Tile
 from suiren.kernels.tiling import steps_of

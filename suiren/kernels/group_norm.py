@@ -14,7 +14,8 @@ from math import ceil
 from typing import Any
 
 from suiren.core.index import Index, Range, whole
-from suiren.core.language import Core, kernel
+from suiren.core.kernel import kernel
+from suiren.core.language import Core
 from suiren.core.tile import KernelMistake, Tensor, View
 from suiren.dtype import FORMATS
 from suiren.kernels.lines import even, scalar, turned, turns_of

@@ -15,7 +15,8 @@ from __future__ import annotations
 from typing import Any
 
 from suiren.core.index import Index, Range, whole
-from suiren.core.language import Core, kernel
+from suiren.core.kernel import kernel
+from suiren.core.language import Core
 from suiren.core.tile import Tensor, Tile
 from suiren.dtype import FORMATS
 from suiren.kernels.group_norm import Groups, per_channel

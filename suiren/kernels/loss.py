@@ -15,7 +15,8 @@ from math import prod
 from typing import Any
 
 from suiren.core.index import Range
-from suiren.core.language import Core, kernel
+from suiren.core.kernel import kernel
+from suiren.core.language import Core
 from suiren.core.tile import Tensor
 from suiren.dtype import FORMATS
 from suiren.kernels.folding import piece_blocks

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from suiren.core.language import Core, kernel
+from suiren.core.kernel import kernel
+from suiren.core.language import Core
 from suiren.core.tile import Tensor
 from suiren.dtype import FORMATS
 from suiren.kernels.lines import At, Lines, scalar, shaped

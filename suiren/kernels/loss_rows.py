@@ -10,7 +10,8 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from suiren.core.language import Core, kernel
+from suiren.core.kernel import kernel
+from suiren.core.language import Core
 from suiren.core.tile import Tensor
 from suiren.dtype import FORMATS
 from suiren.kernels.lines import Lines, shaped

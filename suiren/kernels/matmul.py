@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from suiren.core.index import Range
-from suiren.core.language import Core, Kernel
+from suiren.core.kernel import Kernel
+from suiren.core.language import Core
 from suiren.core.tile import Tensor, Tile, View
 from suiren.dtype import FORMATS
 from suiren.kernels.epilogue import Epilogue

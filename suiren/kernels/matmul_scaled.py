@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from suiren.core.index import Range
-from suiren.core.language import Core, kernel
+from suiren.core.kernel import kernel
+from suiren.core.language import Core
 from suiren.core.tile import KernelMistake, Tensor, View
 from suiren.kernels.epilogue import Epilogue
 from suiren.kernels.matmul import LAYOUTS, accumulate, in_layout, operands, piece

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from suiren.core.language import Core, Kernel
+from suiren.core.kernel import Kernel
+from suiren.core.language import Core
 from suiren.core.tile import Tensor
 from suiren.kernels.epilogue import Epilogue
 from suiren.kernels.matmul import sum_format

@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from suiren.core.index import Index, Range, whole
-from suiren.core.language import Core, kernel
+from suiren.core.kernel import kernel
+from suiren.core.language import Core
 from suiren.core.tile import Tensor
 from suiren.kernels.folding import piece_blocks
 from suiren.kernels.lines import Lines

@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import prod
 
-from suiren.core.language import Core, Kernel, Source
+from suiren.core.kernel import Kernel
+from suiren.core.language import Core, Source
 from suiren.core.signature import Signature
 from suiren.core.tile import Tensor
 from suiren.dtype import itemsize_bytes

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from suiren.core.index import Index, Range
-from suiren.core.language import Core, kernel
+from suiren.core.kernel import kernel
+from suiren.core.language import Core
 from suiren.core.tile import Tensor, Tile
 from suiren.kernels.folding import neutral
 from suiren.kernels.tiling import compute_format, steps_of

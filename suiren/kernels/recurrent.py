@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from suiren.core.index import Range
-from suiren.core.language import Core, Kernel
+from suiren.core.kernel import Kernel
+from suiren.core.language import Core
 from suiren.core.signature import Signature
 from suiren.core.tile import Tensor, View
 from suiren.kernels.chain import Chain

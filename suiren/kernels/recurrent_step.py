@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from suiren.core.index import Range
-from suiren.core.language import Core, kernel
+from suiren.core.kernel import kernel
+from suiren.core.language import Core
 from suiren.core.tile import Tensor, Tile
 from suiren.kernels.chain import Chain
 from suiren.kernels.recurrent import GRU, LSTM

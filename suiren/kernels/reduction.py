@@ -17,7 +17,8 @@ from math import prod
 from typing import Any
 
 from suiren.core.index import Index, Range
-from suiren.core.language import Core, Kernel
+from suiren.core.kernel import Kernel
+from suiren.core.language import Core
 from suiren.core.signature import Signature
 from suiren.core.tile import Tensor, Tile
 from suiren.kernels.chain import Chain

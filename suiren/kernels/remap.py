@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from suiren.core.index import Range
-from suiren.core.language import Core, Kernel, Source
+from suiren.core.kernel import Kernel
+from suiren.core.language import Core, Source
 from suiren.core.signature import Signature
 from suiren.core.tile import Tensor, Tile
 from suiren.kernels.chain import Chain

@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from suiren.core.index import Index, Range
-from suiren.core.language import Core, Kernel
+from suiren.core.kernel import Kernel
+from suiren.core.language import Core
 from suiren.core.signature import Signature
 from suiren.core.tile import Tensor, Tile
 from suiren.kernels.folding import Rows, combine, fold_axis, neutral, piece_blocks

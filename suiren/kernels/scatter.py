@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from suiren.core.language import Core, Kernel, kernel
+from suiren.core.kernel import Kernel, kernel
+from suiren.core.language import Core
 from suiren.core.signature import Signature
 from suiren.core.tile import Tensor
 from suiren.kernels.gather import NOWHERE, flat_places, flat_rows

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from suiren.core.language import Core, Kernel, kernel
+from suiren.core.kernel import Kernel, kernel
+from suiren.core.language import Core
 from suiren.core.tile import Tensor, Tile
 from suiren.dtype import FORMATS
 from suiren.kernels.lines import At, Lines

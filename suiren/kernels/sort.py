@@ -13,7 +13,8 @@ from typing import Any
 
 from suiren.core.index import Index, Range
 from suiren.core.instruction import INSTRUCTIONS, network_steps
-from suiren.core.language import Core, kernel
+from suiren.core.kernel import kernel
+from suiren.core.language import Core
 from suiren.core.tile import KernelMistake, Tensor, Tile
 from suiren.dtype import FORMATS
 from suiren.kernels.folding import neutral, without

@@ -13,7 +13,8 @@ from math import ceil, log2
 from typing import Any
 
 from suiren.core.index import Index, Range
-from suiren.core.language import Core, kernel
+from suiren.core.kernel import kernel
+from suiren.core.language import Core
 from suiren.core.tile import KernelMistake, Tensor, Tile
 from suiren.kernels.gather import NOWHERE
 from suiren.kernels.sort import worst

@@ -23,9 +23,10 @@ from suiren.mapper.stream import stream
 from suiren.mapper.tune import Candidate, simulate
 
 PASSES = ("forward", "input", "weight")
-#: Lane operations of one transformed number: rows and columns of sums in turn.
+#: Lane operations of one transformed number: rows and columns of sums in turn. Assumed.
 _TRANSFORM_LANES = 6
 #: Windows are read and written in runs of 9 to 36 numbers, which memory serves at a lower rate.
+#: Set by hand on NeuSight conv rows of split `fit`, not fitted.
 _FILTER_RUNS = 2.5
 #: The closed form orders the candidates; so many are simulated.
 _TRIED = 4

@@ -49,7 +49,9 @@ _MENUS = {
     "blackwell": _SM100,
 }
 #: Kernels for FP32 lanes (`volta_sgemm_128x64_tn`, `…_32x32_sliced1x4_nn`): 256 programs of 8 by
-#: 8 sums a core, operands 8 deep; `sliced1x4` ones share a tile's depth among four groups.
+#: 8 sums a core, operands 8 deep; `sliced1x4` ones share a tile's depth among four groups. Which
+#: family offers which was read off kernel names of all NeuSight rows, `check` too; ada, hopper,
+#: blackwell and vega are assumed to be like ampere or volta.
 _SGEMM: tuple[Row, ...] = tuple(
     (m, n, min(8, 2 * 128 * 128 // (m * n)), 32, 2)
     for m, n in ((128, 128), (64, 128), (64, 64), (32, 128), (128, 32))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from suiren.core.check import check_capacity, check_order, check_protocol
-from suiren.core.language import Kernel
+from suiren.core.kernel import Kernel
 from suiren.core.program import Program
 from suiren.core.roofline import Roofline, attainable, roofline
 from suiren.core.timing import Timing, time_program

@@ -6,8 +6,8 @@ from html import escape
 
 from rich.text import Text
 
-from suiren.core.language import source_of
 from suiren.core.timeline import Bar
+from suiren.core.where import source_of
 from suiren.units import PS_PER_S, show_time
 
 ENGINES = ("load", "matrix", "vector", "special", "store")

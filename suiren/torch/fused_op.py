@@ -23,8 +23,12 @@ from suiren.trace.call import Call, Tensor, Value
 _library = torch.library.Library(NAMESPACE, "FRAGMENT")
 _bodies: dict[str, GraphModule] = {}
 _defined = False
+_card = 0
+"""The card that runs a kernel now; its generator draws what dropout needs."""
 #: Operands of a product that enter the engine, by position.
 _OPERANDS = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2), "convolution": (0, 1)}
+#: Functional forms that only compiled graphs hold, by the op whose work they do.
+_PRICED_AS = {"_native_batch_norm_legit_functional": "native_batch_norm"}
 
 
 def _define() -> None:
@@ -50,6 +54,8 @@ def kernel_of(body: GraphModule) -> Callable[..., list[torch.Tensor]]:
     recipes: dict[object, str] = {}
 
     def fused(*inputs: torch.Tensor) -> list[torch.Tensor]:
+        global _card
+        _card = next((t.device.index for t in inputs if t.device.type != "cpu"), 0) or 0
         tf32 = multiplies_in_tf32("matmul"), multiplies_in_tf32("conv")
         given = (*((t.shape, t.stride(), t.dtype, t.device.type == "cpu") for t in inputs), tf32)
         recipe = recipes.get(given)
@@ -79,6 +85,8 @@ class _AsTheCard(Interpreter):
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Runs one op."""
         name = _name(target)
+        if name == "native_dropout" and args[0].device.type != "meta":
+            return _dropout(*args)
         operands = _OPERANDS.get(name, ())
         if not operands or args[operands[0]].device.type == "meta":
             return target(*args, **kwargs)
@@ -92,6 +100,17 @@ class _AsTheCard(Interpreter):
             return target(*given, **kwargs)
         wide = [a.float() if is_half else a for a, is_half in zip(given, half, strict=True)]
         return target(*wide, **kwargs).half()
+
+
+def _dropout(x: torch.Tensor, p: float, train: bool | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """As the card's own op: it draws the mask from the card's generator."""
+    if train is False:
+        return x.clone(), torch.ones_like(x, dtype=torch.bool)
+    own, host = _shim.generators()[_card], torch.Generator()
+    host.set_state(own.get_state())
+    mask = torch.empty(x.shape, dtype=torch.bool).bernoulli_(1 - p, generator=host)
+    own.set_state(host.get_state())
+    return x.mul(mask).mul_(0.0 if p == 1 else 1 / (1 - p)), mask
 
 
 class _Writer(Interpreter):
@@ -129,7 +148,8 @@ def _call_of(target: Any, args: tuple[Any, ...], result: Any) -> Call:
     if _in_tf32(_name(target), args):
         arguments["math"] = True
     results = result if isinstance(result, (tuple, list)) else (result,)
-    return Call(str(target._schema.name), arguments, tuple(_value(r) for r in results))
+    op = _PRICED_AS.get(_name(target), _name(target))
+    return Call(f"aten::{op}", arguments, tuple(_value(r) for r in results))
 
 
 def _value(given: Any) -> Value:

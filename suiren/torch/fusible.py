@@ -23,8 +23,9 @@ class Kind(Enum):
     ROWS = auto()
     """Reduces or normalises the innermost dimensions: a core holds whole rows."""
     CLOSING = auto()
-    """Reduces anything else: its result leaves the kernel."""
-    PRODUCT = auto()
+    """Reduces anything else: only ops over its result may follow."""
+    HEAD = auto()
+    """A product, or a norm over channels: the kernel starts with it."""
     VIEW = auto()
     """Another shape of the same elements in the same order."""
     TURN = auto()
@@ -67,6 +68,11 @@ _NORMS = {
     "_fused_rms_norm_backward": 2,
 }  # fmt: skip
 _REDUCTIONS = frozenset("sum mean amax amin any all prod linalg_vector_norm".split())
+#: Ops of several results of which the first has the shape of the first operand.
+_LIKE_FIRST = {
+    "native_dropout": Kind.POINTWISE, "_native_batch_norm_legit_functional": Kind.HEAD,
+    "native_batch_norm_backward": Kind.CLOSING,
+}  # fmt: skip
 OUTSIDE = Part(Kind.OUTSIDE)
 
 
@@ -112,10 +118,13 @@ def part_of(node: Node) -> Part:
         return Part(Kind.TURN)
     if name in _NORMS or name in _SOFTMAX or name in _REDUCTIONS:
         return _rows(node, name)
+    if name in _LIKE_FIRST:
+        first = shape_of(node.all_input_nodes[0])
+        return OUTSIDE if first is None else Part(_LIKE_FIRST[name], first)
     if shape is None:
         return OUTSIDE
     if name in _PRODUCTS:
-        return Part(Kind.PRODUCT, shape)
+        return Part(Kind.HEAD, shape)
     return Part(Kind.POINTWISE, shape) if name in _POINTWISE else OUTSIDE
 
 
@@ -123,7 +132,7 @@ def _is_plain(node: Node) -> bool:
     """A functional op on strided real tensors of the card, sizes known."""
     target = node.target
     assert isinstance(target, torch._ops.OpOverload)
-    if target._schema.is_mutable or node.kwargs.get("device") is not None:
+    if target._schema.is_mutable or _moves(node):
         return False
     for used in (*node.all_input_nodes, node):
         values = used.meta.get("val")
@@ -135,6 +144,15 @@ def _is_plain(node: Node) -> bool:
             if value.layout != torch.strided or (value.device.type == "cpu" and value.dim()):
                 return False
     return True
+
+
+def _moves(node: Node) -> bool:
+    """Does the node name a device other than its operand's?"""
+    where = node.kwargs.get("device")
+    if where is None:
+        return False
+    values = [used.meta.get("val") for used in node.all_input_nodes]
+    return not any(isinstance(v, torch.Tensor) and v.device == where for v in values)
 
 
 def _argument(node: Node, index: int) -> Any:

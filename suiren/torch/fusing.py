@@ -192,7 +192,7 @@ class _Rewriting:
 def _again(body: Graph, node: Node, take: Callable[[Node], Node]) -> Node:
     """The node in another graph, named anew so that equal bodies read alike."""
     args = torch.fx.map_arg(node.args, take)
-    kwargs = torch.fx.map_arg(node.kwargs, take)
+    kwargs = torch.fx.map_arg({k: v for k, v in node.kwargs.items() if k != "device"}, take)
     again = body.create_node(node.op, node.target, args, kwargs)
     again.meta = {"val": node.meta.get("val")}
     return again

@@ -1,8 +1,8 @@
 """Groups the nodes of an aten graph into kernels, as a fusing compiler does.
 
 Groups grow along the graph: a node joins the kernels that make its operands where one kernel
-could run them all. A kernel holds either one product and elementwise users of its result (its
-epilogue), or elementwise ops and reductions over one iteration domain; elementwise ops alone may
+could run them all. A kernel holds either one product or channel norm and elementwise users of its
+result (its epilogue), or elementwise ops and reductions over one iteration domain; elementwise ops alone may
 also cut a value into parts and lay parts side by side. No group may depend on itself through
 what stands between its members.
 """
@@ -29,7 +29,7 @@ from suiren.torch.fusible import (
 
 #: A fused kernel holds this many ops at most, as compilers bound register use.
 MAX_MEMBERS = 24
-_BEGINS = (Kind.POINTWISE, Kind.ROWS, Kind.CLOSING, Kind.PRODUCT)
+_BEGINS = (Kind.POINTWISE, Kind.ROWS, Kind.CLOSING, Kind.HEAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +113,17 @@ class Groups:
         if len(union) > MAX_MEMBERS:
             return False
         parts = [self.parts[n] for n in union]
-        products = [p for p in parts if p.kind is Kind.PRODUCT]
+        heads = [p for p in parts if p.kind is Kind.HEAD]
         rows = {p.row for p in parts if p.kind is Kind.ROWS}
-        closing = any(p.kind is Kind.CLOSING for p in parts)
-        if len(products) > 1 or len(rows) > 1 or (rows and closing):
-            return False
-        if products and (rows or closing):
+        closed = {_numel(n) for n in union if self.parts[n].kind is Kind.CLOSING}
+        if len(heads) > 1 or len(rows) > 1 or sum(map(bool, (heads, rows, closed))) > 1:
             return False
         row = next(iter(rows), 0)
         domain = max(p.numel for p in parts)
         inside = set(union)
-        parted = not (products or rows or closing)
+        parted = not (heads or rows or closed)
         return all(
-            (parted or _fits(self.parts[n], domain, row))
+            (parted or _fits(self.parts[n], domain, row, closed))
             and all(self._passes(e, n, row, parted) for e in self.edges[n] if e.root in inside)
             for n in union
         )
@@ -136,7 +134,9 @@ class Groups:
         `parted`: may it be cut, or laid beside others, on that way?
         """
         root, part = self.parts[edge.root], self.parts[node]
-        if part.kind is Kind.PRODUCT or root.kind is Kind.CLOSING:
+        if part.kind is Kind.HEAD:
+            return False
+        if root.kind is Kind.CLOSING and part.kind is not Kind.POINTWISE:
             return False
         if edge.value is not edge.root and not _is_by_row(edge):
             return False
@@ -144,7 +144,8 @@ class Groups:
         for view in reversed(edge.views):
             after = shape_of(view)
             if self.parts[view].kind is not Kind.VIEW:
-                if not (parted and name_of(view) == "slice"):
+                cut = parted and name_of(view) == "slice"
+                if not (cut or (_turns(view) and name_of(node) == "_to_copy")):
                     return False
             elif not _is_kept(before, after, row):
                 return False
@@ -174,10 +175,18 @@ class Groups:
         return False
 
 
-def _fits(part: Part, domain: int, row: int) -> bool:
+def _fits(part: Part, domain: int, row: int, closed: set[int]) -> bool:
+    """Walks the node over the domain, or over what a reduction leaves of it?"""
     if part.numel == domain:
         return True
-    return bool(row) and part.kind is Kind.POINTWISE and part.numel * row == domain
+    if part.kind is not Kind.POINTWISE:
+        return False
+    return part.numel in closed or (bool(row) and part.numel * row == domain)
+
+
+def _turns(view: Node) -> bool:
+    """A cast may walk a permuted value in the order it was made."""
+    return name_of(view) in ("t", "transpose", "permute")
 
 
 def _is_kept(before: Shape | None, after: Shape | None, row: int) -> bool:
@@ -194,8 +203,9 @@ def _count(shape: Shape) -> int:
 
 
 def _is_by_row(edge: Edge) -> bool:
-    """A norm's gradients of weight and bias are sums over all rows."""
-    return "backward" not in name_of(edge.root) or edge.value.args[1] == 0
+    """A norm's gradients of weight and bias are sums over all rows, a channel's statistics too."""
+    norm = "backward" in name_of(edge.root) or "batch_norm" in name_of(edge.root)
+    return not norm or edge.value.args[1] == 0
 
 
 def _is_view_item(node: Node, parts: dict[Node, Part]) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from suiren.core.emulate import emulate
-from suiren.core.language import Kernel
+from suiren.core.kernel import Kernel
 from suiren.core.tile import KernelMistake
 from suiren.mapper.own import OWN, Own
 

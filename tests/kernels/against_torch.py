@@ -15,7 +15,7 @@ import torch
 
 from suiren.core.emulate import emulate
 from suiren.core.formats import round_to
-from suiren.core.language import Kernel
+from suiren.core.kernel import Kernel
 from suiren.dtype import FORMATS
 
 #: Half a unit in the last place of the format.

@@ -11,7 +11,7 @@ import torch
 from against_torch import agrees
 
 from suiren.core.formats import round_to
-from suiren.core.language import Kernel
+from suiren.core.kernel import Kernel
 from suiren.kernels.attention_backward import (
     attention_backward,
     attention_backward_keys,

@@ -11,7 +11,7 @@ import torch
 from against_torch import agrees
 from torch.nn import functional
 
-from suiren.core.language import Kernel
+from suiren.core.kernel import Kernel
 from suiren.kernels import batch_norm as forward
 from suiren.kernels import batch_norm_backward as backward
 from suiren.kernels.channels import channels_of

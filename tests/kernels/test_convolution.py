@@ -11,7 +11,7 @@ from against_torch import agrees
 from convolution_cases import CASES, CONV, moved, sizes
 from torch.nn import functional
 
-from suiren.core.language import Kernel
+from suiren.core.kernel import Kernel
 from suiren.core.tile import KernelMistake
 from suiren.kernels import convolution
 

@@ -9,7 +9,7 @@ import torch
 from against_torch import agrees
 from convolution_cases import CASES, CONV, moved, parts_and_sum, sizes
 
-from suiren.core.language import Kernel
+from suiren.core.kernel import Kernel
 from suiren.kernels import convolution_patch
 
 TILES = {"tm": 8, "pixels": 12}

@@ -9,7 +9,7 @@ import torch
 from against_torch import agrees
 from convolution_cases import CASES, parts_and_sum, sizes, weight_gradient
 
-from suiren.core.language import Kernel
+from suiren.core.kernel import Kernel
 from suiren.kernels import convolution_weight
 
 TILES = {"tm": 8, "tn": 4, "pixels": 12, "stages": 2}

@@ -11,7 +11,7 @@ from against_torch import agrees
 from torch.nn import functional
 
 from suiren.core.formats import round_to
-from suiren.core.language import Kernel
+from suiren.core.kernel import Kernel
 from suiren.core.tile import KernelMistake
 from suiren.kernels import matmul, matmul_split
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from against_torch import agrees
 
-from suiren.core.language import Kernel
+from suiren.core.kernel import Kernel
 from suiren.kernels import softmax as kernels
 
 ROWS = [(1, 1), (5, 7), (1, 100), (33, 1), (16, 64), (3, 257)]

@@ -15,7 +15,8 @@ from suiren.truth.predict import predict
 from suiren.truth.rows import Row
 
 #: NeuSight@6945927d9a scripts/asplos/data, split `check`: of the rows of the op and card above
-#: 0.3 ms the middle one in the file. id, hardware, op, shape, milliseconds.
+#: 0.3 ms the middle one in the file. id, hardware, op, shape, milliseconds. The bands below were
+#: set after seeing these errors: they guard against getting worse and prove no accuracy.
 MEASURED = (
     ("kn-127891", "Tesla V100-PCIE-32GB", "bmm", "B=301,M=67,N=554,K=284", 1.1038080056),
     ("kn-55391", "NVIDIA A100-PCIE-40GB", "bmm", "B=186,M=509,N=877,K=728", 7.5029439926),
@@ -26,6 +27,12 @@ MEASURED = (
     ("kn-186847", "NVIDIA A100-PCIE-40GB", "linear", "B=1,M=2412,N=366,K=16489", 1.9635946750),
     ("kn-192995", "Tesla P100-PCIE-16GB", "linear", "B=1,M=1627,N=5648,K=7395", 20.550623575),
     ("kn-205865", "Tesla T4", "linear", "B=1,M=1570,N=6052,K=9271", 64.782933553),
+)
+#: Picked by the same rule, and not met.
+MISSED = (
+    ("kn-199351", "Tesla P4", "linear", "B=1,M=1543,N=7454,K=407", 3.8569919268),
+    ("kn-284936", "AMD Instinct MI100", "bmm", "B=192,M=2048,N=96,K=2048", 8.2926174163),
+    ("kn-289043", "AMD Instinct MI100", "linear", "B=1,M=4096,N=32768,K=1024", 13.030558395),
 )
 _CONV = "B={},Input_Channel={},Output_Channel={},Kernel_Szie=3,Input_Size={},Stride=1,Padding=1"
 CONVOLUTIONS = (
@@ -57,10 +64,10 @@ def test_a_convolution_is_met_within_a_third(measured: tuple[str, str, str, str,
     assert abs(error_of(*measured)) < 1 / 3
 
 
-@pytest.mark.xfail(reason="the P4 walks long rows of both operands, which costs it more than told")
-def test_a_linear_with_long_rows_on_a_p4_is_met() -> None:
-    shape = "B=1,M=952,N=62116,K=1421"
-    assert abs(error_of("kn-201838", "Tesla P4", "linear", shape, 276.6087)) < 1 / 4
+@pytest.mark.xfail(reason="known misses: the band of the others is not met")
+@pytest.mark.parametrize("measured", MISSED, ids=lambda m: f"{m[2]} on {m[1]}")
+def test_a_missed_product_is_met(measured: tuple[str, str, str, str, float]) -> None:
+    assert abs(error_of(*measured)) < 1 / 4
 
 
 @pytest.mark.parametrize("card", ["v100-pcie", "a100", "t4", "p100", "mi100", "t21"])

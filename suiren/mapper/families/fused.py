@@ -39,19 +39,28 @@ def work(call: Call) -> Work:
     from suiren.mapper.families import work_of
 
     recipe = call.arguments.get("recipe")
-    works = [work_of(member) for member in members(recipe if isinstance(recipe, str) else "")]
+    calls = members(recipe if isinstance(recipe, str) else "")
+    works = [work_of(member) for member in calls]
     read, written = traffic(call)
+    again = sum(_read_again(member, found) for member, found in zip(calls, works, strict=True))
     kernels = [kernel for found in works for kernel in found.kernels]
     head = next((k.product for k in kernels if k.product is not None), None)
     kernel = Kernel(
         head,
         sum(k.lane_ops for k in kernels),
         sum(k.special_ops for k in kernels),
-        read,
+        read + again,
         written,
         dtype=_dtype(kernels),
     )
     return Work("fused", (kernel,), any(found.approximated for found in works) or not works)
+
+
+def _read_again(member: Call, found: Work) -> float:
+    """Bytes that a member reads beyond one pass: statistics must be complete before the rest."""
+    if found.family != "normalisation":
+        return 0.0
+    return max(0.0, sum(k.read_bytes for k in found.kernels) - traffic(member)[0])
 
 
 def _dtype(kernels: list[Kernel]) -> str:
