@@ -67,8 +67,13 @@ def _one(
 
     try:
         found = time_kernel(program, card)
-    except ValueError as uneven:  # a loop that keeps slots from one turn to the next
-        raise KernelMistake(str(uneven)) from None
+    except (ValueError, IndexError) as uneven:
+        # the jump over iterations needs every turn of a loop to leave the queues as it found them
+        raise KernelMistake(
+            "the body of some loop or grid takes slots that it does not give back, or the other "
+            "way round; in a body every load needs its wait and release, every acquire its store "
+            "or release"
+        ) from uneven
     _tell(one, program, card, found)
     if emulate:
         _emulated(program)

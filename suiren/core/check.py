@@ -90,6 +90,16 @@ def _bytes(tiles: list[Tile]) -> int:
     return sum(t.bytes for t in tiles)
 
 
+def check_compression(program: Program, card: Card) -> None:
+    """Raises KernelMistake where a load is compressed and the card's copy engines cannot."""
+    for step in program.steps():
+        if "compressed" in step.attributes and "compression" not in card.chip.skips:
+            raise KernelMistake(
+                f"{source_of(step.line)}\nthe copy engines of {card.title} do not compress; "
+                "load without compressed="
+            )
+
+
 def check_order(program: Program) -> None:
     """Raises KernelMistake for steps that no grid encloses: every instruction works on a tile."""
     for node in program.nodes:

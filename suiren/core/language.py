@@ -53,6 +53,7 @@ class Core:
     written: list[str] = field(default_factory=list)
     _bodies: list[list[Node]] = field(default_factory=lambda: [[]])
     _loops: int = 0
+    _filled: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
     # ---- storage ------------------------------------------------------------------------
 
@@ -144,18 +145,24 @@ class Core:
     # ---- movement -----------------------------------------------------------------------
 
     def load(
-        self, tile: Tile, view: View, pad: float = 0.0, multicast: Range | Index | None = None
-    ) -> None:
+        self, tile: Tile, view: View, pad: float = 0.0, multicast: Range | Index | None = None,
+        compressed: float = 1.0,
+    ) -> None:  # fmt: skip
         """Starts to fill the tile's next slot; positions outside the tensor become `pad`.
 
         `multicast` names a grid axis that the view does not depend on: neighbours along it
         read the same data, and the copy engine sends it to a whole group of cores at once.
+        `compressed` is the share of its bytes that sparse data takes on the way, on chips whose
+        copy engines compress.
         """
         line = _line()
         _fit(tile, view, line)
         attributes: dict[str, object] = {"pad": pad}
         if multicast is not None:
             attributes["multicast"] = _axis(multicast, view, line)
+        if compressed != 1.0:
+            attributes["compressed"] = compressed
+        self._filled[tile.number] = view.clipped
         self._put(Step("load", (tile,), _indices(view), view, attributes, line))
 
     def store(self, view: View, tile: Tile, add: bool = False) -> None:
@@ -245,7 +252,19 @@ class Core:
         if shape != tile.shape:
             raise KernelMistake(f"{source_of(line)}\n{name} gives {list(shape)}, but its "
                                 f"destination is {list(tile.shape)}")  # fmt: skip
-        self._put(Step(name, (tile,), sources, None, attributes, line))
+        self._put(Step(name, (tile,), sources, None, attributes, line, self._inside(name, sources,
+                                                                                   attributes)))  # fmt: skip
+
+    def _inside(
+        self, name: str, sources: tuple[Source, ...], attributes: dict[str, object]
+    ) -> tuple[int, ...]:
+        """How much of a product's (m, n, k) its operands' tensors can fill."""
+        if INSTRUCTIONS[name].engine != "matrix":
+            return ()
+        x, y = (self._filled.get(s.number, s.shape) for s in sources if isinstance(s, Tile))
+        m, k = x[::-1] if attributes.get("transpose_x") else x
+        k2, n = y[::-1] if attributes.get("transpose_y") else y
+        return (m, n, min(k, k2))
 
     def _put(self, node: Node) -> None:
         self._bodies[-1].append(node)

@@ -131,7 +131,8 @@ class Engines:
             k = x.shape[0] if step.attributes.get("transpose_x") else x.shape[1]
             engine, _ = self.product_engine(x.dtype)
             grain = self.card.chip.tile_mnk if engine == "matrix" else (1, 1, 1)
-            m, n, k = (-(-size // g) * g for size, g in zip((m, n, k), grain, strict=True))
+            sizes = step.inside if step.inside and "padding" in self.card.chip.skips else (m, n, k)
+            m, n, k = (-(-size // g) * g for size, g in zip(sizes, grain, strict=True))
             return float(m * n * k), 0.0, 0.0
         instruction = INSTRUCTIONS.get(step.name)
         numel = max([step.tiles[0].numel, *(s.numel for s in step.sources if isinstance(s, Tile))])
@@ -177,7 +178,7 @@ def _operand(step: Step) -> Tile:
 
 def key_of(step: Step) -> Key:
     """All of a step that its time depends on."""
-    found: list[object] = [step.name]
+    found: list[object] = [step.name, step.inside]
     for tile in (*step.tiles[:1], *step.sources):
         if isinstance(tile, Tile):
             found += (tile.shape, tile.dtype)

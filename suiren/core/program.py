@@ -23,6 +23,8 @@ class Step:
     view: View | None = None
     attributes: Mapping[str, object] = field(default_factory=dict)
     line: str = ""
+    inside: tuple[int, ...] = ()
+    """Of a product, how much of (m, n, k) lies inside its tensors, where that is less."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -106,6 +106,18 @@ class View:
             return sizes
         return tuple(prod(sizes[d] for d in group) for group in self.groups)
 
+    @property
+    def clipped(self) -> tuple[int, ...]:
+        """Shape of the part of the tile that the tensor can fill."""
+        sizes = [
+            min(p.size, length) if isinstance(p, Range) else p.numel
+            for p, length in zip(self.places, self.tensor.shape, strict=True)
+            if not isinstance(p, Index)
+        ]
+        if not self.groups:
+            return tuple(sizes)
+        return tuple(prod(sizes[d] for d in group) for group in self.groups)
+
     def matrix(self, rows: tuple[int, ...], cols: tuple[int, ...]) -> View:
         """The piece as a matrix: the copy engine reshapes it in flight.
 

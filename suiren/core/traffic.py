@@ -23,7 +23,7 @@ class Moved:
     """One load or store of a grid."""
 
     step: Step
-    bytes: int
+    bytes: float
     """Of one execution, on an inner tile."""
     valid_bytes: float
     """Of all tiles and executions, edges counted as they are."""
@@ -33,7 +33,7 @@ class Moved:
     """Numbers of the loops its piece depends on."""
     add: bool
     multicast: bool
-    run_bytes: int = 0
+    run_bytes: float = 0.0
     """Bytes that lie side by side in memory, of one execution."""
     turns: Mapping[int, int] = field(default_factory=dict)
     """How often each loop runs that its piece depends on, the grid's axes left out."""
@@ -84,7 +84,9 @@ def moved(step: Step, executions: float, turns: Mapping[int, int], grid: Grid) -
             depends.add(loop)
             reach *= counts.get(loop, 1)
         unique *= min(length, reach)
-    size = itemsize_bytes(view.tensor.dtype)
+    size: float = itemsize_bytes(view.tensor.dtype)
+    packed = step.attributes.get("compressed", 1.0)
+    size *= packed if isinstance(packed, float) else 1.0
     if depends & axes:  # a part of the grid touches its part of the tensor
         unique = max(unique * grid.tiles / (prod(grid.trips) or 1), min(unique, elements))
     return Moved(

@@ -67,6 +67,10 @@ class Chip:
     """Accumulators of one core; bounds the output tile a core holds."""
     lacks: frozenset[str] = frozenset()
     """Stored formats the chip cannot compute natively (`i64`, `f64`)."""
+    skips: Mapping[str, str] = field(default_factory=dict)
+    """What the chip does not spend on, with the source: `padding` (positions beyond a tensor's
+    edge take no time), `zeros` (a zero operand takes no energy), `compression` (copy engines
+    move sparse data compressed)."""
     core_groups: Fact | None = None
     """Groups of cores around a shared memory: SIC clusters of a DTU, GPCs of a GPU."""
     process_nm: Fact | None = None
@@ -182,6 +186,7 @@ def _facts_of(owner: object, prefix: str) -> Iterator[tuple[str, Fact]]:
             yield prefix + f.name, value
         elif isinstance(value, Mapping):
             for key, fact in value.items():
-                yield f"{prefix}{f.name}.{key}", fact
+                if isinstance(fact, Fact):
+                    yield f"{prefix}{f.name}.{key}", fact
         elif isinstance(value, (Link, Pace)):
             yield from _facts_of(value, f"{prefix}{f.name}.")

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from suiren.core.check import check_capacity, check_order, check_protocol
+from suiren.core.check import (
+    check_capacity,
+    check_compression,
+    check_order,
+    check_protocol,
+)
 from suiren.core.kernel import Kernel
 from suiren.core.program import Program
 from suiren.core.roofline import Roofline, attainable, roofline
@@ -41,6 +46,7 @@ def time_kernel(program: Program, on: str | Card) -> KernelTime:
     check_order(program)
     check_protocol(program)
     check_capacity(program, card)
+    check_compression(program, card)
     timing = time_program(program, card)
     dtype = program.tensors[0].dtype if program.tensors else "f32"
     seconds = held_s(timing, card, dtype) + card.launch_s

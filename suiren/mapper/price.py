@@ -147,7 +147,7 @@ def price_kernel(kernel: Kernel, card: Card, total: _Sum, plans: Plans) -> None:
     ideal_s = _ideal_s(kernel, name, card)
     seconds = sum(t.seconds for t in found)
     for timing in found:
-        _add(timing, dtype, card, total)
+        _add(timing, dtype, card, total, None if product is None else product.flop / 2)
     if product is not None:
         total.padded_flop += max(2.0 * sum(t.macs for t in found), float(product.flop))
     if kernel.link_bytes:
@@ -162,7 +162,9 @@ def price_kernel(kernel: Kernel, card: Card, total: _Sum, plans: Plans) -> None:
     total.launches += max(kernel.launches, len(found)) if kernel.launches else 0
 
 
-def _add(timing: Timing, dtype: str, card: Card, total: _Sum) -> None:
+def _add(
+    timing: Timing, dtype: str, card: Card, total: _Sum, useful: float | None = None
+) -> None:
     parts = {p: min(timing.parts_s.get(p, 0.0), timing.seconds) for p in PARTS}
     why = max(parts, key=lambda part: parts[part])
     total.busy_s += timing.seconds
@@ -174,7 +176,10 @@ def _add(timing: Timing, dtype: str, card: Card, total: _Sum) -> None:
     total.memory_bytes += timing.memory_bytes
     total.l2_bytes += timing.l2_bytes
     pace = card.pace
-    total.engine_j += timing.macs * mac_j(card, dtype) if timing.macs else 0.0
+    macs = timing.macs
+    if useful is not None and "zeros" in card.chip.skips:
+        macs = min(macs, useful)  # padding is zeros, and zeros take no energy
+    total.engine_j += macs * mac_j(card, dtype) if macs else 0.0
     total.engine_j += (timing.lanes + timing.special) * pace.lane_j
     total.memory_j += timing.memory_bytes * pace.memory_byte_j + timing.l2_bytes * pace.l2_byte_j
 

@@ -18,12 +18,6 @@ _FILL = {"load": "#4477aa", "store": "#66ccee", "matrix": "#cc3311", "vector": "
 _ROW, _LEFT = 26, 70
 
 
-def window(bars: list[Bar], tiles_end: float = 1.0) -> list[Bar]:
-    """The bars that start within a share of the recorded time."""
-    end = max((b.end for b in bars), default=0) * tiles_end
-    return [b for b in bars if b.start <= end]
-
-
 def terminal(bars: list[Bar], width: int = 96) -> Text:
     """One line an engine; a block is time at work, its shade alternates from one to the next."""
     end = max((b.end for b in bars), default=1) or 1
@@ -64,7 +58,8 @@ def svg(bars: list[Bar], title: str, width: int = 1200) -> str:
             if bar.engine != engine or bar.end <= bar.start:
                 continue
             x, w = _LEFT + bar.start * scale, max(0.5, (bar.end - bar.start) * scale - 0.4)
-            told = f"{bar.name}: {show_time(bar.start / PS_PER_S)} to {show_time(bar.end / PS_PER_S)}\n"
+            first, last = (show_time(at / PS_PER_S) for at in (bar.start, bar.end))
+            told = f"{bar.name}: {first} to {last}\n"
             parts.append(
                 f'<rect x="{x:.1f}" y="{y}" width="{w:.1f}" height="{_ROW - 6}" '
                 f'fill="{_FILL[engine]}"><title>{escape(told + source_of(bar.line))}</title></rect>'

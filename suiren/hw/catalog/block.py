@@ -29,6 +29,7 @@ class ChipBlock(_ChipNeeds, total=False):
     """Fields of a chip as a catalogue block writes them; see `Chip` for their meaning."""
 
     lacks: frozenset[str]
+    skips: Mapping[str, str]
     core_groups: float
     process_nm: float
 

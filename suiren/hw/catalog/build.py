@@ -53,6 +53,7 @@ def chip(**block: Unpack[ChipBlock]) -> Chip:
         scratchpad_bytes=fact(block["scratchpad_bytes"], source),
         register_bytes=fact(block["register_bytes"], source),
         lacks=block.get("lacks", frozenset()),
+        skips=block.get("skips", {}),
         core_groups=None if groups is None else fact(groups, source),
         process_nm=None if process_nm is None else fact(process_nm, source),
     )

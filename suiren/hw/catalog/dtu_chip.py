@@ -18,6 +18,12 @@ UBRIDGE = "EnflameTechnology/Ubridge@04c1789 kernels/utils/utils.h"
 
 _MAC_WHY = "unpublished; 512 FP32 MACs per SIP, twice DTU 1.0, put the clock at 1.3 to 1.63 GHz"
 _LANES = "no vector rate published; vector width / element width: "
+_SKIPS = {
+    "padding": "AnandTech and ServeTheHome on Hot Chips 33: padding elements are not computed",
+    "zeros": "AnandTech on Hot Chips 33: a zero operand is detected, its instruction skipped for power",
+    "compression": "HPCA 2023, doi 10.1109/HPCA56546.2023.10070941, abstract, on the i20: sparse "
+    "compression and decompression; taken for the whole family",
+}
 _SPECIAL = assumed(8, "unpublished; a quarter of the FP32 lanes, as on GPUs")
 
 
@@ -50,6 +56,7 @@ DTU_1 = chip(
     register_bytes=assumed(64 * KiB, "unpublished; a quarter of L1"),
     lacks=frozenset({"i64", "u64", "f64"}),
     core_groups=4,
+    skips=_SKIPS,
     process_nm=12,
 )
 
