@@ -19,9 +19,14 @@ FACTOR = st.sampled_from([1.25, 2.0, 3.0, 16.0])
 ROUNDING = 1 + 1e-9
 
 
+#: The tuner's shortlist is an estimate, so a better card may be given a kernel that is worse by
+#: a little. For one and the same program the laws are exact (test_kernel_laws.py).
+TUNING = 1.05
+
+
 def not_slower(call: Call, card: Card, better: Card) -> None:
     before, after = price(call, card), price(call, better)
-    assert after.busy_s <= before.busy_s * ROUNDING, (
+    assert after.busy_s <= before.busy_s * TUNING, (
         f"{call} on {card.name}: {before.busy_s} s before, {after.busy_s} s on the better card"
     )
 

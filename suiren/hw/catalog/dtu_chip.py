@@ -86,6 +86,7 @@ DTU_2 = chip(
     register_bytes=assumed(128 * KiB, "unpublished; a quarter of L1, as taken for DTU 1.0"),
     lacks=frozenset({"i64", "u64", "f64"}),
     core_groups=published(4, TOPSGRAPH),
+    skips=_SKIPS,
     process_nm=published(12, LAUNCH),
 )
 
@@ -96,4 +97,5 @@ DTU_2_DORADO = replace(
     scratchpad_bytes=published(1024 * KiB, UBRIDGE),
     register_bytes=assumed(128 * KiB, "unpublished; taken to equal DTU 2.0's"),
     core_groups=published(2, UBRIDGE),
+    skips=_SKIPS,
 )
