@@ -58,7 +58,7 @@ class _Walk:
         """The op in its new formats, after the casts it needs."""
         if ask.phase in ("optimizer", "data"):
             return [ask]
-        if ask.work.family in _PRODUCTS:
+        if ask.work.family in _PRODUCTS or (ask.work.family == "fused" and ask.work.product_flop):
             return self._product(ask)
         if ask.call.name.startswith(_FULL):
             return self._full(ask)
@@ -151,4 +151,7 @@ def _in_format(ask: Ask, wanted: Callable[[Tensor, int], str]) -> Ask:
     if not changed:
         return ask
     call.arguments.pop("math", None)
+    recipe = call.arguments.get("recipe")
+    if isinstance(recipe, str):
+        call.arguments["recipe"] = recipe.replace(",math=true", "")
     return recall(ask, call)

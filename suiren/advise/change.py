@@ -73,9 +73,9 @@ def _candidates(
     yield from _batch(asked, card, memory)
     yield _Candidate(
         "torch.compile",
-        "model = torch.compile(model)",
-        rewrite.fuse_chains(asked),
-        "gain of fusing neighbouring elementwise and norm ops alone",
+        'model = torch.compile(model, backend="suiren")',
+        None if _is_compiled(asked) else rewrite.fuse_chains(asked),
+        "an estimate: fuses neighbours of the eager step; what to recompute is the compiler's choice",
     )
     sizes, states = _parameters(program)
     yield _Candidate(
@@ -91,6 +91,10 @@ def _candidates(
     kept = rewrite.keep_activations(asked)
     yield _Candidate("no recomputation", "switch activation checkpointing off", kept,
                      "needs the memory that checkpointing saved")  # fmt: skip
+
+
+def _is_compiled(asked: Asked) -> bool:
+    return any(ask.work.family == "fused" for ask in asked.ops())
 
 
 def _batch(asked: Asked, card: Card, memory: MemoryUse) -> Iterator[_Candidate]:

@@ -11,12 +11,15 @@ from dataclasses import replace
 from suiren.advise.asked import Ask, Asked
 from suiren.events.queue import SYNC
 from suiren.hw.spec import Card
-from suiren.mapper.families import work_of
+from suiren.mapper.families import fused, work_of
 from suiren.mapper.work import Kernel, Work
 from suiren.trace.call import Call, Tensor, Value
 
 _PRODUCTS = frozenset({"matmul", "convolution", "attention"})
 _FUSIBLE = frozenset({"pointwise", "copy", "random", "normalisation", "reduction"})
+#: A product starts a fused kernel, elementwise ops may follow.
+_HEADS = frozenset({"matmul", "convolution"})
+_EPILOGUE = frozenset({"pointwise", "copy", "random"})
 
 
 def _map_ops(asked: Asked, change: Callable[[Ask], Ask | None]) -> Asked | None:
@@ -46,7 +49,15 @@ def map_tensors(call: Call, change: Callable[[Tensor], Tensor]) -> Call:
         return v
 
     arguments = {k: value(v) for k, v in call.arguments.items()}
-    return Call(call.op, arguments, tuple(value(v) for v in call.outputs))
+    changed = Call(call.op, arguments, tuple(value(v) for v in call.outputs))
+    return fused.follow(call, changed, _as_changed) if call.name == "fused" else changed
+
+
+def _as_changed(tensor: Tensor, old: Tensor, new: Tensor) -> Tensor:
+    """The tensor changed as `old` was into `new`, which has as many elements."""
+    dtype = new.dtype if tensor.dtype == old.dtype else tensor.dtype
+    times = new.numel // old.numel if old.numel else 1
+    return (_grown(tensor, times) if times > 1 else tensor).with_dtype(dtype)
 
 
 def use_tf32(asked: Asked, card: Card) -> Asked | None:
@@ -56,6 +67,9 @@ def use_tf32(asked: Asked, card: Card) -> Asked | None:
 
     def change(ask: Ask) -> Ask | None:
         call = ask.call
+        if ask.work.family == "fused":
+            fast = fused.in_tf32(call)
+            return None if fast is None else recall(ask, fast)
         if ask.work.family not in _PRODUCTS or "math" in call.arguments:
             return None
         if next(iter(call.inputs())).dtype != "f32":
@@ -136,7 +150,7 @@ def keep_activations(asked: Asked) -> Asked | None:
 def fuse_chains(asked: Asked) -> Asked | None:
     """What a compiler does: neighbouring elementwise, norm and reduction ops become one kernel.
 
-    Inside a group an intermediate stays in the core; it goes to memory only if an op outside
+    A product takes the elementwise ops that follow on its result as its epilogue. Inside a group an intermediate stays in the core; it goes to memory only if an op outside
     reads it.
     """
     out: list[Ask | tuple[int, int, int, int, int]] = []
@@ -170,17 +184,26 @@ MAX_FUSED = 24
 
 
 def _can_join(ask: Ask, group: list[tuple[int, Ask]]) -> bool:
-    if ask.work.family not in _FUSIBLE or ask.phase == "optimizer" or len(ask.work.kernels) != 1:
+    if ask.phase == "optimizer" or len(ask.work.kernels) != 1:
         return False
     if ask.work.kernels[0].launches != 1:
         return False
     if not group:
-        return True
+        return ask.work.family in _FUSIBLE or ask.work.family in _HEADS
     first = group[0][1]
+    followers = _EPILOGUE if first.work.family in _HEADS else _FUSIBLE
+    if ask.work.family not in followers:
+        return False
+    if first.work.family in _HEADS and _result_numel(ask) != _result_numel(first):
+        return False
     if first.phase != ask.phase or first.stream != ask.stream or len(group) >= MAX_FUSED:
         return False
     members = {n for _, a in group for n in a.allocations if n}
     return any(n in members for n in ask.allocations if n)
+
+
+def _result_numel(ask: Ask) -> int:
+    return max((t.numel for t in ask.call.results()), default=0)
 
 
 def _fused(asked: Asked, group: list[tuple[int, Ask]]) -> Ask:
@@ -206,7 +229,7 @@ def _fused(asked: Asked, group: list[tuple[int, Ask]]) -> Ask:
                     written += tensor.bytes
     kernels = [ask.work.kernels[0] for _, ask in group]
     kernel = Kernel(
-        None, sum(k.lane_ops for k in kernels), sum(k.special_ops for k in kernels), read, written,
+        kernels[0].product, sum(k.lane_ops for k in kernels), sum(k.special_ops for k in kernels), read, written,
         dtype=kernels[-1].dtype,
     )  # fmt: skip
     last = group[-1][1]

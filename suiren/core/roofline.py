@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from suiren.core.pace import Engines, engines_of, matrix_format, vector_lanes
+from suiren.core.pace import PRODUCTS, engines_of, matrix_format, vector_lanes
 from suiren.core.phase import Phase, phases
 from suiren.core.program import Grid, Loop, Node, Program, Step
 from suiren.core.tile import Tile
@@ -21,11 +21,17 @@ class Roofline:
     """Seconds by part, and the amounts behind them."""
 
     matrix_s: float
-    vector_s: float
+    lanes_s: float
+    special_s: float
     memory_s: float
     flop: float
     """Of products; one multiply-accumulate is two."""
     bytes: float
+
+    @property
+    def vector_s(self) -> float:
+        """Lanes and special units work beside each other."""
+        return max(self.lanes_s, self.special_s)
 
     @property
     def seconds(self) -> float:
@@ -44,18 +50,21 @@ def attainable(program: Program, card: Card) -> Roofline:
     ideal, pace = roofline(program, card), card.pace
     return Roofline(
         ideal.matrix_s / (card.matrix_efficiency * pace.sustained_clock),
-        ideal.vector_s / (pace.vector_efficiency * pace.sustained_clock),
-        ideal.memory_s / card.memory_efficiency, ideal.flop, ideal.bytes,
+        ideal.lanes_s / (pace.vector_efficiency * pace.sustained_clock),
+        ideal.special_s / pace.sustained_clock,
+        ideal.memory_s / max(card.memory_efficiency, pace.stream_efficiency), ideal.flop,
+        ideal.bytes,
     )  # fmt: skip
 
 
 def roofline(program: Program, card: Card) -> Roofline:
     """The roofline of a program on a card, at printed rates."""
     matrix_s = lanes_s = special_s = flop = 0.0
-    touched: dict[tuple[str, bool], float] = {}
+    parts: dict[tuple[str, bool], dict[object, float]] = {}
+    sizes: dict[str, int] = {t.name: t.bytes for t in program.tensors}
     for phase in phases(program, card):
         for step, times in _useful(phase):
-            if step.name == "matmul":
+            if step.name in PRODUCTS:
                 macs = _product_macs(step) * times
                 flop += 2 * macs
                 x = step.sources[0]
@@ -67,8 +76,10 @@ def roofline(program: Program, card: Card) -> Roofline:
                 lanes_s += times * lanes
                 special_s += times * special
         for piece in phase.pieces:
-            key = (piece.name, piece.is_store)
-            touched[key] = max(touched.get(key, 0.0), piece.unique_bytes)
+            pieces = parts.setdefault((piece.name, piece.is_store), {})
+            pieces[piece.where] = max(pieces.get(piece.where, 0.0), piece.unique_bytes)
+    # pieces of one tensor that start apart are different parts of it
+    touched = {key: min(sum(p.values()), sizes[key[0]]) for key, p in parts.items()}
     made = {name for name, is_store in touched if is_store}
     # what an earlier grid wrote may be read again without leaving the chip
     read = sum(b for (name, is_store), b in touched.items() if not is_store and name not in made)
@@ -76,7 +87,7 @@ def roofline(program: Program, card: Card) -> Roofline:
     # results may stay in the shared level for the next kernel
     total = read + max(0.0, written - card.l2_bytes)
     rate = card.memory_bytes_per_s
-    return Roofline(matrix_s, max(lanes_s, special_s), total / rate if rate else 0.0, flop, total)
+    return Roofline(matrix_s, lanes_s, special_s, total / rate if rate else 0.0, flop, total)
 
 
 def _useful(phase: Phase) -> list[tuple[Step, float]]:

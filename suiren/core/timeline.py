@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from suiren.core.loop import BEGIN, PAUSE, Op
-from suiren.core.pace import Engines, engines_of
+from suiren.core.pace import engines_of
 from suiren.core.phase import Phase, phases
 from suiren.core.program import Program
 from suiren.core.timing import Flows, Timing, durations

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 
 from suiren.core.apart import Trips, dealt, tile_times
 from suiren.core.compiled import compiled
-from suiren.core.loop import BEGIN, MATRIX, PAUSE, SPECIAL, Duration, Nest, flat, repeat
+from suiren.core.loop import BEGIN, MATRIX, PAUSE, SPECIAL, Duration, Nest, Op, flat, repeat
 from suiren.core.pace import Engines, engines_of
 from suiren.core.phase import Phase, Wave, phases
 from suiren.core.program import Program
+from suiren.core.tile import KernelMistake
 from suiren.core.traffic import Moved, fetched, survives
 from suiren.hw.spec import Card
 from suiren.units import PS_PER_S
@@ -78,7 +79,7 @@ def time_phase(
     """Adds a phase that starts at `start` to the total; returns when it ends, ps."""
     flows = Flows.of(phase, engines.card, warm)
     begin = (BEGIN if phase.grid.fresh else PAUSE, 0, len(phase.steps), 0, ())
-    nest = compiled((begin, *phase.ops), tuple(t.buffers for t in program.tiles))
+    nest = _nest((begin, *phase.ops), program)
     state = nest.fresh(start)
     for wave in phase.waves:
         table = flat(durations(phase, engines, wave, flows, total))
@@ -97,6 +98,17 @@ def time_phase(
         total.lanes += lanes * times * tiles
         total.special += special * times * tiles
     return end
+
+
+def _nest(ops: tuple[Op, ...], program: Program) -> Nest:
+    """The compiled body; raises KernelMistake where its loops do not keep the slots in balance."""
+    try:
+        return compiled(ops, tuple(t.buffers for t in program.tiles))
+    except (IndexError, ValueError):
+        raise KernelMistake(
+            f"{program.name}: a loop takes slots that it does not give back, or the other way round; "
+            "load, wait and release a tile equally often in one loop, acquire and store likewise"
+        ) from None
 
 
 def _apart(phase: Phase, nest: Nest, engines: Engines, flows: Flows, total: Timing) -> int:

@@ -33,6 +33,8 @@ class Moved:
     """Numbers of the loops its piece depends on."""
     add: bool
     multicast: bool
+    where: tuple[object, ...]
+    """Which part of the tensor it is, apart from the loops: pieces that differ are not the same."""
     run_bytes: float = 0.0
     """Bytes that lie side by side in memory, of one execution."""
     turns: Mapping[int, int] = field(default_factory=dict)
@@ -92,7 +94,7 @@ def moved(step: Step, executions: float, turns: Mapping[int, int], grid: Grid) -
     return Moved(
         step, elements * size if share else 0,
         elements * size * share * executions * grid.tiles, unique * size,
-        frozenset(depends), bool(step.attributes.get("add")), "multicast" in step.attributes,
+        frozenset(depends), bool(step.attributes.get("add")), "multicast" in step.attributes, _where(view),
         _run(view) * size, {n: counts[n] for n in depends if n in turns},
     )  # fmt: skip
 
@@ -122,6 +124,14 @@ def _run(view: View) -> int:
     if not isinstance(place, Range) or place.stride != 1:
         return 1
     return min(place.size, view.tensor.shape[inner])
+
+
+def _where(view: View) -> tuple[object, ...]:
+    found: list[object] = []
+    for place in view.places:
+        start = place.start if isinstance(place, Range) else place
+        found.append(start.const if isinstance(start, Index) else id(start))
+    return tuple(found)
 
 
 def survives(demand_bytes: float, card: Card) -> float:
@@ -165,9 +175,9 @@ def fetched(pieces: list[Moved], grid: Grid, together: int, warm: Mapping[str, f
     touched = sum(p.unique_bytes for p in pieces)
     best: dict[int, float] = {}
     if survives(2 * touched, card) >= 1.0:  # nothing is ever fetched again
-        read: set[tuple[str, frozenset[int]]] = set()
+        read: set[tuple[object, ...]] = set()
         for piece in loads:
-            key = (piece.name, piece.depends & set(grid.numbers))
+            key = (piece.name, piece.where, piece.depends & set(grid.numbers))
             cold = 0.0 if key in read else 1 - warm.get(piece.name, 0.0)
             best[id(piece.step)] = min(piece.unique_bytes * cold, piece.valid_bytes)
             read.add(key)
@@ -208,7 +218,7 @@ class _Wave:
         trips = dict(zip(grid.numbers, grid.trips, strict=True))
         share = {a: min(1.0, cover[a] / trips[a]) for a in grid.numbers}
         wave = 0.0
-        for piece in {(p.name, p.depends): p for p in reversed(pieces)}.values():
+        for piece in {(p.name, p.where, p.depends): p for p in reversed(pieces)}.values():
             part = _product(share[a] for a in grid.numbers if a in piece.depends)
             wave += piece.unique_bytes * part
         return cls(cover, trips, share, wave)
@@ -220,10 +230,11 @@ def _walked(
 ) -> dict[int, float]:  # fmt: skip
     cover, trips, share, wave = together.cover, together.trips, together.share, together.bytes
     found: dict[int, float] = {}
-    read: dict[tuple[str, frozenset[int]], Moved] = {}
+    read: dict[tuple[object, ...], Moved] = {}
     for piece in loads:
         cold = 1 - warm.get(piece.name, 0.0)
-        first = read.setdefault((piece.name, frozenset(piece.depends & trips.keys())), piece)
+        key = (piece.name, piece.where, frozenset(piece.depends & trips.keys()))
+        first = read.setdefault(key, piece)
         if first is not piece:  # the tile has read it before, in the same turn of shared loops
             shared = _product(n for at, n in piece.turns.items() if at in first.turns)
             cold *= 1 - survives(wave / shared, card)

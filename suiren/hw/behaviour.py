@@ -242,7 +242,9 @@ def _dtu(group: int, cores: str) -> Behaviour:
     pace = replace(
         _UNMEASURED.pace,
         port_bytes_per_cycle=published(128, _HC33 + "a core loads 1 kbit in a cycle"),
-        multicast=derived(group, _HC33 + f"copy engines broadcast to the cores of a cluster: {cores}"),
+        multicast=derived(
+            group, f"copy engines broadcast (HPCA 2023, abstract); to a cluster of cores: {cores}"
+        ),
         pipeline_start_s=assumed(0.2 * us, "kernel code is fetched ahead (HPCA 2023, abstract), "
                                  "so less than the half microsecond of the measured GPUs"),
     )  # fmt: skip

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import cache
 from math import prod
 from typing import Any
 
@@ -62,6 +61,8 @@ _SOFTMAX = {
     "_softmax": 1, "_log_softmax": 1, "_safe_softmax": 1, "_softmax_backward_data": 2,
     "_log_softmax_backward_data": 2,
 }  # fmt: skip
+#: Forms of one kernel that only compiled graphs hold: the card would run them as several.
+FUNCTIONAL = frozenset(["_native_batch_norm_legit_functional"])
 #: Norms: where the normalised shape stands.
 _NORMS = {
     "native_layer_norm": 1, "_fused_rms_norm": 1, "native_layer_norm_backward": 2,
@@ -89,8 +90,8 @@ def is_item(node: Node) -> bool:
     return node.op == "call_function" and getattr(node.target, "__name__", "") == "getitem"
 
 
-@cache
 def _size(size: Any) -> int | None:
+    """A size, or what its symbol stands for now."""
     if isinstance(size, int):
         return size
     hint = getattr(getattr(size, "node", None), "hint", None)

@@ -15,33 +15,12 @@ from dataclasses import dataclass, field
 import torch
 from torch.fx import Graph, Node
 
-from suiren.torch.fusible import (
-    JOINS,
-    Kind,
-    Part,
-    Shape,
-    is_alike_in_rows,
-    is_item,
-    name_of,
-    part_of,
-    shape_of,
-)
+from suiren.torch.fusible import FUNCTIONAL, Kind, Part, is_item, name_of, part_of
+from suiren.torch.passing import Edge, fits, numel_of, passes
 
 #: A fused kernel holds this many ops at most, as compilers bound register use.
 MAX_MEMBERS = 24
 _BEGINS = (Kind.POINTWISE, Kind.ROWS, Kind.CLOSING, Kind.HEAD)
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """A value that a node takes: who made it, and which views lie between."""
-
-    root: Node
-    value: Node
-    """The root, or the item of it that is taken."""
-    views: tuple[Node, ...]
-    taken: Node
-    """What the node has as argument."""
 
 
 @dataclass
@@ -73,9 +52,9 @@ class Groups:
                 self._grow(node)
 
     def found(self) -> list[list[Node]]:
-        """Groups of two members and more, in the order of their first."""
+        """Groups of two members and more, and single ops that would fall apart on the card."""
         unique = {id(group): group for group in self.members.values()}
-        return [group for group in unique.values() if len(group) > 1]
+        return [g for g in unique.values() if len(g) > 1 or name_of(g[0]) in FUNCTIONAL]
 
     def dependencies(self, node: Node) -> Iterator[Node]:
         """What must have run before the node: makers of its operands, views left out."""
@@ -100,7 +79,7 @@ class Groups:
     def _grow(self, node: Node) -> None:
         """Merges the node's group with those of its operands, the largest operand first."""
         makers = [e for e in self.edges[node] if e.root in self.members]
-        for edge in sorted(makers, key=lambda e: (-_numel(e.value), -self.order[e.root])):
+        for edge in sorted(makers, key=lambda e: (-numel_of(e.value), -self.order[e.root])):
             mine, other = self.members[node], self.members[edge.root]
             if mine is other:
                 continue
@@ -115,7 +94,7 @@ class Groups:
         parts = [self.parts[n] for n in union]
         heads = [p for p in parts if p.kind is Kind.HEAD]
         rows = {p.row for p in parts if p.kind is Kind.ROWS}
-        closed = {_numel(n) for n in union if self.parts[n].kind is Kind.CLOSING}
+        closed = {numel_of(n) for n in union if self.parts[n].kind is Kind.CLOSING}
         if len(heads) > 1 or len(rows) > 1 or sum(map(bool, (heads, rows, closed))) > 1:
             return False
         row = next(iter(rows), 0)
@@ -123,34 +102,12 @@ class Groups:
         inside = set(union)
         parted = not (heads or rows or closed)
         return all(
-            (parted or _fits(self.parts[n], domain, row, closed))
-            and all(self._passes(e, n, row, parted) for e in self.edges[n] if e.root in inside)
+            (parted or fits(self.parts[n], domain, row, closed))
+            and all(
+                passes(e, n, self.parts, row, parted) for e in self.edges[n] if e.root in inside
+            )
             for n in union
         )
-
-    def _passes(self, edge: Edge, node: Node, row: int, parted: bool) -> bool:
-        """Can the value stay in the core on its way to the node?
-
-        `parted`: may it be cut, or laid beside others, on that way?
-        """
-        root, part = self.parts[edge.root], self.parts[node]
-        if part.kind is Kind.HEAD:
-            return False
-        if root.kind is Kind.CLOSING and part.kind is not Kind.POINTWISE:
-            return False
-        if edge.value is not edge.root and not _is_by_row(edge):
-            return False
-        before = shape_of(edge.value)
-        for view in reversed(edge.views):
-            after = shape_of(view)
-            if self.parts[view].kind is not Kind.VIEW:
-                cut = parted and name_of(view) == "slice"
-                if not (cut or (_turns(view) and name_of(node) == "_to_copy")):
-                    return False
-            elif not _is_kept(before, after, row):
-                return False
-            before = after
-        return (parted and name_of(node) in JOINS) or _is_kept(before, part.shape, row)
 
     def _depends_on_itself(self, union: list[Node]) -> bool:
         """Does a path leave the group and come back?"""
@@ -175,39 +132,6 @@ class Groups:
         return False
 
 
-def _fits(part: Part, domain: int, row: int, closed: set[int]) -> bool:
-    """Walks the node over the domain, or over what a reduction leaves of it?"""
-    if part.numel == domain:
-        return True
-    if part.kind is not Kind.POINTWISE:
-        return False
-    return part.numel in closed or (bool(row) and part.numel * row == domain)
-
-
-def _turns(view: Node) -> bool:
-    """A cast may walk a permuted value in the order it was made."""
-    return name_of(view) in ("t", "transpose", "permute")
-
-
-def _is_kept(before: Shape | None, after: Shape | None, row: int) -> bool:
-    """The same elements, or one for each row."""
-    if before is None or after is None:
-        return False
-    if _count(before) == _count(after):
-        return True
-    return bool(row) and is_alike_in_rows(before, after, row)
-
-
-def _count(shape: Shape) -> int:
-    return torch.Size(shape).numel()
-
-
-def _is_by_row(edge: Edge) -> bool:
-    """A norm's gradients of weight and bias are sums over all rows, a channel's statistics too."""
-    norm = "backward" in name_of(edge.root) or "batch_norm" in name_of(edge.root)
-    return not norm or edge.value.args[1] == 0
-
-
 def _is_view_item(node: Node, parts: dict[Node, Part]) -> bool:
     return is_item(node) and parts[node.all_input_nodes[0]].kind is Kind.TURN
 
@@ -217,8 +141,3 @@ def _keeps_order(node: Node) -> bool:
     if node.op != "call_function" or not isinstance(target, torch._ops.OpOverload):
         return False
     return target._schema.is_mutable or torch.Tag.nondeterministic_seeded in target.tags
-
-
-def _numel(node: Node) -> int:
-    shape = shape_of(node)
-    return 0 if shape is None else _count(shape)

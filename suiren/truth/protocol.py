@@ -88,6 +88,13 @@ _ALONE = Protocol("one kernel repeated")
 _STEADY = Protocol("steady", repeats=10**9)
 
 
+#: Vidur profiles whole layers for seconds on end, so the power limit acts throughout.
+_VIDUR = Protocol("Vidur's profiler", repeats=10**9)
+#: LLMCompass takes the wall time of one call and a synchronisation; the `fit` rows of its matrix
+#: products (8192 × 256 × 256: 35.6 µs) stand some 22 µs above the kernel.
+_LLMCOMPASS = Protocol("LLMCompass", added_s=22 * us)
+
+
 #: NeuSight times one call of PyTorch between two events on an idle device, 25 times, and keeps
 #: the mean of the five shortest: the host's way to the launch is inside. Seconds by machine and
 #: op, fitted with the pace of its chip on samples of `fit` rows of every size (MI100: in an
@@ -133,6 +140,10 @@ def protocol_of(row: Row) -> Protocol:
         if "sglang" in library:
             return _SGLANG
         return _VLLM if "vllm" in library else _TRTLLM
+    if "vidur" in row.source:
+        return _VIDUR
+    if "LLMCompass" in row.source:
+        return _LLMCOMPASS
     if "best shape" in row.op:
         return _STEADY
     return _ALONE
