@@ -133,7 +133,7 @@ def _document(found: list[Prediction]) -> dict[str, object]:
     from suiren.truth import score
 
     told = [p for p in found if p.error is not None]
-    keys = {"chip_op": score.chip_and_op, "decade": score.decade, "rows": score.rows_of_product}
+    keys = {"chip_op": score.chip_and_op, "decade": score.decade, "m": score.rows_of_product}
     overall = score.score((), [p.error for p in told if p.error is not None]) if told else None
     return {
         "rows": len(found), "predicted": len(told),
