@@ -75,7 +75,7 @@ def _candidates(
         "torch.compile",
         'model = torch.compile(model, backend="suiren")',
         None if _is_compiled(asked) else rewrite.fuse_chains(asked),
-        "an estimate: fuses neighbours of the eager step; what to recompute is the compiler's choice",
+        "estimated by fusing neighbours of this step; what is recomputed may differ",
     )
     sizes, states = _parameters(program)
     yield _Candidate(

@@ -12,7 +12,7 @@ from suiren.advise.asked import Ask, Asked
 from suiren.events.queue import SYNC
 from suiren.hw.spec import Card
 from suiren.mapper.families import fused, work_of
-from suiren.mapper.work import Kernel, Work
+from suiren.mapper.work import Work
 from suiren.trace.call import Call, Tensor, Value
 
 _PRODUCTS = frozenset({"matmul", "convolution", "attention"})
@@ -150,8 +150,8 @@ def keep_activations(asked: Asked) -> Asked | None:
 def fuse_chains(asked: Asked) -> Asked | None:
     """What a compiler does: neighbouring elementwise, norm and reduction ops become one kernel.
 
-    A product takes the elementwise ops that follow on its result as its epilogue. Inside a group an intermediate stays in the core; it goes to memory only if an op outside
-    reads it.
+    A product takes the elementwise ops that follow on its result as its epilogue. Inside a group
+    an intermediate stays in the core; it goes to memory only if an op outside reads it.
     """
     out: list[Ask | tuple[int, int, int, int, int]] = []
     group: list[tuple[int, Ask]] = []
@@ -228,8 +228,9 @@ def _fused(asked: Asked, group: list[tuple[int, Ask]]) -> Ask:
                 if asked.last_read.get(n, end + 1) > end:
                     written += tensor.bytes
     kernels = [ask.work.kernels[0] for _, ask in group]
-    kernel = Kernel(
-        kernels[0].product, sum(k.lane_ops for k in kernels), sum(k.special_ops for k in kernels), read, written,
+    kernel = replace(
+        kernels[0], lane_ops=sum(k.lane_ops for k in kernels),
+        special_ops=sum(k.special_ops for k in kernels), read_bytes=read, write_bytes=written,
         dtype=kernels[-1].dtype,
     )  # fmt: skip
     last = group[-1][1]

@@ -145,7 +145,7 @@ class Engines:
 
     def _lane_s(self, step: Step) -> float:
         _, lanes, special = self.amounts(step)
-        return self.lane_s(lanes, special, _lane_format(step))
+        return self.lane_s(lanes, special, lane_format(step))
 
     def lane_s(self, lanes: float, special: float, dtype: str) -> float:
         """Seconds of so many lane operations and special results on one core."""
@@ -165,7 +165,8 @@ def vector_lanes(card: Card, dtype: str) -> float:
     return float(vector.get("fp32", card.chip.special_per_cycle))
 
 
-def _lane_format(step: Step) -> str:
+def lane_format(step: Step) -> str:
+    """The format in which lanes compute: the widest of a step's operands."""
     formats = [step.tiles[0].dtype, *(s.dtype for s in step.sources if isinstance(s, Tile))]
     return max(formats, key=itemsize_bytes)
 

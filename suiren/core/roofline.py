@@ -1,15 +1,16 @@
 """The least time any kernel could take for what a program computes and touches.
 
 Useful operations at the engines' peaks, or every byte of every tensor once at the bandwidth
-of device memory (results as far as the shared level cannot keep them), whichever is longer. Padding counts nowhere. `attainable` takes the rates
-that the card sustains instead of the printed ones: the aim of who tunes a kernel.
+of device memory (results as far as the shared level cannot keep them), whichever is longer.
+Padding counts nowhere. `attainable` takes the rates that the card sustains instead of the
+printed ones: the aim of who tunes a kernel.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from suiren.core.pace import PRODUCTS, engines_of, matrix_format, vector_lanes
+from suiren.core.pace import PRODUCTS, engines_of, lane_format, matrix_format, vector_lanes
 from suiren.core.phase import Phase, phases
 from suiren.core.program import Grid, Loop, Node, Program, Step
 from suiren.core.tile import Tile
@@ -130,5 +131,5 @@ def _lane_s(step: Step, card: Card) -> tuple[float, float]:
     """Seconds of all cores' lanes and of all their special units for one execution."""
     _, lanes, special = engines_of(card).amounts(step)
     hz = (card.vector_clock_hz or card.clock_hz) * card.cores
-    width = vector_lanes(card, step.tiles[0].dtype)
+    width = vector_lanes(card, lane_format(step))
     return lanes / (width * hz), special / (card.chip.special_per_cycle * hz)

@@ -14,7 +14,7 @@ from suiren.torch.fusible import Kind, is_item, name_of
 from suiren.torch.grouping import Groups
 
 
-class OrderLost(Exception):
+class OrderLostError(Exception):
     """The groups of a graph wait for each other."""
 
 
@@ -73,7 +73,7 @@ class Condensing:
                 if not needed[user]:
                     heapq.heappush(ready, user)
         if len(units) < len(needed):
-            raise OrderLost
+            raise OrderLostError
         return units
 
     def _before(self, node: Node, unit: list[Node]) -> list[Node]:
@@ -133,7 +133,7 @@ class Condensing:
         return items or [node]
 
     def _leaves(self, value: Node, inside: set[Node]) -> bool:
-        """Is the value used outside its group, as it is or through a view?"""
+        """True where the value is used outside its group, as it is or through a view."""
         views = (Kind.VIEW, Kind.TURN)
         for user in value.users:
             if user in inside:

@@ -71,7 +71,7 @@ def _name(target: Any) -> str:
 
 
 def _in_tf32(name: str, arguments: Sequence[Any]) -> bool:
-    """Does this op multiply f32 operands in TF32 now?"""
+    """True where this op multiplies f32 operands in TF32 now."""
     if name not in _OPERANDS:
         return False
     first = next((a for a in arguments if isinstance(a, torch.Tensor)), None)

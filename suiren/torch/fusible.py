@@ -49,7 +49,8 @@ class Part:
 _PRODUCTS = frozenset("mm addmm bmm baddbmm convolution".split())
 _VIEWS = frozenset("view _unsafe_view reshape unsqueeze squeeze alias detach expand".split())
 _TURNS = frozenset(
-    "t transpose permute slice select split split_with_sizes chunk unbind as_strided diagonal".split()
+    """t transpose permute slice select split split_with_sizes chunk unbind as_strided
+diagonal""".split()
 )
 #: Ops that lay parts side by side: every element of the result is one of an operand's or zero.
 JOINS = frozenset("cat slice_backward constant_pad_nd".split())
@@ -148,7 +149,7 @@ def _is_plain(node: Node) -> bool:
 
 
 def _moves(node: Node) -> bool:
-    """Does the node name a device other than its operand's?"""
+    """True where the node names a device other than its operand's."""
     where = node.kwargs.get("device")
     if where is None:
         return False
@@ -192,7 +193,7 @@ def _reduction(node: Node, name: str, shape: Shape) -> Part:
 
 
 def is_alike_in_rows(small: Shape, big: Shape, row: int) -> bool:
-    """Does `small` broadcast to `big` with one element for each of its rows?"""
+    """True where `small` broadcasts to `big` with one element for each of its rows."""
     small = (1,) * (len(big) - len(small)) + small
     kept = len(big)
     while kept and prod(big[kept:]) < row:

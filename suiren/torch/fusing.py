@@ -10,13 +10,12 @@ import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch._dynamo.backends.common import aot_autograd
 from torch._functorch.partitioners import min_cut_rematerialization_partition
 from torch.fx import GraphModule
 from torch.fx.graph import _BoxedCodeGen
 
-from suiren.torch.condensing import Condensing, OrderLost
+from suiren.torch.condensing import Condensing, OrderLostError
 from suiren.torch.grouping import Groups
 
 NAME = "suiren"
@@ -31,7 +30,7 @@ def backend(graph: GraphModule, inputs: Sequence[Any], **_: Any) -> Callable[...
         partition_fn=min_cut_rematerialization_partition,
         keep_inference_input_mutations=True,
     )
-    return compile_(graph, inputs)  # type: ignore[no-any-return]
+    return compile_(graph, inputs)
 
 
 def _compile(graph: GraphModule, _: Sequence[Any]) -> Callable[[list[Any]], Any]:
@@ -41,7 +40,7 @@ def _compile(graph: GraphModule, _: Sequence[Any]) -> Callable[[list[Any]], Any]
     def run(arguments: list[Any]) -> Any:
         return forward(arguments)
 
-    run._boxed_call = True  # type: ignore[attr-defined]
+    run._boxed_call = True
     return run
 
 
@@ -50,7 +49,7 @@ def fuse(module: GraphModule) -> GraphModule:
     module.graph.eliminate_dead_code()
     try:
         fused = Condensing(Groups(module.graph)).graph()
-    except OrderLost:  # a graph that mutates what its later nodes read: it runs op by op
+    except OrderLostError:  # a graph that mutates what its later nodes read: it runs op by op
         fused = copy.deepcopy(module.graph)
     fused.set_codegen(_BoxedCodeGen())
     fused.eliminate_dead_code()

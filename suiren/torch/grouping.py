@@ -2,9 +2,9 @@
 
 Groups grow along the graph: a node joins the kernels that make its operands where one kernel
 could run them all. A kernel holds either one product or channel norm and elementwise users of its
-result (its epilogue), or elementwise ops and reductions over one iteration domain; elementwise ops alone may
-also cut a value into parts and lay parts side by side. No group may depend on itself through
-what stands between its members.
+result (its epilogue), or elementwise ops and reductions over one iteration domain; elementwise
+ops alone may also cut a value into parts and lay parts side by side. No group may depend on
+itself through what stands between its members.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Groups:
         )
 
     def _depends_on_itself(self, union: list[Node]) -> bool:
-        """Does a path leave the group and come back?"""
+        """True where a path leaves the group and comes back."""
         inside = set(union)
         first = self.order[union[0]]
         seen: set[Node] = set()

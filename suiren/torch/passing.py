@@ -1,4 +1,4 @@
-"""Whether a value can stay in the core on its way from the op that makes it to one that takes it."""
+"""Whether a value can stay in the core between the op that makes it and one that takes it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Edge:
 
 
 def passes(edge: Edge, node: Node, parts: dict[Node, Part], row: int, parted: bool) -> bool:
-    """Can the value stay in the core on its way to the node?
+    """True where the value can stay in the core on its way to the node.
 
-    `parted`: may it be cut, or laid beside others, on that way?
+    `parted` says that it may be cut, or laid beside others, on that way.
     """
     root, part = parts[edge.root], parts[node]
     if part.kind is Kind.HEAD:
@@ -48,7 +48,7 @@ def passes(edge: Edge, node: Node, parts: dict[Node, Part], row: int, parted: bo
 
 
 def fits(part: Part, domain: int, row: int, closed: set[int]) -> bool:
-    """Walks the node over the domain, or over what a reduction leaves of it?"""
+    """True where the node walks over the domain, or over what a reduction leaves of it."""
     if part.numel == domain:
         return True
     if part.kind is not Kind.POINTWISE:

@@ -44,13 +44,12 @@ def work(call: Call) -> Work:
     read, written = traffic(call)
     again = sum(_read_again(member, found) for member, found in zip(calls, works, strict=True))
     kernels = [kernel for found in works for kernel in found.kernels]
-    head = next((k.product for k in kernels if k.product is not None), None)
-    kernel = Kernel(
-        head,
-        sum(k.lane_ops for k in kernels),
-        sum(k.special_ops for k in kernels),
-        read + again,
-        written,
+    kernel = replace(
+        next((k for k in kernels if k.product is not None), Kernel()),
+        lane_ops=sum(k.lane_ops for k in kernels),
+        special_ops=sum(k.special_ops for k in kernels),
+        read_bytes=read + again,
+        write_bytes=written,
         dtype=_dtype(kernels),
     )
     return Work("fused", (kernel,), any(found.approximated for found in works) or not works)
@@ -98,7 +97,7 @@ def follow(call: Call, changed: Call, change: Callable[[Tensor, Tensor, Tensor],
     pairs = list(
         zip((*call.inputs(), *call.results()), (*changed.inputs(), *changed.results()), strict=True)
     )
-    same = {old: new for old, new in pairs}
+    same = dict(pairs)
     near: dict[int, tuple[Tensor, Tensor]] = {}
     for old, new in pairs:
         if old != new:
