@@ -56,9 +56,9 @@ def run(machine: dict, layer: dict, folder: Path) -> dict:
     topology.write_text("Layer,M,N,K,\n{name},{m},{n},{k},\n".format(**layer))
     layout.write_text("Layer," + "x," * 20 + "\n" + layer["name"] + "," + "1," * 20 + "\n")
     start = time.perf_counter()
+    files = {"config": str(config), "topology": str(topology), "layout": str(layout)}
     with contextlib.redirect_stdout(io.StringIO()):
-        found = scalesim(save_disk_space=True, verbose=False, config=str(config),
-                         topology=str(topology), layout=str(layout), input_type_gemm=True)  # fmt: skip
+        found = scalesim(save_disk_space=True, verbose=False, input_type_gemm=True, **files)
         found.run_scale(top_path=str(folder / "out"))
     seconds = time.perf_counter() - start
     report = found.runner.single_layer_sim_object_list[0].get_compute_report_items()

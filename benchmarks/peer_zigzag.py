@@ -33,9 +33,10 @@ def accelerator(machine: dict) -> dict:
     """Sums in the multipliers, one scratchpad, one memory."""
     rows, cols = machine["rows"], machine["cols"]
     sums = [port(1, SUM_BITS, "O, tl", "O, fl"), port(2, SUM_BITS, "O, fh", "O, th")]
+    outside = machine["bytes_per_cycle"] * 8
     pads = [port(1, rows * BITS, "I1, tl"), port(2, cols * BITS, "I2, tl"),
             port(3, cols * SUM_BITS, "O, tl", "O, fl"),
-            port(4, machine["bytes_per_cycle"] * 8, "I1, fh", "I2, fh", "O, fh", "O, th")]  # fmt: skip
+            port(4, outside, "I1, fh", "I2, fh", "O, fh", "O, th")]  # fmt: skip
     uses = [f"{o}, {u}" for o, us in (("I1", ("fh", "tl")), ("I2", ("fh", "tl")),
                                       ("O", ("fh", "tl", "fl", "th"))) for u in us]  # fmt: skip
     pad = memory(machine["scratchpad_bytes"] * 8, ["I1", "I2", "O"], pads, ["D1", "D2"])
@@ -46,7 +47,7 @@ def accelerator(machine: dict) -> dict:
             "sums": memory(SUM_BITS, ["O"], sums, []),
             "scratchpad": pad,
             "dram": memory(10**12, ["I1", "I2", "O"],
-                           [port(1, machine["bytes_per_cycle"] * 8, *uses)], ["D1", "D2"]),
+                           [port(1, outside, *uses)], ["D1", "D2"]),
         },
         "operational_array": {"input_precision": [BITS, BITS], "unit_energy": 1.0, "unit_area": 1.0,
                               "dimensions": ["D1", "D2"], "sizes": [rows, cols]},
@@ -68,12 +69,13 @@ def run(machine: dict, layer: dict, folder: Path) -> dict:
     """Cycles and seconds of one layer: its best loop order is looked for."""
     from zigzag.api import get_hardware_performance_zigzag
 
-    mapping = [{"name": "default",
-                "spatial_mapping": {"D1": [f"M, {machine['rows']}"], "D2": [f"N, {machine['cols']}"]},
+    across = {"D1": [f"M, {machine['rows']}"], "D2": [f"N, {machine['cols']}"]}
+    mapping = [{"name": "default", "spatial_mapping": across,
                 "memory_operand_links": {"O": "O", "W": "I2", "I": "I1"}}]  # fmt: skip
     paths = {}
     # JSON is YAML
-    for name, found in (("array", accelerator(machine)), ("map", mapping), ("work", workload(layer))):
+    files = {"array": accelerator(machine), "map": mapping, "work": workload(layer)}
+    for name, found in files.items():
         paths[name] = folder / f"{name}.yaml"
         paths[name].write_text(json.dumps(found))
     start = time.perf_counter()

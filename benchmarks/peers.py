@@ -19,9 +19,10 @@ from statistics import median
 from suiren.hw.load import load_card
 from suiren.hw.spec import Card
 from suiren.mapper.estimate import Shape
-from suiren.mapper.tune import tune
+from suiren.mapper.tune import Candidate, simulate, tune
 
 HERE = Path(__file__).parent
+PARTS = ("first", "search", "one")
 #: Products, and convolutions of ResNet-18 (one image) as products: name, m, n, k.
 LAYERS = (
     ("gemm-512", 512, 512, 512), ("gemm-1024", 1024, 1024, 1024),
@@ -33,16 +34,26 @@ LAYERS = (
 
 
 def suiren(card: Card, repeats: int = 5) -> dict[str, dict[str, float]]:
-    """Cycles, and seconds of tuning and simulating each layer: the first time, then the median."""
+    """Cycles and seconds of each layer, nothing remembered of it.
+
+    `search_s`: its tiles are looked for; `first_s`: the first time in this process, when loop
+    bodies are compiled too; `one_s`: the chosen tiles are simulated, nothing is looked for.
+    """
     found = {}
     for name, m, n, k in LAYERS:
-        shape, times = Shape(1, m, n, k, "i8", "i8"), []
+        shape = Shape(1, m, n, k, "i8", "i8")
+        searches, ones = [], []
         for _ in range(repeats):
             start = time.perf_counter()
             plan = tune(shape, card)
-            times.append(time.perf_counter() - start)
-        found[name] = {"cycles": round(plan.seconds * card.clock_hz), "seconds": times[0],
-                       "again_s": median(times[1:])}  # fmt: skip
+            searches.append(time.perf_counter() - start)
+        chosen = Candidate(plan.offer, plan.splits, 0.0)
+        for _ in range(repeats):
+            start = time.perf_counter()
+            simulate(shape, card, chosen)
+            ones.append(time.perf_counter() - start)
+        found[name] = {"cycles": round(plan.seconds * card.clock_hz), "first_s": searches[0],
+                       "search_s": median(searches[1:]), "one_s": median(ones)}  # fmt: skip
     return found
 
 
@@ -81,21 +92,21 @@ def main() -> None:
         mine = ours[name]
         line: dict[str, object] = {
             "layer": name, "mnk": [m, n, k], "ideal_cycles": round(m * n * k / 128**2),
-            "suiren_cycles": mine["cycles"], "suiren_ms": round(1e3 * mine["seconds"], 2),
+            "suiren_cycles": mine["cycles"],
+            **{f"suiren_{part}_ms": round(1e3 * mine[f"{part}_s"], 2) for part in PARTS},
         }  # fmt: skip
         for other, found in theirs.items():
             if name in found:
                 one = found[name]
                 line |= {f"{other}_cycles": one["cycles"], f"{other}_s": round(one["seconds"], 2),
-                         f"{other}_peak_mib": one["peak_mib"],
-                         f"{other}_times": round(one["seconds"] / mine["seconds"])}  # fmt: skip
+                         f"{other}_peak_mib": one["peak_mib"]}  # fmt: skip
         print(json.dumps(line))
     for other, found in theirs.items():
-        shared = [one["seconds"] / ours[name]["seconds"] for name, one in found.items()]
-        if shared:
-            print(json.dumps({"peer": other, "layers": len(shared),
-                              "median_times": round(median(shared)),
-                              "least_times": round(min(shared))}))  # fmt: skip
+        times = {part: sorted(one["seconds"] / ours[name][f"{part}_s"]
+                              for name, one in found.items()) for part in PARTS}  # fmt: skip
+        print(json.dumps({"peer": other, "layers": len(found), "times_as_long_as": {
+            part: {"least": round(t[0]), "median": round(median(t)), "most": round(t[-1])}
+            for part, t in times.items() if t}}))  # fmt: skip
 
 
 if __name__ == "__main__":

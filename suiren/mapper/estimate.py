@@ -56,9 +56,12 @@ class Estimate:
         cores = int(card.cores)
         slots = cores * offer.resident
         full, rest = divmod(tiles, slots)
-        read = self._read(offer, splits, slots, down, across)
-        late = pace.l2_latency_s + card.memory_latency_s * min(1.0, read / (self.a + self.b))
-        total = pace.pipeline_start_s if offer.fresh else 0.0
+        read_a, read_b = self._read(offer, splits, slots, down, across)
+        read = read_a + read_b
+        missed = max(read_a / (self.a * across), read_b / (self.b * down))
+        late = pace.l2_latency_s + card.memory_latency_s * min(1.0, missed)
+        # programs that go on to their next tile load it while they finish the last one
+        total = pace.pipeline_start_s if offer.fresh else late
         for waves, together, lone in ((full, slots, offer.resident), (1, rest, -(-rest // cores))):
             if waves and together:
                 share = together / tiles
@@ -89,15 +92,17 @@ class Estimate:
         flow = late * (steps - 1) / max(1, offer.stages)
         main = max(steps * step, steps * chain, flow)
         result = together * rows * cols * (self.out if splits == 1 else 4)
-        fixed = pace.tile_start_s if offer.fresh else 0.0
-        time = fixed + late + main + result / self.write
+        fixed = pace.tile_start_s + late if offer.fresh else 0.0
+        time = fixed + main + result / self.write
         return max(time, share * (read + self.cold_store) / self.memory)
 
-    def _read(self, offer: Offer, splits: int, slots: int, down: int, across: int) -> float:
-        """Bytes of both operands that device memory delivers."""
+    def _read(
+        self, offer: Offer, splits: int, slots: int, down: int, across: int
+    ) -> tuple[float, float]:
+        """Bytes of each operand that device memory delivers."""
         cold_a, cold_b = 1 - self.warm.get("a", 0.0), 1 - self.warm.get("b", 0.0)
         if self.a + self.b + self.c < self.card.l2_bytes * self.card.pace.l2_share:
-            return self.a * cold_a + self.b * cold_b
+            return self.a * cold_a, self.b * cold_b
         active = max(1.0, min(down * across, slots / splits))
         high = min(down, max(1.0, sqrt(active * offer.tn / offer.tm)))
         wide = min(across, max(1.0, active / high))
@@ -106,6 +111,6 @@ class Estimate:
         lost = 1 - survives(block, self.card)
         lost_a, lost_b = (1 - survives(x + block, self.card) for x in (self.a, self.b))
         again_m, again_n = -(-down // int(high)) - 1, -(-across // int(wide)) - 1
-        one = self.b * (cold_b + again_m * lost) + self.a * (cold_a + again_n * lost_a)
-        two = self.a * (cold_a + again_n * lost) + self.b * (cold_b + again_m * lost_b)
-        return min(one, two)
+        one = self.a * (cold_a + again_n * lost_a), self.b * (cold_b + again_m * lost)
+        two = self.a * (cold_a + again_n * lost), self.b * (cold_b + again_m * lost_b)
+        return min(one, two, key=sum)

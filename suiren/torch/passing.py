@@ -77,7 +77,7 @@ def _count(shape: Shape) -> int:
 def _is_by_row(edge: Edge) -> bool:
     """A norm's gradients of weight and bias are sums over all rows, a channel's statistics too."""
     norm = "backward" in name_of(edge.root) or "batch_norm" in name_of(edge.root)
-    return not norm or edge.value.args[1] == 0
+    return not norm or bool(edge.value.args[1] == 0)
 
 
 def numel_of(node: Node) -> int:

@@ -16,9 +16,7 @@ SOFTMAX = f"_softmax(self={H},dim=1,half_to_float=false)->({H})"
 
 def fused(inputs: str, outputs: str, *lines: str) -> Call:
     recipe = "; ".join(lines)
-    return parse_call(
-        f'suiren::fused(inputs=[{inputs}],recipe="{recipe}",key="k")->([{outputs}])'
-    )
+    return parse_call(f'suiren::fused(inputs=[{inputs}],recipe="{recipe}",key="k")->([{outputs}])')
 
 
 EPILOGUE = fused(f"f32[16],{X},{W},{H}", H, ADDMM, GELU, ADD)
