@@ -19,9 +19,10 @@ test: $(VENV)/test.stamp  ## install what the tests need and pass them
 
 check: test      ## the same
 
-bench: $(VENV)/test.stamp  ## ratios against plain PyTorch
+bench: $(VENV)/test.stamp  ## ratios against plain PyTorch, speed of tracing and timing
 	$(BIN)/python benchmarks/eager_overhead.py
 	$(BIN)/python benchmarks/capture.py
+	$(BIN)/python benchmarks/kernel_timing.py
 
 wheel: $(VENV)/python.stamp  ## build the binary wheel into dist/
 	$(BIN)/pip install --quiet "setuptools>=75" wheel "torch==2.13.0" numpy

@@ -50,7 +50,8 @@ def accelerator(machine: dict) -> dict:
                            [port(1, outside, *uses)], ["D1", "D2"]),
         },
         "operational_array": {"input_precision": [BITS, BITS], "unit_energy": 1.0, "unit_area": 1.0,
-                              "dimensions": ["D1", "D2"], "sizes": [rows, cols]},
+                              "dimensions": ["D1", "D2"], "sizes": [rows, cols],
+                              "systolic_dimensions": ["D1", "D2"]},
     }  # fmt: skip
 
 

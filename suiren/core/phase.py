@@ -54,6 +54,15 @@ class Phase:
     again: int = 1
     """How often these runs follow each other."""
 
+    def fullness(self, average_bytes: float, stores: bool) -> float:
+        """Bytes that a full tile loads or stores over those of the average one, at least 1."""
+        full = sum(
+            piece.bytes * self.executions[at]
+            for piece, at in zip(self.pieces, self.moving, strict=True)
+            if piece.is_store == stores
+        )
+        return max(1.0, full / average_bytes) if average_bytes else 1.0
+
     @cached_property
     def piece(self) -> dict[int, Moved]:
         """What a load or store moves, by `id` of its step."""

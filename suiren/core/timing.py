@@ -248,5 +248,9 @@ def _shares(
         stretch = 1 + lost / top if top else 1.0
     else:
         load_s += lost
-    return _Shares(load_s, store_s, max(0.0, memory_s + write_s - load_s), stretch)
+    # what a full tile's loads and its charge take together is never more than its loads take
+    # alone or memory needs for all
+    full = phase.fullness(flows.loads.core, stores=False) * load_s
+    charge_s = max(0.0, memory_s + write_s - full) / phase.fullness(stores.core, stores=True)
+    return _Shares(load_s, store_s, charge_s, stretch)
 

@@ -11,6 +11,7 @@ a per cent, so that calls of nearly one size are timed once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, log2
@@ -19,7 +20,7 @@ from suiren.core.index import Index, Range
 from suiren.core.pace import vector_lanes
 from suiren.core.program import Grid, Loop, Node, Program, Step
 from suiren.core.tile import Tensor, Tile, View
-from suiren.core.timing import Timing, time_program
+from suiren.core.timing import LONG_RUN_BYTES, Timing, time_program
 from suiren.dtype import itemsize_bytes
 from suiren.hw.spec import Card
 
@@ -93,20 +94,36 @@ def _timed(work: Work, warm: float, name: str, number: int) -> Timing:
     if not work.bytes and not work.lanes and not work.special:
         return Timing()
     near = {"x": warm} if warm else None
-    timings = [
-        time_program(_program(work, blocks, card), card, warm=near)
-        for blocks in _blocks(work, card)
-    ]
-    return min(timings, key=lambda timing: timing.seconds)
+
+    def timed(blocks: int) -> Timing:
+        return time_program(_program(work, blocks, card), card, warm=near)
+
+    return _best(timed, _first(work, card))
 
 
-def _blocks(work: Work, card: Card) -> list[int]:
-    """How many blocks a core may take its share in: long ones, or several for little work."""
+def _best(timed: Callable[[int], Timing], first: set[int]) -> Timing:
+    """The fastest way to cut a share in blocks, doubling and halving from the best first one on.
+
+    Long blocks hide latency and keep a page of memory open; short ones fill the pipeline sooner.
+    """
+    found = {blocks: timed(blocks) for blocks in sorted(first)}
+    best = min(found, key=lambda blocks: found[blocks].seconds)
+    for up in (True, False):
+        while (blocks := 2 * best if up else best // 2) and blocks not in found:
+            found[blocks] = timed(blocks)
+            if found[blocks].seconds >= found[best].seconds:
+                break
+            best = blocks
+    return found[best]
+
+
+def _first(work: Work, card: Card) -> set[int]:
+    """Blocks of a core's share: by the tile that hides latency, and the longest page by page."""
     share = max(work.bytes, work.lanes // 64, 1) / card.cores
-    many = ceil(share / tile_bytes(card))
-    if many >= 2 * STAGES:
-        return [many]
-    return sorted({many, min(STAGES, max(1, int(share) // _LEAST_TILE))})
+    many = max(ceil(share / tile_bytes(card)), min(STAGES, int(share) // _LEAST_TILE))
+    run = min((n for n in (work.reads, work.writes) if n), default=0) / card.cores
+    pages = int(run // LONG_RUN_BYTES)
+    return {many, pages} if 0 < pages < many else {many}
 
 
 @lru_cache(maxsize=256)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from suiren.core.pace import engines_of
 from suiren.core.tile import Tensor
 from suiren.core.timing import Timing, time_program
 from suiren.dtype import itemsize_bytes
@@ -46,9 +47,9 @@ class Plan:
 
 
 #: So many candidates are simulated at least, if there are as many.
-AT_LEAST = 6
+AT_LEAST = {"matrix": 6, "vector": 14}
 #: The closed form is trusted to be at most this much above the simulated time.
-TRUST = 0.95
+TRUST = {"matrix": 0.95, "vector": 0.85}
 
 
 def tune(
@@ -57,8 +58,10 @@ def tune(
     """The fastest candidate for a product on a card."""
     best: Plan | None = None
     tried = 0
+    engine = engines_of(card, clock).product_engine(shape.dtype)[0]
+    least, trust = AT_LEAST[engine], TRUST[engine]
     for candidate in candidates(shape, card, clock, warm):
-        if best is not None and tried >= AT_LEAST and candidate.guess_s * TRUST >= best.seconds:
+        if best is not None and tried >= least and candidate.guess_s * trust >= best.seconds:
             break
         timing = simulate(shape, card, candidate, clock, warm)
         tried += 1
