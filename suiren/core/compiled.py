@@ -20,7 +20,7 @@ from suiren.core.loop import (
     ENGINES,
     FILL,
     ISSUE,
-    LOAD,
+    MEMORY,
     PAUSE,
     RELEASE,
     REPEAT,
@@ -64,7 +64,9 @@ def _touched(ops: Sequence[Op]) -> tuple[set[int], set[int], set[int]]:
         if code not in (AWAIT, RELEASE, ACQUIRE):
             engines.add(engine)
         if code == DRAIN:
-            engines.add(LOAD)
+            engines.add(MEMORY)
+        if code == FILL:
+            engines.add(MEMORY)
         if code != PAUSE:
             tiles |= {tile, *sources}
         if code in (FILL, AWAIT, RELEASE, ACQUIRE, DRAIN):
@@ -205,8 +207,9 @@ def _issue(writer: _Writer, op: Op) -> None:
 def _fill(writer: _Writer, op: Op) -> None:
     _, engine, d, tile, sources = op
     slot = writer.slots[tile].pop(0)
-    writer.latest("t", f"e{engine}", *(f"w{s}" for s in sources), slot)
+    writer.latest("t", f"e{engine}", f"e{MEMORY}", *(f"w{s}" for s in sources), slot)
     writer.put(f"e{engine} = t + d[{3 * d}]")
+    writer.put(f"e{MEMORY} += d[{3 * d}]")
     arrival = writer.temp()
     writer.put(f"{arrival} = e{engine} + d[{3 * d + 1}]")
     writer.arriving[tile].append(arrival)
@@ -236,7 +239,7 @@ def _drain(writer: _Writer, op: Op) -> None:
     writer.put(f"e{engine} = t + d[{3 * d}]")
     done, slot = writer.temp(), writer.temp()
     writer.put(f"{done} = e{engine} + d[{3 * d + 1}]")
-    writer.put(f"e{LOAD} += d[{3 * d + 2}]")
+    writer.put(f"e{MEMORY} += d[{3 * d + 2}]")
     writer.latest(slot, f"r{tile}", done)
     writer.put(f"r{tile} = {slot}")
     writer.slots[tile].append(slot)

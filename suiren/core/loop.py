@@ -19,8 +19,10 @@ from dataclasses import dataclass, field
 from operator import sub
 from typing import Any
 
-LOAD, STORE, MATRIX, VECTOR, SPECIAL = range(5)
-ENGINES = ("load", "store", "matrix", "vector", "special")
+LOAD, STORE, MATRIX, VECTOR, SPECIAL, MEMORY = range(6)
+ENGINES = ("load", "store", "matrix", "vector", "special", "memory")
+#: MEMORY is no engine that is given work: it counts what loads and stores together have taken of
+#: the way to memory, and no load starts before that. Idle time of loads makes room for stores.
 
 # Codes of timed operations. `d` is a place in the table of durations, `t` a tile.
 ISSUE = 0  # (ISSUE, engine, d, t, sources)      writes t, reads sources
@@ -47,7 +49,7 @@ class Duration:
     busy: int
     latency: int = 0
     charge: int = 0
-    """What a store takes from the loads after it: they share the way to memory."""
+    """What a store takes of the way to memory, which it shares with the loads."""
 
 
 def flat(table: Sequence[Duration]) -> list[int]:

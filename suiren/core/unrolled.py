@@ -5,7 +5,8 @@ operation ran, which is what pictures are drawn from.
 
 An operation starts when its engine is free (engines work in order), its sources are ready and
 its destination is no longer in use. A load needs a free slot besides, a wait takes the oldest
-arrival, a store frees its slot when it is done and takes `charge` from the loads after it.
+arrival, a store frees its slot when it is done. Loads and stores together take their times of
+the way to memory, and no load starts before what they took.
 A fresh tile begins when everything before it is over.
 """
 
@@ -24,7 +25,7 @@ from suiren.core.loop import (
     ENGINES,
     FILL,
     ISSUE,
-    LOAD,
+    MEMORY,
     PAUSE,
     RELEASE,
     REPEAT,
@@ -83,7 +84,7 @@ class Definition:
         if code in (ISSUE, ACCUMULATE):
             needs.append(self.in_use_until[tile])
         elif code == FILL:
-            needs.append(self.free_slots[tile].popleft())
+            needs += [self.free_slots[tile].popleft(), self.engine_free[MEMORY]]
         elif code == DRAIN:
             needs.append(self.ready[tile])
         start = max(needs)
@@ -100,8 +101,9 @@ class Definition:
             self.ready[tile] = arrives
         elif code == FILL:
             self.under_way[tile].append(arrives)
+            self.engine_free[MEMORY] += duration.busy
         elif code == DRAIN:
-            self.engine_free[LOAD] += duration.charge
+            self.engine_free[MEMORY] += duration.charge
             self.in_use_until[tile] = max(self.in_use_until[tile], arrives)
             self.free_slots[tile].append(self.in_use_until[tile])
         for source in sources:
