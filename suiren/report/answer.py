@@ -77,6 +77,8 @@ class Answer:
     changes: tuple[Change, ...]
     rested: tuple[Rested, ...]
     fit: Fit | None
+    clock_share: float = 1.0
+    """The engines' clock under the card's power limit, as a share of the full one."""
 
     @property
     def is_whole(self) -> bool:
@@ -170,6 +172,7 @@ def answer(program: Program, card: Card, *, advise: bool = True) -> Answer:
         tuple(rests_on(program, key, prices, seconds)) if advise else (),
         None if "out_of_memory" in program.facts or not memory.peak_bytes
         else fit(memory, capacity, batch.samples, batch.sequence),
+        prices.clock,
     )  # fmt: skip
 
 

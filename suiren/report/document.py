@@ -33,6 +33,7 @@ def document(answer: Answer) -> dict[str, Any]:
         **_speed(answer),
         **_memory(answer),
         "energy_j": answer.energy_j,
+        "clock_share": answer.clock_share,
         "average_power_w": answer.average_power_w,
         "energy_per_sample_j": answer.energy_j / answer.batch.samples,
         "time_split_s": answer.split_s,

@@ -98,6 +98,11 @@ def _memory_and_power(answer: Answer) -> Iterator[tuple[str, str]]:
         (
             f"{answer.energy_j:.3g} J {_for(answer)}, {answer.average_power_w:.0f} W on average "
             f"of {answer.card.tdp_w:.0f} W"
+            + (
+                ""
+                if answer.clock_share == 1.0
+                else f"; the limit holds the clock at {100 * answer.clock_share:.0f} %"
+            )
         ),
     )
 
