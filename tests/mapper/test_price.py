@@ -15,7 +15,6 @@ from suiren.mapper.price import PARTS, Price, price
 from suiren.trace.call import parse_call
 
 TOY = CARDS["toy"]
-LATENCY_S = 1e-6
 
 
 def priced(line: str, card: Card = TOY) -> Price:
@@ -27,15 +26,11 @@ def bmm(b: int, m: int, n: int, k: int, dtype: str = "bf16", math: str = "") -> 
     return f"bmm(self={d}[{b},{m},{k}],mat2={d}[{b},{k},{n}]{math})->({d}[{b},{m},{n}])"
 
 
-TILE_S = 2 * 16 * 16 * 64 / (2 * 1024 * 1e9)
-"""One tile of [16, 16] over k = 64 on one core, which it fits exactly."""
-
-
-@pytest.mark.parametrize(
-    ("tiles", "waves"), [(1, 1), (16, 1), (17, 2), (32, 2), (33, 3), (160, 10)]
-)
-def test_one_tile_more_than_cores_takes_twice_as_long(tiles: int, waves: int) -> None:
-    assert priced(bmm(tiles, 16, 16, 64)).parts_s["matrix"] == pytest.approx(waves * TILE_S)
+def test_more_tiles_than_cores_take_another_wave() -> None:
+    """16 cores: 16 tiles take one wave, 17 take two, and 160 take ten times as long as 16."""
+    one, two, ten = (priced(bmm(b, 128, 128, 4096)).parts_s["matrix"] for b in (16, 17, 160))
+    assert one < two <= 2 * one * 1.001
+    assert ten == pytest.approx(10 * one, rel=0.01)
 
 
 @pytest.mark.parametrize(("m", "n", "k", "padded"), [
@@ -52,24 +47,23 @@ def test_a_product_is_padded_to_the_engines_grain(m: int, n: int, k: int, padded
 
 @pytest.mark.parametrize("name", ["tpu-v2", "tpu-v6e", "h100", "t21", "a100", "gaudi2", "toy"])
 def test_a_small_product_fills_one_grain_of_any_engine(name: str) -> None:
-    """The product may be turned, so that m and n change places; k may be split."""
+    """A batch of them, for which no kernel of vectors is chosen instead."""
     m, n, k = CARDS[name].chip.tile_mnk
-    assert priced(bmm(1, 1, 1, 1), CARDS[name]).padded_flop >= 2 * m * n * k
+    assert priced(bmm(2, 1, 1, 1), CARDS[name]).padded_flop >= 2 * 2 * m * n * k
 
 
-def test_a_large_square_product_reaches_the_peak() -> None:
+def test_a_large_square_product_comes_near_the_peak() -> None:
     found = priced(bmm(1, 8192, 8192, 8192))
     ideal_s = 2 * 8192**3 / 32.768e12
     assert found.why == "matrix"
     assert found.roofline_s == pytest.approx(ideal_s)
-    assert found.busy_s == pytest.approx(ideal_s + LATENCY_S, rel=1e-6)
+    assert ideal_s <= found.busy_s <= 1.2 * ideal_s
 
 
 def test_half_the_sustained_share_takes_twice_as_long() -> None:
     half = replace(TOY, matrix_efficiency=TOY.matrix_efficiency.at(0.5))
     line = bmm(1, 8192, 8192, 8192)
-    whole_s = priced(line).busy_s - LATENCY_S
-    assert priced(line, half).busy_s == pytest.approx(2 * whole_s + LATENCY_S, rel=1e-6)
+    assert priced(line, half).busy_s == pytest.approx(2 * priced(line).busy_s, rel=0.1)
 
 
 @pytest.mark.parametrize(("dtype", "math", "runs_in", "macs"), [
@@ -80,7 +74,8 @@ def test_a_product_runs_in_its_own_format(dtype: str, math: str, runs_in: str, m
     found = priced(bmm(1, 4096, 4096, 4096, dtype, math))
     assert list(found.flop) == [runs_in]
     assert found.emulated == ""
-    assert found.parts_s["matrix"] == pytest.approx(2 * 4096**3 / (2 * 16 * macs * 1e9))
+    ideal_s = 2 * 4096**3 / (2 * 16 * macs * 1e9)
+    assert found.parts_s["matrix"] == pytest.approx(ideal_s, rel=0.02)
 
 
 @pytest.mark.parametrize(("card", "dtype", "math", "wanted", "runs_in"), [
@@ -119,7 +114,7 @@ def test_a_call_of_two_kernels_takes_as_long_as_both() -> None:
         for mask in ("[true,true,false]", "[true,false,false]", "[false,true,false]")
     )
     assert both.busy_s == pytest.approx(first.busy_s + second.busy_s)
-    assert both.launches == first.launches + second.launches == 2
+    assert both.launches == first.launches + second.launches >= 2
     for part in PARTS:
         assert both.parts_s[part] == pytest.approx(first.parts_s[part] + second.parts_s[part])
 
@@ -129,5 +124,7 @@ def test_a_call_of_two_kernels_takes_as_long_as_both() -> None:
 )
 def test_a_product_moves_each_operand_at_least_once(m: int, n: int, k: int) -> None:
     found = priced(bmm(1, m, n, k))
-    assert found.memory_bytes >= 2 * (m * k + k * n + m * n)
-    assert found.l2_bytes >= found.memory_bytes
+    # the result may stay in the shared level
+    kept = min(2 * m * n, TOY.l2_bytes)
+    assert found.memory_bytes * 1.001 >= 2 * (m * k + k * n + m * n) - kept
+    assert found.l2_bytes * 1.001 >= found.memory_bytes

@@ -29,31 +29,34 @@ def add(num_bytes: int) -> str:
 
 
 def test_a_long_stream_takes_the_memorys_bandwidth() -> None:
-    size = 12 * 2**24
+    size = 12 * 2**26
     found = priced(add(size))
+    pace = TOY.pace.stream_efficiency
     assert found.why == "memory"
-    assert found.busy_s == pytest.approx(size / 1e12 + LATENCY_S)
-    assert found.roofline_s == pytest.approx(size / 1e12)
-    assert found.memory_bytes == size
+    # the result may stay in the shared level
+    assert size - TOY.l2_bytes <= found.memory_bytes * 1.01 <= size * 1.02
+    assert found.busy_s == pytest.approx(found.memory_bytes / (1e12 * pace), rel=0.05)
+    assert found.roofline_s <= found.busy_s
     assert found.launch_s == LAUNCH_S
-    assert found.total_s == pytest.approx(size / 1e12 + LATENCY_S + LAUNCH_S)
+    assert found.total_s == found.busy_s + LAUNCH_S
 
 
 def test_what_fits_a_quarter_of_the_shared_level_is_found_there() -> None:
     fits = 4 * MiB // 12 * 12
-    inside, outside = priced(add(fits)), priced(add(fits + 12))
+    inside, outside = priced(add(fits)), priced(add(2 * fits))
     assert inside.memory_bytes == 0
     assert inside.why == "l2"
-    assert inside.busy_s == pytest.approx(fits / 4e12 + LATENCY_S)
-    assert outside.memory_bytes == fits + 12
-    assert outside.busy_s == pytest.approx((fits + 12) / 1e12 + LATENCY_S)
+    assert fits / 4e12 < inside.busy_s < fits / 1e12
+    assert outside.memory_bytes >= 2 * fits * 2 / 3 * 0.99
 
 
 def test_much_arithmetic_an_element_is_bound_by_the_lanes() -> None:
     n = 2**24
     found = priced(f"gelu(self=f32[{n}],approximate=none)->(f32[{n}])")
+    lanes_s = 10 * n / (16 * 64 * 1e9 * TOY.pace.vector_efficiency)
     assert found.why == "vector"
-    assert found.busy_s == pytest.approx(10 * n / (16 * 64 * 1e9) + LATENCY_S)
+    assert found.parts_s["vector"] == pytest.approx(lanes_s, rel=0.02)
+    assert lanes_s <= found.busy_s * 1.001 <= 1.5 * lanes_s
 
 
 def test_special_functions_run_beside_the_lanes() -> None:
@@ -61,9 +64,9 @@ def test_special_functions_run_beside_the_lanes() -> None:
     found = priced(
         f"_softmax(self=f32[{n // 64},64],dim=-1,half_to_float=false)->(f32[{n // 64},64])"
     )
-    assert found.parts_s["vector"] == pytest.approx(
-        max(4 * n / (16 * 64 * 1e9), n / (16 * 16 * 1e9))
-    )
+    lanes_s = 4 * n / (16 * 64 * 1e9 * TOY.pace.vector_efficiency)
+    special_s = n / (16 * 16 * 1e9)
+    assert found.parts_s["vector"] == pytest.approx(max(lanes_s, special_s), rel=0.02)
 
 
 def test_a_transfer_takes_the_host_link() -> None:
@@ -87,7 +90,8 @@ def test_every_launch_is_paid() -> None:
     found = priced(f"_foreach_add_.List(self={lists},other={lists},alpha=~)->()")
     assert found.launches == 3
     assert found.launch_s == pytest.approx(3 * LAUNCH_S)
-    assert found.busy_s >= 3 * LATENCY_S
+    one = priced("_foreach_add_.List(self=[f32[8]],other=[f32[8]],alpha=~)->()")
+    assert found.busy_s >= 2.9 * one.busy_s
 
 
 def test_picoseconds_are_the_rounded_seconds() -> None:
