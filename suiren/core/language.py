@@ -8,8 +8,7 @@
         for i, j in core.grid((a.shape[0], tm), (b.shape[1], tn)):
             core.fill(acc, 0)
             for k in core.loop(a.shape[1], tk):
-                core.load(x, a[i, k])
-                core.load(y, b[k, j])
+                core.load(x, a[i, k]), core.load(y, b[k, j])
                 core.wait(x, y)
                 core.matmul(acc, x, y)
                 core.release(x, y)
@@ -252,8 +251,8 @@ class Core:
         if shape != tile.shape:
             raise KernelMistake(f"{source_of(line)}\n{name} gives {list(shape)}, but its "
                                 f"destination is {list(tile.shape)}")  # fmt: skip
-        self._put(Step(name, (tile,), sources, None, attributes, line, self._inside(name, sources,
-                                                                                   attributes)))  # fmt: skip
+        inside = self._inside(name, sources, attributes)
+        self._put(Step(name, (tile,), sources, None, attributes, line, inside))
 
     def _inside(
         self, name: str, sources: tuple[Source, ...], attributes: dict[str, object]
@@ -295,8 +294,7 @@ def _axis(place: Range | Index, view: View, line: str) -> int:
     for p in view.places:
         at = p.start if isinstance(p, Range) else p
         if isinstance(at, Index) and loop in at.loops():
-            raise KernelMistake(f"{source_of(line)}\nmulticast along an axis that the piece of "
-                                f"{view.tensor.name} depends on: its neighbours differ")  # fmt: skip
+            raise KernelMistake(f"{source_of(line)}\nmulticast along an axis that the piece needs")
     if loop is None:
         raise KernelMistake(f"{source_of(line)}\nmulticast needs an axis of the grid")
     return loop

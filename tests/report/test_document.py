@@ -16,13 +16,13 @@ FIELDS = set(
     samples_per_s tokens_per_s
     mfu hfu model_flop hardware_flop flop_by_format peak_flop_per_s achieved_flop_per_s
     peak_memory_bytes steady_peak_memory_bytes memory_capacity_bytes memory_by_kind_bytes
-    memory_owners out_of_memory fit energy_j average_power_w energy_per_sample_j time_split_s
+    memory_owners out_of_memory fit energy_j clock_share average_power_w energy_per_sample_j time_split_s
     time_split_share phases_s ops modules calls approximated fallbacks hazards assumed
     changes""".split()
 )
 #: Keys of plain counts, ratios and what is no quantity; every other number needs a unit.
 UNITLESS = set(
-    """schema num_steps num_warm_up num_distinct samples sequence tokens micro_batches mfu hfu share
+    """clock_share schema num_steps num_warm_up num_distinct samples sequence tokens micro_batches mfu hfu share
     calls roofline_share launches count value batch largest_batch largest_sequence""".split()
 )
 UNITS = ("_s", "_bytes", "_flop", "_per_s", "_j", "_w", "_percent", "_ps")
@@ -111,7 +111,7 @@ def test_doubts_are_named() -> None:
     assert 0 < told["approximated"]["share"] < 1
     assert told["fallbacks"] == []
     assert {"synchronisation"} <= {hazard["kind"] for hazard in told["hazards"]}
-    assert {"energy.matrix_share", "energy.memory_share"} <= {
+    assert {"pace.vector_efficiency", "pace.instruction_s"} & {
         row["name"] for row in told["assumed"]
     }
     assert all(row["source"] for row in told["assumed"])
