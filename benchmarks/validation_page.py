@@ -30,8 +30,8 @@ def _errors(scores: dict[str, object]) -> list[str]:
     lines = [
         "## Errors on the check split, every group, the worst first",
         "",
-        f"{scores['rows']:,} rows, {scores['predicted']:,} predicted: MAPE {overall['mape']:.1f} %, "
-        f"signed median {overall['signed_median']:+.1f} %, half within {overall['median']:.1f} %, "
+        f"{scores['rows']:,} rows, {scores['predicted']:,} predicted: "
+        f"MAPE {overall['mape']:.1f} %, signed median {overall['signed_median']:+.1f} %, half within {overall['median']:.1f} %, "
         f"nine in ten within {overall['p90']:.1f} %.",
         "",
         "| chip | op | format | rows | signed median | MAPE | median | p90 | worst | |",

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 @click.option("--split", type=click.Choice(["fit", "check"]), help="Only rows of this split.")
 @click.option("--sample", type=click.IntRange(min=1), help="So many rows of each file, evenly.")
 @click.option("--kernels", type=click.Choice(["model", "measured"]), default="model",
-              show_default=True, help="The model alone, or corrected by measured rows nearby.")  # fmt: skip
+              show_default=True,
+              help="The model alone, or corrected by measured rows nearby.")  # fmt: skip
 @click.option("--json", "json_path", type=click.Path(), help="Write all scores here.")
 @click.option("--out", type=click.Path(), help="Write id,hardware,measured_s,predicted_s,status.")
 @click.option(

@@ -69,7 +69,8 @@ def check_capacity(program: Program, card: Card) -> None:
             continue
         largest = max(tiles, key=lambda t: t.bytes)
         raise KernelMistake(
-            f"{program.name}: tiles need {show_bytes(need)} of {space}, but a {card.chip.core_name} "
+            f"{program.name}: tiles need {show_bytes(need)} of {space}, but a "
+            f"{card.chip.core_name} "
             f"of {card.title} has {show_bytes(holds)}; the largest is {list(largest.shape)} "
             f"{largest.dtype} × {largest.buffers} = {show_bytes(largest.bytes)}, made in\n"
             f"{source_of(largest.line)}\nsmaller tiles or fewer buffers would fit"

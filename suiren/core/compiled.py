@@ -33,7 +33,7 @@ from suiren.core.loop import (
 @lru_cache(maxsize=4096)
 def compiled(ops: tuple[Op, ...], buffers: tuple[int, ...]) -> Nest:
     """The body as a function; `buffers` are the slots of each tile, all free when it starts."""
-    queues = _Queues({t: n for t, n in enumerate(buffers)}, {})
+    queues = _Queues(dict(enumerate(buffers)), {})
     return _compile(ops, queues)
 
 
@@ -156,7 +156,8 @@ def _inner(writer: _Writer, op: Op) -> None:
     """A loop inside: its part of the state goes through `repeat`."""
     _, ops, trips = op
     queues = _Queues(
-        {t: len(q) for t, q in writer.slots.items()}, {t: len(q) for t, q in writer.arriving.items()}
+        {t: len(q) for t, q in writer.slots.items()},
+        {t: len(q) for t, q in writer.arriving.items()},
     )
     nest = _compile(ops, queues)
     number = len(writer.nests)

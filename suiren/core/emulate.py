@@ -1,4 +1,4 @@
-"""Runs a program on real arrays, as unkindly as the chip may: what is it worth on silicon?
+"""Runs a program on real arrays, as unkindly as the chip may.
 
 Tiles start as NaN, a slot that is given back turns to NaN, loads arrive as late as `wait`
 allows and stores as late as the next owner of their slot allows. Values are rounded to the

@@ -83,9 +83,7 @@ def _fresh(x: Array, y: Array, transpose_x: bool = False, transpose_y: bool = Fa
     return np.asarray((x.T if transpose_x else x) @ (y.T if transpose_y else y))
 
 
-def _fresh_shape(
-    x: Shape, y: Shape, transpose_x: bool = False, transpose_y: bool = False
-) -> Shape:
+def _fresh_shape(x: Shape, y: Shape, transpose_x: bool = False, transpose_y: bool = False) -> Shape:
     """A product's own size is all that it needs of its destination."""
     rows, cols = (x[::-1] if transpose_x else x)[:1], (y[::-1] if transpose_y else y)[1:]
     return _product(rows + cols, x, y, transpose_x, transpose_y)

@@ -71,9 +71,7 @@ class Slots:
     def wait(self, step: Step) -> None:
         """The oldest load becomes the content."""
         if not self.filling:
-            raise KernelMistake(
-                f"{source_of(step.line)}\nwaits for a load that was never started"
-            )
+            raise KernelMistake(f"{source_of(step.line)}\nwaits for a load that was never started")
         if self.current is not None:
             raise KernelMistake(
                 f"{source_of(step.line)}\nwaits for the next load while the tile still holds the "

@@ -94,7 +94,8 @@ def roofline(program: Program, card: Card) -> Roofline:
 def _useful(phase: Phase) -> list[tuple[Step, float]]:
     """Compute steps with how often they run over the whole grid, edges counted in part."""
     shares = {n: e / (t * s) for n, e, t, s in zip(
-        phase.grid.numbers, phase.grid.extents, phase.grid.trips, phase.grid.steps, strict=True)}  # fmt: skip
+        phase.grid.numbers, phase.grid.extents, phase.grid.trips, phase.grid.steps,
+        strict=True)}  # fmt: skip
     around: dict[int, float] = {}
 
     def walk(nodes: list[Node], share: float) -> None:

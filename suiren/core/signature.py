@@ -62,8 +62,9 @@ class Signature:
         found: dict[str, int | str] = {}
         for parameter, (shape, dtype) in zip(self.inputs, shapes, strict=True):
             if len(shape) != len(parameter.sizes):
+                sizes = ", ".join(parameter.sizes)
                 raise KernelMistake(f"{parameter.name} has {len(parameter.sizes)} dimensions "
-                                    f"[{', '.join(parameter.sizes)}], not {list(shape)}")  # fmt: skip
+                                    f"[{sizes}], not {list(shape)}")  # fmt: skip
             for name, size in zip(parameter.sizes, shape, strict=True):
                 known = int(name) if name.isdigit() else found.setdefault(name, size)
                 if known != size:
@@ -85,7 +86,8 @@ def _parameters(text: str) -> tuple[Parameter, ...]:
         if match is None:
             raise KernelMistake(f"{part!r} is not 'name format[size, …]', as in 'a bf16[M, K]'")
         name, dtype, sizes = match.groups()
-        found.append(Parameter(name, dtype, tuple(s.strip() for s in sizes.split(",") if s.strip())))
+        names = tuple(s.strip() for s in sizes.split(",") if s.strip())
+        found.append(Parameter(name, dtype, names))
     return tuple(found)
 
 
@@ -94,7 +96,9 @@ def _size(parameter: Parameter, name: str, sizes: Mapping[str, int | str]) -> in
         return int(name)
     value = sizes.get(name)
     if not isinstance(value, int) or value < 1:
-        raise KernelMistake(f"{parameter.name}: the size {name} is {value!r}; a whole number is needed")
+        raise KernelMistake(
+            f"{parameter.name}: the size {name} is {value!r}; a whole number is needed"
+        )
     return value
 
 

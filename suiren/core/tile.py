@@ -51,7 +51,7 @@ class Tensor:
         )
 
     def __getitem__(self, key: object) -> View:
-        """A piece: one entry a dimension, each a Range, an Index, a number, `:` or an index tile."""
+        """A piece: a Range, an Index, a number, `:` or an index tile for each dimension."""
         entries = key if isinstance(key, tuple) else (key,)
         if len(entries) != len(self.shape):
             raise KernelMistake(

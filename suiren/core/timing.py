@@ -106,7 +106,8 @@ def _nest(ops: tuple[Op, ...], program: Program) -> Nest:
         return compiled(ops, tuple(t.buffers for t in program.tiles))
     except (IndexError, ValueError):
         raise KernelMistake(
-            f"{program.name}: a loop takes slots that it does not give back, or the other way round; "
+            f"{program.name}: a loop takes slots that it does not give back, or the other way "
+            "round; "
             "load, wait and release a tile equally often in one loop, acquire and store likewise"
         ) from None
 
@@ -139,6 +140,8 @@ class _Flow:
 
 @dataclass(frozen=True, slots=True)
 class Flows:
+    """What one tile of a grid moves, on average."""
+
     loads: _Flow
     stores: _Flow
     miss: dict[int, float]
@@ -253,4 +256,3 @@ def _shares(
     full = phase.fullness(flows.loads.core, stores=False) * load_s
     charge_s = max(0.0, memory_s + write_s - full) / phase.fullness(stores.core, stores=True)
     return _Shares(load_s, store_s, charge_s, stretch)
-

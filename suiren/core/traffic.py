@@ -94,7 +94,8 @@ def moved(step: Step, executions: float, turns: Mapping[int, int], grid: Grid) -
     return Moved(
         step, elements * size if share else 0,
         elements * size * share * executions * grid.tiles, unique * size,
-        frozenset(depends), bool(step.attributes.get("add")), "multicast" in step.attributes, _where(view),
+        frozenset(depends), bool(step.attributes.get("add")), "multicast" in step.attributes,
+        _where(view),
         _run(view) * size, {n: counts[n] for n in depends if n in turns},
     )  # fmt: skip
 

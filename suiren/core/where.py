@@ -1,4 +1,4 @@
-"""Where in its author's file an instruction stands: for messages, and to tell instructions apart."""
+"""Where in its author's file an instruction stands, for messages."""
 
 from __future__ import annotations
 

@@ -79,20 +79,23 @@ _AMPERE_PACE = replace(
     voltage_floor=assumed(_A100["voltage_floor"], "low enough to leave the GEMM fits alone"),
 )
 _HOPPER_PACE = _pace(
-    _GEMM + "H100 SXM", matrix_step_s=16.6e-9, narrow_share=0.956, overlap_loss=0.086, tile_start_s=540e-9, pipeline_start_s=0.57e-6,
+    _GEMM + "H100 SXM", matrix_step_s=16.6e-9, narrow_share=0.956, overlap_loss=0.086,
+    tile_start_s=540e-9, pipeline_start_s=0.57e-6,
     matrix_start_s=130e-9, fold_s=110e-9,
     l2_latency_s=411e-9, l2_efficiency=1.172, l2_share=0.572, l2_softness=0.48,
     port_bytes_per_cycle=80.1, store_share=0.6656, multicast=2.0, barrier_s=1.3e-6,
     mac_j=2.06e-12,
 )  # fmt: skip
 _ADA_PACE = _pace(
-    _GEMM + "L40S", matrix_step_s=18.8e-9, narrow_share=0.907, overlap_loss=0.183, tile_start_s=93e-9, pipeline_start_s=0.44e-6,
+    _GEMM + "L40S", matrix_step_s=18.8e-9, narrow_share=0.907, overlap_loss=0.183,
+    tile_start_s=93e-9, pipeline_start_s=0.44e-6,
     matrix_start_s=0.0, fold_s=200e-9,
     l2_latency_s=632e-9, l2_efficiency=0.177, l2_share=0.963, l2_softness=0.133,
     port_bytes_per_cycle=97.4, store_share=0.1465, barrier_s=1.2e-6, mac_j=4.41e-12,
 )  # fmt: skip
 _BLACKWELL_PACE = _pace(
-    _GEMM + "GB200", matrix_step_s=64.5e-9, narrow_share=0.948, overlap_loss=0.134, tile_start_s=80e-9, pipeline_start_s=0.49e-6,
+    _GEMM + "GB200", matrix_step_s=64.5e-9, narrow_share=0.948, overlap_loss=0.134,
+    tile_start_s=80e-9, pipeline_start_s=0.49e-6,
     matrix_start_s=150e-9, fold_s=60e-9,
     l2_latency_s=329e-9, l2_efficiency=1.14, l2_share=0.446, l2_softness=0.98,
     port_bytes_per_cycle=117, store_share=0.5286, multicast=2.0, barrier_s=1.85e-6, mac_j=1.8e-12,

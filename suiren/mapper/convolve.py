@@ -89,13 +89,21 @@ class Way:
         return sum(k.seconds for k in self.kernels) + len(self.kernels) * card.launch_s
 
 
-def convolve(what: Convolution, direction: str, card: Card) -> Way:
-    """The fastest way to run a pass (one of PASSES) of a convolution on a card."""
+def convolve(what: Convolution, direction: str, card: Card, like: Card | None = None) -> Way:
+    """The fastest way to run a pass (one of PASSES) of a convolution on a card.
+
+    With `like`, the algorithm and tiles that are the fastest on that card instead.
+    """
     _CARDS[id(card)] = card
-    return _fastest(what, direction, card.name, id(card))
+    if like is None:
+        return _fastest(what, direction, card.name, id(card))
+    _CARDS[id(like)] = like
+    return _alike(what, direction, card.name, id(card), id(like))
 
 
 _CARDS: dict[int, Card] = {}
+#: Tiles by shape, shares that are near, and number of the card they were chosen for.
+_CHOSEN: dict[tuple[Shape, tuple[tuple[str, float], ...], int], Candidate] = {}
 
 
 @lru_cache(maxsize=65536)
@@ -104,26 +112,34 @@ def _fastest(what: Convolution, direction: str, _: str, number: int) -> Way:
     return min(_ways(what, direction, card), key=lambda way: way.seconds(card))
 
 
-def _ways(what: Convolution, direction: str, card: Card) -> Iterator[Way]:
+@lru_cache(maxsize=65536)
+def _alike(what: Convolution, direction: str, _: str, number: int, other: int) -> Way:
+    like = _CARDS[other]
+    name = _fastest(what, direction, like.name, other).name
+    ways = _ways(what, direction, _CARDS[number], like)
+    return next(way for way in ways if way.name == name)
+
+
+def _ways(what: Convolution, direction: str, card: Card, like: Card | None = None) -> Iterator[Way]:
     if what.dtype == "f16" and (what.channels % 8 or what.filters % 8):
         what = replace(what, dtype="f32")  # tensor cores take channels in eights
-    one = implicit(what, direction, card)
+    one = implicit(what, direction, card, like)
     if direction == "input" and what.taps == 1 and what.stride != (1, 1):
         zeros = stream(0, what.elements[0] * itemsize_bytes(what.dtype), 0, 0, what.dtype, card)
         yield Way("implicit", (zeros, one))
         return
     yield Way("implicit", (one,))
     if direction == "input" and what.taps > 1:
-        yield Way("columns", columns(what, card))
+        yield Way("columns", columns(what, card, like))
     if what.window in ((3, 3), (5, 5)) and what.stride == (1, 1) and what.dtype == "f32":
         turned = what.turned() if direction == "input" else what
         if direction != "weight" and what.taps == 9:
             yield Way("fused winograd", fused(turned, card))
         if direction != "weight" or what.taps == 9:
-            yield Way("winograd", passes(turned, card, direction == "weight"))
+            yield Way("winograd", passes(turned, card, direction == "weight", like))
 
 
-def implicit(what: Convolution, direction: str, card: Card) -> Timing:
+def implicit(what: Convolution, direction: str, card: Card, like: Card | None = None) -> Timing:
     """One product that gathers its operand: [positions, taps · channels] by the weight."""
     x, _, y = what.elements
     rows, cols = what.made
@@ -138,23 +154,30 @@ def implicit(what: Convolution, direction: str, card: Card) -> Timing:
     else:
         a, b, c, true = what.channels * what.taps, results, what.filters, x
     near = max(0.0, 1 - true / (a * b))
-    one = product(Shape(1, a, c, b, what.dtype, what.dtype), card, {"a": near})
-    two = product(Shape(1, c, a, b, what.dtype, what.dtype), card, {"b": near})
+    one = product(Shape(1, a, c, b, what.dtype, what.dtype), card, {"a": near}, like)
+    two = product(Shape(1, c, a, b, what.dtype, what.dtype), card, {"b": near}, like)
     return min(one, two, key=lambda t: t.seconds)
 
 
-def columns(what: Convolution, card: Card) -> tuple[Timing, ...]:
+def columns(what: Convolution, card: Card, like: Card | None = None) -> tuple[Timing, ...]:
     """Every tap's part of the input's gradient as a product, then their sum where they meet."""
     x, _, _ = what.elements
     results = what.images * what.made[0] * what.made[1]
     item, parts = itemsize_bytes(what.dtype), what.channels * what.taps * results
     shape = Shape(1, what.channels * what.taps, results, what.filters, what.dtype, what.dtype)
     add = stream(parts * item, x * item, parts, 0, what.dtype, card)
-    return product(shape, card, {}), add
+    return product(shape, card, {}, like), add
 
 
-def product(shape: Shape, card: Card, warm: dict[str, float]) -> Timing:
-    """The fastest of the library's tiles for a product whose operands are partly near."""
+def product(shape: Shape, card: Card, warm: dict[str, float], like: Card | None = None) -> Timing:
+    """The fastest of the library's tiles for a product whose operands are partly near.
+
+    With `like`, the tile that was chosen on that card.
+    """
+    near = tuple(sorted(warm.items()))
+    chosen = None if like is None else _CHOSEN.get((shape, near, id(like)))
+    if chosen is not None:
+        return simulate(shape, card, chosen, 1.0, warm)
     estimate = Estimate(shape, card, 1.0, warm)
     item = itemsize_bytes(shape.dtype)
     menu = offers(card, item, item, estimate.engine, shape.batch > 1)
@@ -169,8 +192,9 @@ def product(shape: Shape, card: Card, warm: dict[str, float]) -> Timing:
                     Candidate(offer, -(-blocks // run), estimate.seconds(offer, splits, run))
                 )
     found.sort(key=lambda c: c.guess_s)
-    return min((simulate(shape, card, c, 1.0, warm) for c in found[:_TRIED]),
-               key=lambda t: t.seconds)  # fmt: skip
+    timed = [(simulate(shape, card, c, 1.0, warm), c) for c in found[:_TRIED]]
+    timing, _CHOSEN[shape, near, id(card)] = min(timed, key=lambda pair: pair[0].seconds)
+    return timing
 
 
 def fused(what: Convolution, card: Card) -> tuple[Timing, ...]:
@@ -189,7 +213,9 @@ def fused(what: Convolution, card: Card) -> tuple[Timing, ...]:
     )
 
 
-def passes(what: Convolution, card: Card, weight: bool = False) -> tuple[Timing, ...]:
+def passes(
+    what: Convolution, card: Card, weight: bool = False, like: Card | None = None
+) -> tuple[Timing, ...]:
     """Both operands transformed, their products in a batch, the result transformed back."""
     _, w, y = what.elements
     rows, cols = what.made
@@ -205,9 +231,9 @@ def passes(what: Convolution, card: Card, weight: bool = False) -> tuple[Timing,
 
     if weight:
         shape = Shape(points, what.filters, what.channels, tiles, dtype, dtype)
-        return (transform(data, data), transform(made, made), product(shape, card, {}),
+        return (transform(data, data), transform(made, made), product(shape, card, {}, like),
                 transform(_FILTER_RUNS * taps, _FILTER_RUNS * w))  # fmt: skip
     shape = Shape(points, what.filters, tiles, what.channels, dtype, dtype)
     # tiles of the input overlap, and every one is loaded whole
     return (transform(_FILTER_RUNS * w, _FILTER_RUNS * taps), transform(data, data),
-            product(shape, card, {}), transform(made, y))  # fmt: skip
+            product(shape, card, {}, like), transform(made, y))  # fmt: skip

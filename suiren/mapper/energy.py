@@ -1,4 +1,4 @@
-"""Energy of a step: idle power for as long as it lasts, and what every instruction and byte adds."""
+"""Energy of a step: idle power for as long as it lasts, and what instructions and bytes add."""
 
 from __future__ import annotations
 

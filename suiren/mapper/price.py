@@ -162,9 +162,7 @@ def price_kernel(kernel: Kernel, card: Card, total: _Sum, plans: Plans) -> None:
     total.launches += max(kernel.launches, len(found)) if kernel.launches else 0
 
 
-def _add(
-    timing: Timing, dtype: str, card: Card, total: _Sum, useful: float | None = None
-) -> None:
+def _add(timing: Timing, dtype: str, card: Card, total: _Sum, useful: float | None = None) -> None:
     parts = {p: min(timing.parts_s.get(p, 0.0), timing.seconds) for p in PARTS}
     why = max(parts, key=lambda part: parts[part])
     total.busy_s += timing.seconds

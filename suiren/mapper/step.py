@@ -44,9 +44,9 @@ class Prices:
     def price(self, call: int) -> Price:
         """The price of a call, by its number."""
         found = self._prices.get(call)
-        if found is None and self.like is not None and self.only is not None:
-            if call not in self.only:
-                found = self._prices[call] = self.like.price(call)
+        others = self.only is not None and call not in self.only
+        if found is None and self.like is not None and others:
+            found = self._prices[call] = self.like.price(call)
         if found is None:
             found = self._prices[call] = price(self.calls[call], self.card, self.plans)
         return found

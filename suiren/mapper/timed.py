@@ -33,7 +33,8 @@ def timings(kernel: Kernel, card: Card, plans: Plans) -> tuple[Timing, ...]:
         warm = {"q": near, "k": near, "v": near} if near else None
         return (attend(kernel.attention, card, warm=warm, backward=kernel.backward).timing,)
     if kernel.convolution is not None:
-        way = convolve(*kernel.convolution, card)
+        like = None if plans.like is None else plans.like.card
+        way = convolve(*kernel.convolution, card, like)
         return (*way.kernels[:-1], _with_epilogue(way.kernels[-1], kernel, card))
     if product is not None and min(product.batch, product.m, product.n, product.k) > 0:
         warm = {"a": near, "b": near} if near else None

@@ -128,7 +128,8 @@ def simulate(
         # the second phase spreads over all cores
         options["slab"] = max(1, min(16, -(-m * -(-n // offer.tn) // int(card.cores))))
         tensors = (Tensor("a", (m, k), dtype), Tensor("b", (k, n), dtype),
-                   Tensor("part", (candidate.splits, m, n), "f32"), Tensor("c", (m, n), shape.out))  # fmt: skip
+                   Tensor("part", (candidate.splits, m, n), "f32"),
+                   Tensor("c", (m, n), shape.out))  # fmt: skip
         return time_program(split_k_nn.trace(tensors, **options), card, clock, warm)
     if shape.batch > 1:
         g = shape.batch

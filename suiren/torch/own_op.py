@@ -64,7 +64,8 @@ def _compute(own: Own) -> Callable[..., Any]:
         program = own.program(_given(tensors))
         names = [p.name for p in own.kernel.signature.inputs]
         arrays = {
-            name: t.detach().to(torch.float64).numpy() for name, t in zip(names, tensors, strict=True)
+            name: t.detach().to(torch.float64).numpy()
+            for name, t in zip(names, tensors, strict=True)
         }
         made = emulate(program, arrays)
         results = [

@@ -115,7 +115,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _shape(text: str) -> dict[str, str]:
-    """`M=81,N=3584` or `bs=10 channel=6` by name; bare numbers by their place, `0`, `1` …"""
+    """`M=81,N=3584` or `bs=10 channel=6` by name; bare numbers by their place."""
     found = {name.strip(): value.strip() for name, value in _PAIR.findall(text)}
     if found:
         return found

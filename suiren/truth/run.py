@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
 
 from suiren.truth.predict import Prediction, predict
@@ -35,10 +36,8 @@ def run(
             seen(len(chunk))
         return found
     done: dict[int, list[Prediction]] = {}
-    try:
+    with suppress(BrokenProcessPool):
         _spread(chunks, on, processes, done, seen)
-    except BrokenProcessPool:
-        pass
     for number, chunk in enumerate(chunks):
         if number not in done:
             done[number] = _chunk(chunk, on)

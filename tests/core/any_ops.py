@@ -40,8 +40,10 @@ def bodies(draw: st.DrawFn, tiles: int, table: int, depth: int, trips: list[int]
     drained = [t for t in written if draw(st.booleans())]
     ops += [(ACQUIRE, 0, 0, t, ()) for t in drained]
     if depth and draw(st.booleans()):
-        inner = draw(bodies(tiles, table, depth - 1, trips).filter(lambda b: not _uses(b, loaded)
-                                                                     and not _uses(b, drained)))  # fmt: skip
+        free = bodies(tiles, table, depth - 1, trips).filter(
+            lambda b: not _uses(b, loaded) and not _uses(b, drained)
+        )
+        inner = draw(free)
         trips.append(draw(st.integers(1, 40)))
         ops.append((REPEAT, inner, len(trips) - 1))
     for t in written:

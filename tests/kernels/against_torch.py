@@ -67,7 +67,8 @@ def agrees(
         expected = want.detach().to(torch.float64).numpy()
         found = got[tensor.name]
         assert found.shape == expected.shape, (tensor.name, found.shape, expected.shape)
-        assert not np.isnan(found[~np.isnan(expected)]).any(), f"{tensor.name} has unwritten numbers"
+        unwritten = np.isnan(found[~np.isnan(expected)]).any()
+        assert not unwritten, f"{tensor.name} has unwritten numbers"
         unit = max(HALF_ULP.get(tensor.dtype, 0.0), coarse)
         finite = np.isfinite(expected)
         assert (np.isfinite(found) == finite).all(), f"{tensor.name}: infinities differ"

@@ -98,7 +98,9 @@ def test_a_higher_clock_never_slows_a_kernel(program: Program, on: str, clock: f
 
 @LAW
 @given(m=sizes, n=sizes, k=sizes, on=timed)
-def test_the_tuned_kernel_is_the_best_of_those_it_simulated(m: int, n: int, k: int, on: str) -> None:
+def test_the_tuned_kernel_is_the_best_of_those_it_simulated(
+    m: int, n: int, k: int, on: str
+) -> None:
     card, shape = card_of(on), Shape(1, m, n, k, "bf16", "bf16")
     plan = tune(shape, card)
     for candidate in candidates(shape, card)[:3]:
@@ -112,9 +114,8 @@ def test_more_scratchpad_never_slows_the_tuned_kernel(
 ) -> None:
     card, shape = card_of(on), Shape(1, m, n, k, "bf16", "bf16")
     chip = card.chip
-    larger = replace(
-        card, chip=replace(chip, scratchpad_bytes=chip.scratchpad_bytes.at(chip.scratchpad_bytes * factor))
-    )  # fmt: skip
+    scratchpad_bytes = chip.scratchpad_bytes.at(chip.scratchpad_bytes * factor)
+    larger = replace(card, chip=replace(chip, scratchpad_bytes=scratchpad_bytes))
     # the order of candidates is an estimate, so the tuner may miss the best by a little
     assert tune(shape, larger).seconds <= tune(shape, card).seconds * 1.05
 

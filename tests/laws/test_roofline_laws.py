@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from any_call import LAW, calls, card_of, cards, scaled
 from hypothesis import given
 from hypothesis import strategies as st

@@ -59,7 +59,8 @@ def test_ops_modules_phases_and_calls_all_sum_to_the_same_time(
     asked = program(lines, ops)
     found = answer(asked, card, advise=False)
     prices = [price(parse_call(lines[call % len(lines)]), card) for call, _, _ in ops]
-    whole = pytest.approx(sum(p.busy_at(found.clock_share) + p.launch_s for p in prices), abs=len(ops) * 1e-12)
+    whole_s = sum(p.busy_at(found.clock_share) + p.launch_s for p in prices)
+    whole = pytest.approx(whole_s, abs=len(ops) * 1e-12)
     for rows in (found.ops, found.modules, found.shapes):
         assert sum(row.time_s for row in rows) == whole
         assert sum(row.flop for row in rows) == pytest.approx(found.hardware_flop)

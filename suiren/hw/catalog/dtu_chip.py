@@ -20,7 +20,8 @@ _MAC_WHY = "unpublished; 512 FP32 MACs per SIP, twice DTU 1.0, put the clock at 
 _LANES = "no vector rate published; vector width / element width: "
 _SKIPS = {
     "padding": "AnandTech and ServeTheHome on Hot Chips 33: padding elements are not computed",
-    "zeros": "AnandTech on Hot Chips 33: a zero operand is detected, its instruction skipped for power",
+    "zeros": "AnandTech on Hot Chips 33: a zero operand is detected, its instruction skipped for "
+    "power",
     "compression": "HPCA 2023, doi 10.1109/HPCA56546.2023.10070941, abstract, on the i20: sparse "
     "compression and decompression; taken for the whole family",
 }

@@ -31,7 +31,8 @@ def work(call: Call) -> Work:
     product = _forward(call, x, w, y)
     lanes = y.numel if bias else 0
     return Work("convolution", (Kernel(product, lanes, 0, x.bytes + w.bytes + bias, y.bytes,
-                                       dtype=x.dtype, convolution=_plain(call, x, w, "forward")),))  # fmt: skip
+                                       dtype=x.dtype,
+                                       convolution=_plain(call, x, w, "forward")),))  # fmt: skip
 
 
 def _plain(call: Call, x: Tensor, w: Tensor, direction: str) -> tuple[Convolution, str] | None:
@@ -76,13 +77,31 @@ def _backward(call: Call) -> Work:
     if wants[0]:
         product = Product(forward.batch, forward.m, forward.k, forward.n, x.dtype, forward.tf32,
                           gy.bytes, w.bytes, x.bytes)  # fmt: skip
-        kernels.append(Kernel(product, 0, 0, gy.bytes + w.bytes, x.bytes, dtype=x.dtype,
-                              convolution=_plain(call, x, w, "input")))
+        kernels.append(
+            Kernel(
+                product,
+                0,
+                0,
+                gy.bytes + w.bytes,
+                x.bytes,
+                dtype=x.dtype,
+                convolution=_plain(call, x, w, "input"),
+            )
+        )
     if wants[1]:
         product = Product(forward.batch, forward.n, forward.k, forward.m, x.dtype, forward.tf32,
                           gy.bytes, x.bytes, w.bytes)  # fmt: skip
-        kernels.append(Kernel(product, 0, 0, gy.bytes + x.bytes, w.bytes, dtype=x.dtype,
-                              convolution=_plain(call, x, w, "weight")))
+        kernels.append(
+            Kernel(
+                product,
+                0,
+                0,
+                gy.bytes + x.bytes,
+                w.bytes,
+                dtype=x.dtype,
+                convolution=_plain(call, x, w, "weight"),
+            )
+        )
     if len(wants) > 2 and wants[2]:
         channels = gy.shape[1] if len(gy.shape) > 1 else 1
         kernels.append(
