@@ -31,8 +31,8 @@ def _errors(scores: dict[str, object]) -> list[str]:
         "## Errors on the check split, every group, the worst first",
         "",
         f"{scores['rows']:,} rows, {scores['predicted']:,} predicted: "
-        f"MAPE {overall['mape']:.1f} %, signed median {overall['signed_median']:+.1f} %, half within {overall['median']:.1f} %, "
-        f"nine in ten within {overall['p90']:.1f} %.",
+        f"MAPE {overall['mape']:.1f} %, signed median {overall['signed_median']:+.1f} %, "
+        f"half within {overall['median']:.1f} %, nine in ten within {overall['p90']:.1f} %.",
         "",
         "| chip | op | format | rows | signed median | MAPE | median | p90 | worst | |",
         "|---|---|---|---:|---:|---:|---:|---:|---:|---|",
