@@ -59,8 +59,10 @@ def test_the_example_prints_what_stands_beside_it_and_its_json_has_every_field(n
     assert sum(answer["time_split_s"].values()) == pytest.approx(answer["step_time_s"])
 
 
-@pytest.mark.parametrize("card", ["t10", "a100"])
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize(
+    ("name", "card"),
+    [("char_gpt", "t10"), ("image_classifier", "a100"), ("llama", "a100"), ("llama", "t10")],
+)
 def test_the_example_trains_on_other_chips(name, card, tmp_path):
     path = tmp_path / "answer.json"
     run(name, "--on", card, "--quiet", "--json", str(path), "--max-steps", "4")
