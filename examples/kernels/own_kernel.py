@@ -1,4 +1,4 @@
-"""Kernels of one's own: `suiren kernel examples/own_kernel.py --on t21 --show`."""
+"""Kernels of one's own: `suiren kernel examples/kernels/own_kernel.py --on t21 --show`."""
 
 from typing import Any
 
