@@ -1,0 +1,82 @@
+"""Are two answers the same: kind, format, shape, device, values within the format's bound."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_flatten
+
+from suiren.conformance.verdict import Failed, one_line
+from suiren.torch.device import NAME
+
+#: Relative and absolute bound by format; PyTorch's own for the rest. The host may split a sum
+#: otherwise over memory that is aligned otherwise, never more than this.
+BOUNDS = {
+    torch.float32: (1e-5, 1e-5),
+    torch.float64: (1e-7, 1e-7),
+    torch.bfloat16: (1.6e-2, 1e-5),
+    torch.float16: (2e-3, 1e-5),
+    torch.complex64: (1e-5, 1e-5),
+    torch.complex128: (1e-7, 1e-7),
+}
+
+
+def must_be_alike(check: str, got: Any, want: Any, values: bool = True) -> None:
+    """Raises Failed unless `got` (from the card) is what the host answered.
+
+    Without `values` only kind, format, shape and device are compared.
+    """
+    got_leaves, got_spec = tree_flatten(got)
+    want_leaves, want_spec = tree_flatten(want)
+    if len(got_leaves) != len(want_leaves) or str(got_spec) != str(want_spec):
+        raise Failed(check, f"answered {got_spec}, the host {want_spec}")
+    for mine, theirs in zip(got_leaves, want_leaves, strict=True):
+        if isinstance(theirs, torch.Tensor):
+            _tensors(check, mine, theirs, values)
+        elif isinstance(theirs, (bool, int, float, complex)):
+            _close(check, torch.tensor(mine), torch.tensor(theirs))
+        elif isinstance(theirs, torch.device):
+            continue
+        elif type(mine) is not type(theirs):
+            raise Failed(check, f"answered {type(mine).__name__}, the host {type(theirs).__name__}")
+
+
+def _tensors(check: str, got: Any, want: torch.Tensor, values: bool) -> None:
+    if not isinstance(got, torch.Tensor):
+        raise Failed(check, f"answered {type(got).__name__} instead of a tensor")
+    if got.device.type != NAME:
+        raise Failed(check, f"answered on {got.device.type}: the result has left the card")
+    if got.dtype != want.dtype:
+        raise Failed(check, f"answered {got.dtype}, the host {want.dtype}")
+    if got.layout != want.layout:
+        raise Failed(check, f"answered {got.layout}, the host {want.layout}")
+    if want.is_nested:
+        _nested(check, got, want)
+        return
+    if got.shape != want.shape:
+        raise Failed(check, f"answered shape {tuple(got.shape)}, the host {tuple(want.shape)}")
+    if values:
+        _close(check, _dense(got.detach().cpu()), _dense(want.detach()))
+
+
+def _nested(check: str, got: torch.Tensor, want: torch.Tensor) -> None:
+    mine, theirs = got.unbind(), want.unbind()
+    if len(mine) != len(theirs):
+        raise Failed(check, f"answered {len(mine)} parts, the host {len(theirs)}")
+    for a, b in zip(mine, theirs, strict=True):
+        _tensors(check, a, b, True)
+
+
+def _dense(tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.is_quantized:
+        return tensor.dequantize()
+    return tensor if tensor.layout == torch.strided else tensor.to_dense()
+
+
+def _close(check: str, got: torch.Tensor, want: torch.Tensor) -> None:
+    rtol, atol = BOUNDS.get(want.dtype, (None, None))
+    try:
+        torch.testing.assert_close(got, want, rtol=rtol, atol=atol, equal_nan=True)
+    except (AssertionError, RuntimeError, NotImplementedError) as problem:
+        raise Failed(check, one_line(problem)) from None

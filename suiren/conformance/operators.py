@@ -1,0 +1,253 @@
+"""`op_db`, PyTorch's operator tests, sample by sample on the card and on the host.
+
+The host is the reference: a sample it cannot compute is skipped, one that it can must give
+the same on the card: forward, backward, into `out=`, in place, on strided inputs, with other
+formats, and for wrong input the same error.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import islice
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_flatten, tree_map
+
+from suiren.conformance.alike import must_be_alike
+from suiren.conformance.placing import CARD, HOST, placed
+from suiren.conformance.verdict import Failed, NotOnHost, Verdict, judged, one_line
+
+SEED = 20
+#: Formats beside the asked ones in which the first samples run, forward only.
+OTHER_DTYPES = (torch.int64, torch.bool, torch.float16, torch.float64, torch.complex64)
+OTHER_SAMPLES = 6
+#: Ops whose values nothing defines.
+_UNDEFINED = frozenset(
+    "empty empty_like empty_permuted empty_strided new_empty new_empty_strided "
+    "resize_ resize_as_".split()
+)
+
+
+@cache
+def database() -> dict[str, Any]:
+    """PyTorch's operator tests by name; a variant's name follows a dot."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from torch.testing._internal.common_methods_invocations import op_db
+    return {name_of(op): op for op in op_db}
+
+
+def name_of(op: Any) -> str:
+    """`linalg.norm`, `add`, `sum_to_size`, `nn.functional.pad.circular`."""
+    return f"{op.name}.{op.variant_test_name}" if op.variant_test_name else str(op.name)
+
+
+def verdicts(name: str, dtypes: tuple[torch.dtype, ...]) -> Iterator[Verdict]:
+    """Every sample of one operator in the given formats, then other formats, then wrong input."""
+    op = database()[name]
+    for dtype in dtypes:
+        if op.supports_dtype(dtype, "cpu"):
+            yield from _samples(op, name, dtype)
+    for dtype in OTHER_DTYPES:
+        if dtype not in dtypes and op.supports_dtype(dtype, "cpu"):
+            yield from _other(op, name, dtype)
+    yield from _errors(op, name)
+
+
+def _drawn(op: Any, dtype: torch.dtype, grad: bool) -> Iterator[Any]:
+    torch.manual_seed(SEED)
+    return iter(op.sample_inputs("cpu", dtype, requires_grad=grad))
+
+
+def _samples(op: Any, name: str, dtype: torch.dtype) -> Iterator[Verdict]:
+    grad = op.supports_autograd and dtype in op.supported_backward_dtypes("cpu")
+    for number, sample in enumerate(_drawn(op, dtype, grad)):
+        yield from judged(name, _short(dtype), number, _Trial(op, name, sample, grad).everything)
+
+
+def _other(op: Any, name: str, dtype: torch.dtype) -> Iterator[Verdict]:
+    for number, sample in enumerate(islice(_drawn(op, dtype, False), OTHER_SAMPLES)):
+        yield from judged(
+            name, _short(dtype), number, _Trial(op, name, sample, False).in_other_format
+        )
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+class _Trial:
+    """One sample of one operator: each method raises Failed where card and host differ."""
+
+    def __init__(self, op: Any, name: str, sample: Any, grad: bool) -> None:
+        self.op, self.name, self.sample, self.grad = op, name, sample, grad
+        self.values = op.name not in _UNDEFINED
+
+    def everything(self) -> None:
+        host, want = self._run(HOST, self.sample)
+        card, got = self._run(CARD, self.sample)
+        must_be_alike("forward", got, want, self.values)
+        _shares_as_on_host(got, card, want, host)
+        if self.grad:
+            self._backward(card, got, host, want)
+        if self.op.supports_out:
+            self._out(want)
+        self._in_place()
+        self._strides()
+
+    def in_other_format(self) -> None:
+        _, want = self._run(HOST, self.sample)
+        _, got = self._run(CARD, self.sample)
+        must_be_alike("promotion", got, want, self.values)
+
+    def _run(
+        self, where: torch.device, sample: Any, call: Callable[..., Any] | None = None, **more: Any
+    ) -> tuple[Any, Any]:
+        """The placed inputs and the answer."""
+        inputs = placed((sample.input, sample.args, sample.kwargs), where)
+        first, rest, keywords = inputs
+        torch.manual_seed(SEED)
+        try:
+            return inputs, (call or self.op)(first, *rest, **keywords, **more)
+        except Exception as problem:
+            if where == HOST:
+                raise NotOnHost from problem
+            raise Failed("forward", one_line(problem)) from None
+
+    def _backward(self, card: Any, got: Any, host: Any, want: Any) -> None:
+        process = self.sample.output_process_fn_grad
+        try:
+            theirs = _gradients(host, process(want))
+        except Exception:
+            return  # the host has no such gradient
+        try:
+            mine = _gradients(card, process(got))
+        except Exception as problem:
+            raise Failed("backward", one_line(problem)) from None
+        must_be_alike("backward", mine, theirs)
+
+    def _out(self, want: Any) -> None:
+        leaves, _ = tree_flatten(want)
+        if not leaves or not all(isinstance(x, torch.Tensor) for x in leaves):
+            return
+        sample = _without_grad(self.sample)
+        for fresh in (torch.empty_like, _empty_and_small):
+            try:
+                _, theirs = self._run(HOST, sample, out=tree_map(lambda t: fresh(t.detach()), want))
+            except NotOnHost:
+                continue
+            out = tree_map(lambda t: fresh(t.detach()).to(CARD), want)
+            try:
+                _, mine = self._run(CARD, sample, out=out)
+            except Failed as problem:
+                raise Failed("out", problem.message) from None
+            must_be_alike("out", mine, theirs, self.values)
+            must_be_alike("out", out, theirs, self.values)
+
+    def _in_place(self) -> None:
+        call = self.op.get_inplace()
+        if call is None or self.sample.broadcasts_input or not self.op.inplace_variant:
+            return
+        sample = _without_grad(self.sample)
+        try:
+            host, _ = self._run(HOST, sample, call)
+        except NotOnHost:
+            return
+        try:
+            card, _ = self._run(CARD, sample, call)
+        except Failed as problem:
+            raise Failed("in-place", problem.message) from None
+        must_be_alike("in-place", card[0], host[0], self.values)
+
+    def _strides(self) -> None:
+        try:
+            sample = _without_grad(self.sample.noncontiguous())
+            _, want = self._run(HOST, sample)
+        except Exception:
+            return
+        try:
+            _, got = self._run(CARD, sample)
+        except Failed as problem:
+            raise Failed("strides", problem.message) from None
+        must_be_alike("strides", got, want, self.values)
+
+
+def _empty_and_small(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.new_empty(0)
+
+
+def _without_grad(sample: Any) -> Any:
+    return sample.transform(lambda x: x.detach() if isinstance(x, torch.Tensor) else x)
+
+
+def _gradients(inputs: Any, answer: Any) -> list[torch.Tensor | None]:
+    """Gradients of a fixed weighing of the answer, for every input that requires one."""
+    leaves = [
+        t for t in tree_flatten(inputs)[0] if isinstance(t, torch.Tensor) and t.requires_grad
+    ]
+    answers = [
+        t for t in tree_flatten(answer)[0] if isinstance(t, torch.Tensor) and t.requires_grad
+    ]
+    if not leaves or not answers:
+        raise LookupError("nothing to differentiate")
+    weights = [_weight(t) for t in answers]
+    return list(torch.autograd.grad(answers, leaves, weights, allow_unused=True))
+
+
+def _weight(tensor: torch.Tensor) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(SEED)
+    real = torch.rand(tensor.shape, generator=generator) + 0.5
+    return real.to(tensor.dtype).to(tensor.device)
+
+
+def _shares_as_on_host(got: Any, card: Any, want: Any, host: Any) -> None:
+    """A view on the host is a view on the card: it shares its input's storage."""
+    mine, theirs = tree_flatten(got)[0], tree_flatten(want)[0]
+    if not isinstance(host[0], torch.Tensor) or host[0].layout != torch.strided:
+        return
+    for a, b in zip(mine, theirs, strict=True):
+        if not isinstance(b, torch.Tensor) or b.layout != torch.strided or b.numel() == 0:
+            continue
+        if _shares(b, host[0]) and not _shares(a, card[0]):
+            raise Failed("forward", "answered a copy where the host answers a view")
+
+
+def _shares(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
+
+
+def _errors(op: Any, name: str) -> Iterator[Verdict]:
+    if op.error_inputs_func is None:
+        return
+    torch.manual_seed(SEED)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wrong = list(op.error_inputs("cpu"))
+    for number, error in enumerate(wrong):
+
+        def check(error: Any = error) -> None:
+            _must_refuse(op, error)
+
+        yield from judged(name, "error", number, check)
+
+
+def _must_refuse(op: Any, error: Any) -> None:
+    sample = error.sample_input
+    kinds: dict[str, BaseException | None] = {}
+    for where in (HOST, CARD):
+        first, rest, keywords = placed((sample.input, sample.args, sample.kwargs), where)
+        try:
+            op(first, *rest, **keywords)
+            kinds[where.type] = None
+        except Exception as problem:
+            kinds[where.type] = problem
+    host, card = kinds[HOST.type], kinds[CARD.type]
+    if host is None:
+        raise NotOnHost
+    if card is None:
+        raise Failed("error", f"was accepted; the host refuses it: {one_line(host)}")
+    if not isinstance(card, (type(host), error.error_type)):
+        raise Failed("error", f"raised {one_line(card)}; the host {one_line(host)}")
