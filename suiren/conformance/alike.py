@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,15 +23,41 @@ BOUNDS = {
 }
 
 
-def must_be_alike(check: str, got: Any, want: Any, values: bool = True) -> None:
+def must_be_alike(
+    check: str, got: Any, want: Any, values: bool = True, exact: Callable[[], Any] | None = None
+) -> None:
     """Raises Failed unless `got` (from the card) is what the host answered.
 
-    Without `values` only kind, format, shape and device are compared.
+    Without `values` only kind, format, shape and device are compared. Where values differ,
+    `exact` answers in FP64: the card may be the one that is nearer to it, because it sums in
+    FP32 where the host rounds in between.
     """
-    got_leaves, got_spec = tree_flatten(got)
-    want_leaves, want_spec = tree_flatten(want)
-    if len(got_leaves) != len(want_leaves) or str(got_spec) != str(want_spec):
-        raise Failed(check, f"answered {got_spec}, the host {want_spec}")
+    try:
+        _all_alike(check, tree_flatten(got)[0], tree_flatten(want)[0], values)
+    except Differs:
+        if exact is None or not _nearer(got, want, exact()):
+            raise
+
+
+class Differs(Failed):
+    """Values differ; all else is the same."""
+
+
+def _nearer(got: Any, want: Any, exact: Any) -> bool:
+    """Is the card at most as far from the exact answer as the host?"""
+    leaves = [tree_flatten(x)[0] for x in (got, want, exact)]
+    for mine, theirs, true in zip(*leaves, strict=True):
+        if isinstance(true, torch.Tensor) and true.is_floating_point():
+            card = (mine.detach().cpu().double() - true.detach()).abs()
+            host = (theirs.detach().double() - true.detach()).abs()
+            if not bool((card.nan_to_num() <= 1.25 * host.nan_to_num().max()).all()):
+                return False
+    return True
+
+
+def _all_alike(check: str, got_leaves: list[Any], want_leaves: list[Any], values: bool) -> None:
+    if len(got_leaves) != len(want_leaves):
+        raise Failed(check, f"answered {len(got_leaves)} things, the host {len(want_leaves)}")
     for mine, theirs in zip(got_leaves, want_leaves, strict=True):
         if isinstance(theirs, torch.Tensor):
             _tensors(check, mine, theirs, values)
@@ -79,4 +106,4 @@ def _close(check: str, got: torch.Tensor, want: torch.Tensor) -> None:
     try:
         torch.testing.assert_close(got, want, rtol=rtol, atol=atol, equal_nan=True)
     except (AssertionError, RuntimeError, NotImplementedError) as problem:
-        raise Failed(check, one_line(problem)) from None
+        raise Differs(check, one_line(problem)) from None

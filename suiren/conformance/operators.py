@@ -89,7 +89,7 @@ class _Trial:
     def everything(self) -> None:
         host, want = self._run(HOST, self.sample)
         card, got = self._run(CARD, self.sample)
-        must_be_alike("forward", got, want, self.values)
+        must_be_alike("forward", got, want, self.values, self._exact)
         _shares_as_on_host(got, card, want, host)
         if self.grad:
             self._backward(card, got, host, want)
@@ -101,7 +101,19 @@ class _Trial:
     def in_other_format(self) -> None:
         _, want = self._run(HOST, self.sample)
         _, got = self._run(CARD, self.sample)
-        must_be_alike("promotion", got, want, self.values)
+        must_be_alike("promotion", got, want, self.values, self._exact)
+
+    def _exact(self) -> Any:
+        """The answer of the host in FP64; the host's own where it has none."""
+        try:
+            return self._run(HOST, self.sample.transform(_in_f64))[1]
+        except NotOnHost:
+            return self._run(HOST, self.sample)[1]
+
+    def _exact_gradients(self) -> Any:
+        sample = self.sample.transform(_in_f64)
+        inputs, answer = self._run(HOST, sample)
+        return gradients(inputs, sample.output_process_fn_grad(answer))
 
     def _run(
         self, where: torch.device, sample: Any, call: Callable[..., Any] | None = None, **more: Any
@@ -111,7 +123,10 @@ class _Trial:
         first, rest, keywords = inputs
         torch.manual_seed(SEED)
         try:
-            return inputs, (call or self.op)(first, *rest, **keywords, **more)
+            answer = (call or self.op)(first, *rest, **keywords, **more)
+            if where == CARD and not _names_a_device(inputs):
+                answer = tree_map(lambda t: t.to(CARD) if isinstance(t, torch.Tensor) else t, answer)
+            return inputs, answer
         except Exception as problem:
             if where == HOST:
                 raise NotOnHost from problem
@@ -120,21 +135,21 @@ class _Trial:
     def _backward(self, card: Any, got: Any, host: Any, want: Any) -> None:
         process = self.sample.output_process_fn_grad
         try:
-            theirs = _gradients(host, process(want))
+            theirs = gradients(host, process(want))
         except Exception:
             return  # the host has no such gradient
         try:
-            mine = _gradients(card, process(got))
+            mine = gradients(card, process(got))
         except Exception as problem:
             raise Failed("backward", one_line(problem)) from None
-        must_be_alike("backward", mine, theirs)
+        must_be_alike("backward", mine, theirs, exact=self._exact_gradients)
 
     def _out(self, want: Any) -> None:
         leaves, _ = tree_flatten(want)
         if not leaves or not all(isinstance(x, torch.Tensor) for x in leaves):
             return
         sample = _without_grad(self.sample)
-        for fresh in (torch.empty_like, _empty_and_small):
+        for fresh in (torch.zeros_like, _empty_and_small):
             try:
                 _, theirs = self._run(HOST, sample, out=tree_map(lambda t: fresh(t.detach()), want))
             except NotOnHost:
@@ -172,18 +187,35 @@ class _Trial:
             _, got = self._run(CARD, sample)
         except Failed as problem:
             raise Failed("strides", problem.message) from None
-        must_be_alike("strides", got, want, self.values)
+        must_be_alike("strides", got, want, self.values, self._exact)
 
 
 def _empty_and_small(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.new_empty(0)
 
 
+def _in_f64(thing: Any) -> Any:
+    if isinstance(thing, torch.Tensor) and thing.is_floating_point():
+        return thing.detach().double().requires_grad_(thing.requires_grad)
+    return torch.float64 if isinstance(thing, torch.dtype) and thing.is_floating_point else thing
+
+
+def _names_a_device(inputs: Any) -> bool:
+    """Do the inputs say where the answer lives? A factory without a device answers on the host."""
+    leaves = tree_flatten(inputs)[0]
+    return any(isinstance(x, (torch.Tensor, torch.device)) and _is_card(x) for x in leaves)
+
+
+def _is_card(thing: torch.Tensor | torch.device) -> bool:
+    where = thing.device if isinstance(thing, torch.Tensor) else thing
+    return where.type == CARD.type
+
+
 def _without_grad(sample: Any) -> Any:
     return sample.transform(lambda x: x.detach() if isinstance(x, torch.Tensor) else x)
 
 
-def _gradients(inputs: Any, answer: Any) -> list[torch.Tensor | None]:
+def gradients(inputs: Any, answer: Any) -> list[torch.Tensor | None]:
     """Gradients of a fixed weighing of the answer, for every input that requires one."""
     leaves = [
         t for t in tree_flatten(inputs)[0] if isinstance(t, torch.Tensor) and t.requires_grad

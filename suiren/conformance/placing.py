@@ -23,8 +23,8 @@ def placed(sample: Any, where: torch.device) -> Any:
 
     def put(thing: Any) -> Any:
         if isinstance(thing, torch.Tensor):
-            return _tensor(thing, where, storages)
-        if isinstance(thing, torch.device) or thing in ("cpu",) and isinstance(thing, str):
+            return _tensor(thing, where, storages) if thing.device == HOST else thing
+        if thing == HOST or (isinstance(thing, str) and thing == "cpu"):
             return where
         return thing
 

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "layouts.h"
 #include "tape.h"
 
 namespace suiren {
@@ -126,13 +127,14 @@ inline Block* block_of(const at::Tensor& t) {
 }
 inline int32_t storage_number(const at::Tensor& t) {
   if (!t.defined() || t.device().type() != GCU) return 0;
-  Block* b = block_of(t);
+  Block* b = block_of(has_members(t) ? members_of(t).back() : t);
   return b ? b->number : 0;
 }
 
 // Does the tensor hold values? False only for device tensors without storage.
 inline bool is_real(const at::Tensor& t) {
   if (!t.defined() || t.device().type() != GCU) return true;
+  if (has_members(t)) return is_real(members_of(t).back());
   auto* s = t.unsafeGetTensorImpl()->unsafe_storage().unsafeGetStorageImpl();
   return !is_nowhere(s->data());
 }
