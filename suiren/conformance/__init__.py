@@ -9,5 +9,6 @@ optimizers.py `optim_db`: steps of every optimizer
 timing.py     does every op of a sample get a time
 work.py       one process that judges subjects one after the other
 sweep.py      all subjects over several such processes; a crash costs one subject
+summary.py    what a sweep found, counted
 expected.py   failures that are known, each with its reason
 """

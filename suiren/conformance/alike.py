@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_flatten
 
-from suiren.conformance.verdict import Failed, one_line
+from suiren.conformance.verdict import CheckError, one_line
 from suiren.torch.device import NAME
 
 #: Relative and absolute bound by format; PyTorch's own for the rest. The host may split a sum
@@ -22,11 +22,15 @@ BOUNDS = {
     torch.complex128: (1e-7, 1e-7),
 }
 
+#: Unit roundoff of the 16-bit formats. A sum that rounds to them in between errs in units of its
+#: largest terms, so an element may be off by two units of the largest one.
+UNITS = {torch.bfloat16: 2.0**-8, torch.float16: 2.0**-11}
+
 
 def must_be_alike(
     check: str, got: Any, want: Any, values: bool = True, exact: Callable[[], Any] | None = None
 ) -> None:
-    """Raises Failed unless `got` (from the card) is what the host answered.
+    """Raises CheckError unless `got` (from the card) is what the host answered.
 
     Without `values` only kind, format, shape and device are compared. Where values differ,
     `exact` answers in FP64: the card may be the one that is nearer to it, because it sums in
@@ -34,17 +38,17 @@ def must_be_alike(
     """
     try:
         _all_alike(check, tree_flatten(got)[0], tree_flatten(want)[0], values)
-    except Differs:
+    except DiffersError:
         if exact is None or not _nearer(got, want, exact()):
             raise
 
 
-class Differs(Failed):
+class DiffersError(CheckError):
     """Values differ; all else is the same."""
 
 
 def _nearer(got: Any, want: Any, exact: Any) -> bool:
-    """Is the card at most as far from the exact answer as the host?"""
+    """Whether the card is at most as far from the exact answer as the host."""
     leaves = [tree_flatten(x)[0] for x in (got, want, exact)]
     for mine, theirs, true in zip(*leaves, strict=True):
         if isinstance(true, torch.Tensor) and true.is_floating_point():
@@ -57,7 +61,7 @@ def _nearer(got: Any, want: Any, exact: Any) -> bool:
 
 def _all_alike(check: str, got_leaves: list[Any], want_leaves: list[Any], values: bool) -> None:
     if len(got_leaves) != len(want_leaves):
-        raise Failed(check, f"answered {len(got_leaves)} things, the host {len(want_leaves)}")
+        raise CheckError(check, f"answered {len(got_leaves)} things, the host {len(want_leaves)}")
     for mine, theirs in zip(got_leaves, want_leaves, strict=True):
         if isinstance(theirs, torch.Tensor):
             _tensors(check, mine, theirs, values)
@@ -66,23 +70,25 @@ def _all_alike(check: str, got_leaves: list[Any], want_leaves: list[Any], values
         elif isinstance(theirs, torch.device):
             continue
         elif type(mine) is not type(theirs):
-            raise Failed(check, f"answered {type(mine).__name__}, the host {type(theirs).__name__}")
+            raise CheckError(
+                check, f"answered {type(mine).__name__}, the host {type(theirs).__name__}"
+            )
 
 
 def _tensors(check: str, got: Any, want: torch.Tensor, values: bool) -> None:
     if not isinstance(got, torch.Tensor):
-        raise Failed(check, f"answered {type(got).__name__} instead of a tensor")
+        raise CheckError(check, f"answered {type(got).__name__} instead of a tensor")
     if got.device.type != NAME:
-        raise Failed(check, f"answered on {got.device.type}: the result has left the card")
+        raise CheckError(check, f"answered on {got.device.type}: the result has left the card")
     if got.dtype != want.dtype:
-        raise Failed(check, f"answered {got.dtype}, the host {want.dtype}")
+        raise CheckError(check, f"answered {got.dtype}, the host {want.dtype}")
     if got.layout != want.layout:
-        raise Failed(check, f"answered {got.layout}, the host {want.layout}")
+        raise CheckError(check, f"answered {got.layout}, the host {want.layout}")
     if want.is_nested:
         _nested(check, got, want)
         return
     if got.shape != want.shape:
-        raise Failed(check, f"answered shape {tuple(got.shape)}, the host {tuple(want.shape)}")
+        raise CheckError(check, f"answered shape {tuple(got.shape)}, the host {tuple(want.shape)}")
     if values:
         _close(check, _dense(got.detach().cpu()), _dense(want.detach()))
 
@@ -90,7 +96,7 @@ def _tensors(check: str, got: Any, want: torch.Tensor, values: bool) -> None:
 def _nested(check: str, got: torch.Tensor, want: torch.Tensor) -> None:
     mine, theirs = got.unbind(), want.unbind()
     if len(mine) != len(theirs):
-        raise Failed(check, f"answered {len(mine)} parts, the host {len(theirs)}")
+        raise CheckError(check, f"answered {len(mine)} parts, the host {len(theirs)}")
     for a, b in zip(mine, theirs, strict=True):
         _tensors(check, a, b, True)
 
@@ -103,7 +109,11 @@ def _dense(tensor: torch.Tensor) -> torch.Tensor:
 
 def _close(check: str, got: torch.Tensor, want: torch.Tensor) -> None:
     rtol, atol = BOUNDS.get(want.dtype, (None, None))
+    if want.dtype in UNITS and want.numel():
+        finite = want[want.isfinite()]
+        largest = float(finite.abs().max()) if finite.numel() else 0.0
+        atol = max(atol or 0.0, 2 * UNITS[want.dtype] * largest)
     try:
         torch.testing.assert_close(got, want, rtol=rtol, atol=atol, equal_nan=True)
     except (AssertionError, RuntimeError, NotImplementedError) as problem:
-        raise Differs(check, one_line(problem)) from None
+        raise DiffersError(check, one_line(problem)) from None

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_flatten
 from suiren.conformance.alike import must_be_alike
 from suiren.conformance.operators import SEED, gradients
 from suiren.conformance.placing import CARD, HOST, placed
-from suiren.conformance.verdict import Failed, NotOnHost, Verdict, judged, one_line
+from suiren.conformance.verdict import CheckError, NotOnHostError, Verdict, judged, one_line
 
 
 @cache
@@ -26,7 +26,7 @@ def database() -> dict[str, Any]:
 
 
 def verdicts(name: str, dtypes: tuple[torch.dtype, ...]) -> Iterator[Verdict]:
-    """Every input of one module in the given formats, training and, where it differs, evaluating."""
+    """Every input of one module, training and, where it differs, evaluating."""
     info = database()[name]
     for dtype in dtypes:
         if dtype not in info.dtypes and dtype != torch.bfloat16:
@@ -56,11 +56,11 @@ def _trial(info: Any, given: Any, training: bool) -> None:
     try:
         host = _run(info, given, training, HOST)
     except Exception as problem:
-        raise NotOnHost from problem
+        raise NotOnHostError from problem
     try:
         card = _run(info, given, training, CARD)
     except Exception as problem:
-        raise Failed("forward", one_line(problem)) from None
+        raise CheckError("forward", one_line(problem)) from None
     must_be_alike("forward", card[1], host[1])
     try:
         want = gradients(*host)
@@ -69,7 +69,7 @@ def _trial(info: Any, given: Any, training: bool) -> None:
     try:
         got = gradients(*card)
     except Exception as problem:
-        raise Failed("backward", one_line(problem)) from None
+        raise CheckError("backward", one_line(problem)) from None
     must_be_alike("backward", got, want)
 
 

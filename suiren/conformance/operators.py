@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from suiren.conformance.alike import must_be_alike
 from suiren.conformance.placing import CARD, HOST, placed
-from suiren.conformance.verdict import Failed, NotOnHost, Verdict, judged, one_line
+from suiren.conformance.verdict import CheckError, NotOnHostError, Verdict, judged, one_line
 
 SEED = 20
 #: Formats beside the asked ones in which the first samples run, forward only.
@@ -80,7 +80,7 @@ def _short(dtype: torch.dtype) -> str:
 
 
 class _Trial:
-    """One sample of one operator: each method raises Failed where card and host differ."""
+    """One sample of one operator: each method raises CheckError where card and host differ."""
 
     def __init__(self, op: Any, name: str, sample: Any, grad: bool) -> None:
         self.op, self.name, self.sample, self.grad = op, name, sample, grad
@@ -107,7 +107,7 @@ class _Trial:
         """The answer of the host in FP64; the host's own where it has none."""
         try:
             return self._run(HOST, self.sample.transform(_in_f64))[1]
-        except NotOnHost:
+        except NotOnHostError:
             return self._run(HOST, self.sample)[1]
 
     def _exact_gradients(self) -> Any:
@@ -125,12 +125,12 @@ class _Trial:
         try:
             answer = (call or self.op)(first, *rest, **keywords, **more)
             if where == CARD and not _names_a_device(inputs):
-                answer = tree_map(lambda t: t.to(CARD) if isinstance(t, torch.Tensor) else t, answer)
+                answer = _mapped(answer, lambda t: t.to(CARD))
             return inputs, answer
         except Exception as problem:
             if where == HOST:
-                raise NotOnHost from problem
-            raise Failed("forward", one_line(problem)) from None
+                raise NotOnHostError from problem
+            raise CheckError("forward", one_line(problem)) from None
 
     def _backward(self, card: Any, got: Any, host: Any, want: Any) -> None:
         process = self.sample.output_process_fn_grad
@@ -141,7 +141,7 @@ class _Trial:
         try:
             mine = gradients(card, process(got))
         except Exception as problem:
-            raise Failed("backward", one_line(problem)) from None
+            raise CheckError("backward", one_line(problem)) from None
         must_be_alike("backward", mine, theirs, exact=self._exact_gradients)
 
     def _out(self, want: Any) -> None:
@@ -149,16 +149,16 @@ class _Trial:
         if not leaves or not all(isinstance(x, torch.Tensor) for x in leaves):
             return
         sample = _without_grad(self.sample)
-        for fresh in (torch.zeros_like, _empty_and_small):
+        for fresh in (_zeros, _empty_and_small):
             try:
-                _, theirs = self._run(HOST, sample, out=tree_map(lambda t: fresh(t.detach()), want))
-            except NotOnHost:
+                _, theirs = self._run(HOST, sample, out=_mapped(want, fresh))
+            except NotOnHostError:
                 continue
-            out = tree_map(lambda t: fresh(t.detach()).to(CARD), want)
+            out = placed(_mapped(want, fresh), CARD)
             try:
                 _, mine = self._run(CARD, sample, out=out)
-            except Failed as problem:
-                raise Failed("out", problem.message) from None
+            except CheckError as problem:
+                raise CheckError("out", problem.message) from None
             must_be_alike("out", mine, theirs, self.values)
             must_be_alike("out", out, theirs, self.values)
 
@@ -169,12 +169,12 @@ class _Trial:
         sample = _without_grad(self.sample)
         try:
             host, _ = self._run(HOST, sample, call)
-        except NotOnHost:
+        except NotOnHostError:
             return
         try:
             card, _ = self._run(CARD, sample, call)
-        except Failed as problem:
-            raise Failed("in-place", problem.message) from None
+        except CheckError as problem:
+            raise CheckError("in-place", problem.message) from None
         must_be_alike("in-place", card[0], host[0], self.values)
 
     def _strides(self) -> None:
@@ -185,13 +185,21 @@ class _Trial:
             return
         try:
             _, got = self._run(CARD, sample)
-        except Failed as problem:
-            raise Failed("strides", problem.message) from None
+        except CheckError as problem:
+            raise CheckError("strides", problem.message) from None
         must_be_alike("strides", got, want, self.values, self._exact)
 
 
+def _zeros(tensor: torch.Tensor) -> torch.Tensor:
+    return torch.zeros_like(tensor.detach())
+
+
 def _empty_and_small(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.new_empty(0)
+    return tensor.detach().new_empty(0)
+
+
+def _mapped(tree: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    return tree_map(lambda x: change(x) if isinstance(x, torch.Tensor) else x, tree)
 
 
 def _in_f64(thing: Any) -> Any:
@@ -217,9 +225,7 @@ def _without_grad(sample: Any) -> Any:
 
 def gradients(inputs: Any, answer: Any) -> list[torch.Tensor | None]:
     """Gradients of a fixed weighing of the answer, for every input that requires one."""
-    leaves = [
-        t for t in tree_flatten(inputs)[0] if isinstance(t, torch.Tensor) and t.requires_grad
-    ]
+    leaves = [t for t in tree_flatten(inputs)[0] if isinstance(t, torch.Tensor) and t.requires_grad]
     answers = [
         t for t in tree_flatten(answer)[0] if isinstance(t, torch.Tensor) and t.requires_grad
     ]
@@ -244,7 +250,7 @@ def _shares_as_on_host(got: Any, card: Any, want: Any, host: Any) -> None:
         if not isinstance(b, torch.Tensor) or b.layout != torch.strided or b.numel() == 0:
             continue
         if _shares(b, host[0]) and not _shares(a, card[0]):
-            raise Failed("forward", "answered a copy where the host answers a view")
+            raise CheckError("forward", "answered a copy where the host answers a view")
 
 
 def _shares(a: torch.Tensor, b: torch.Tensor) -> bool:
@@ -278,8 +284,8 @@ def _must_refuse(op: Any, error: Any) -> None:
             kinds[where.type] = problem
     host, card = kinds[HOST.type], kinds[CARD.type]
     if host is None:
-        raise NotOnHost
+        raise NotOnHostError
     if card is None:
-        raise Failed("error", f"was accepted; the host refuses it: {one_line(host)}")
+        raise CheckError("error", f"was accepted; the host refuses it: {one_line(host)}")
     if not isinstance(card, (type(host), error.error_type)):
-        raise Failed("error", f"raised {one_line(card)}; the host {one_line(host)}")
+        raise CheckError("error", f"raised {one_line(card)}; the host {one_line(host)}")

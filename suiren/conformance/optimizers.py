@@ -12,7 +12,7 @@ import torch
 from suiren.conformance.alike import must_be_alike
 from suiren.conformance.operators import SEED
 from suiren.conformance.placing import CARD, HOST, placed
-from suiren.conformance.verdict import Failed, NotOnHost, Verdict, judged, one_line
+from suiren.conformance.verdict import CheckError, NotOnHostError, Verdict, judged, one_line
 
 STEPS = 3
 _SHAPES = ((5, 7), (7, 3))
@@ -24,21 +24,19 @@ def database() -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from torch.testing._internal.common_optimizers import optim_db
-    return {f"optim.{info.optim_cls.__name__}": info for info in optim_db}
+    return {f"optim.{info.optim_cls.__name__}": info for info in optim_db}  # type: ignore[attr-defined]
 
 
 def verdicts(name: str, dtypes: tuple[torch.dtype, ...]) -> Iterator[Verdict]:
     """Every configuration of one optimizer, in every implementation that it offers."""
     info = database()[name]
     for dtype in dtypes:
-        number = 0
-        for keywords in _configurations(info):
+        for number, keywords in enumerate(_configurations(info)):
 
             def check(keywords: Any = keywords, dtype: torch.dtype = dtype) -> None:
                 _trial(info, keywords, dtype)
 
             yield from judged(name, str(dtype).removeprefix("torch."), number, check)
-            number += 1
 
 
 def _configurations(info: Any) -> Iterator[dict[str, Any]]:
@@ -51,16 +49,24 @@ def _configurations(info: Any) -> Iterator[dict[str, Any]]:
 
 
 def _trial(info: Any, keywords: dict[str, Any], dtype: torch.dtype) -> None:
-    plain = {k: v for k, v in keywords.items() if k not in ("capturable", "foreach", "fused")}
-    try:
-        want = _steps(info, plain, dtype, HOST)
-    except Exception as problem:
-        raise NotOnHost from problem
+    want = _on_host(info, keywords, dtype)
     try:
         got = _steps(info, keywords, dtype, CARD)
     except Exception as problem:
-        raise Failed("forward", one_line(problem)) from None
+        raise CheckError("forward", one_line(problem)) from None
     must_be_alike("forward", got, want)
+
+
+def _on_host(info: Any, keywords: dict[str, Any], dtype: torch.dtype) -> list[torch.Tensor]:
+    """The host's steps in the same implementation, or in the plain one where it has none."""
+    implementations = ("capturable", "foreach", "fused")
+    plain = {k: v for k, v in keywords.items() if k not in implementations}
+    for like in ({k: v for k, v in keywords.items() if k != "capturable"}, plain):
+        try:
+            return _steps(info, like, dtype, HOST)
+        except Exception as problem:
+            last = problem
+    raise NotOnHostError from last
 
 
 def _steps(

@@ -25,15 +25,24 @@ class Verdict:
     check: str = ""
     """The check that failed."""
     message: str = ""
-    ops: tuple[str, ...] = ()
-    """Ops that ran on the card without a time of their own family, if times were asked for."""
 
     def row(self) -> dict[str, Any]:
         """The verdict as plain data."""
         return asdict(self)
 
 
-class Failed(Exception):
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The distinct calls of one subject, priced."""
+
+    calls: int
+    approximated: tuple[str, ...]
+    """Ops that no family of kernels covers: their time counts their traffic."""
+    failed: tuple[str, ...]
+    """Calls without a time, each with the reason."""
+
+
+class CheckError(Exception):
     """A check that did not hold; says which one and how."""
 
     def __init__(self, check: str, message: str) -> None:
@@ -42,7 +51,7 @@ class Failed(Exception):
         self.message = message
 
 
-class NotOnHost(Exception):
+class NotOnHostError(Exception):
     """The host itself cannot compute this, so there is nothing to compare with."""
 
 
@@ -56,9 +65,9 @@ def judged(op: str, dtype: str, sample: int, check: Callable[[], None]) -> Itera
     """Runs `check`; yields one verdict."""
     try:
         check()
-    except NotOnHost:
+    except NotOnHostError:
         yield Verdict(op, dtype, sample, SKIPPED)
-    except Failed as problem:
+    except CheckError as problem:
         yield Verdict(op, dtype, sample, FAILED, problem.check, problem.message)
     else:
         yield Verdict(op, dtype, sample, PASSED)
