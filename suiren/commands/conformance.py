@@ -32,8 +32,13 @@ def _shard(_: click.Context, __: click.Parameter, text: str) -> tuple[int, int]:
 
 @click.command()
 @click.argument("names", nargs=-1)
-@click.option("--ops", "ops", multiple=True, metavar="NAME…",
-              help="Only these: add, nn.Linear, optim.AdamW, or patterns such as linalg.*")  # fmt: skip
+@click.option(
+    "--ops",
+    "ops",
+    multiple=True,
+    metavar="NAME…",
+    help="Only these: add, nn.Linear, optim.AdamW, or patterns such as linalg.*",
+)
 @click.option("--on", "on", default="t21", show_default=True, help="The card that prices the ops.")
 @click.option("--shard", default="1/1", callback=_shard, metavar="K/N", help="Part K of N.")
 @click.option("--dtype", "dtypes", multiple=True, type=click.Choice(DTYPES),

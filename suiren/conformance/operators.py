@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import islice
 from typing import Any
+from unittest import SkipTest
 
 import torch
 from torch.utils._pytree import tree_flatten, tree_map
@@ -24,6 +25,8 @@ SEED = 20
 #: Formats beside the asked ones in which the first samples run, forward only.
 OTHER_DTYPES = (torch.int64, torch.bool, torch.float16, torch.float64, torch.complex64)
 OTHER_SAMPLES = 6
+SPARSE_SAMPLES = 60
+LAYOUTS = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr)
 #: Ops whose values nothing defines.
 _UNDEFINED = frozenset(
     "empty empty_like empty_permuted empty_strided new_empty new_empty_strided "
@@ -54,6 +57,9 @@ def verdicts(name: str, dtypes: tuple[torch.dtype, ...]) -> Iterator[Verdict]:
     for dtype in OTHER_DTYPES:
         if dtype not in dtypes and op.supports_dtype(dtype, "cpu"):
             yield from _other(op, name, dtype)
+    for layout in LAYOUTS:
+        if op.supports_sparse_layout(layout):
+            yield from _sparse(op, name, layout)
     yield from _errors(op, name)
 
 
@@ -75,7 +81,32 @@ def _other(op: Any, name: str, dtype: torch.dtype) -> Iterator[Verdict]:
         )
 
 
-def _short(dtype: torch.dtype) -> str:
+def _sparse(op: Any, name: str, layout: torch.layout) -> Iterator[Verdict]:
+    """Samples of a sparse layout in FP32, forward only: PyTorch's list has no gradients for it."""
+    for number, sample in enumerate(islice(_drawn_sparse(op, layout), SPARSE_SAMPLES)):
+        trial = _Trial(op, name, sample, False)
+        yield from judged(name, _short(layout), number, trial.in_other_format)
+
+
+def _drawn_sparse(op: Any, layout: torch.layout) -> Iterator[Any]:
+    """The list's own sparse samples; where it has none, its matrices made sparse."""
+    torch.manual_seed(SEED)
+    try:
+        yield from op.sample_inputs_sparse(layout, "cpu", torch.float32, requires_grad=False)
+    except (NotImplementedError, SkipTest):
+        for sample in _drawn(op, torch.float32, False):
+            if isinstance(sample.input, torch.Tensor) and sample.input.dim() == 2:
+                sample.input = _made_sparse(sample.input, layout)
+                yield sample
+
+
+def _made_sparse(matrix: torch.Tensor, layout: torch.layout) -> torch.Tensor:
+    if layout == torch.sparse_bsr:
+        return matrix.relu().to_sparse(layout=layout, blocksize=(1, 1))
+    return matrix.relu().to_sparse(layout=layout)
+
+
+def _short(dtype: torch.dtype | torch.layout) -> str:
     return str(dtype).removeprefix("torch.")
 
 

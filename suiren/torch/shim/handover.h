@@ -20,6 +20,7 @@ struct OpCard {
   bool device_mixes = false;
   bool is_copy = false;
   MatrixOp matrix = MatrixOp::none;
+  bool host_lacks_formats = false;  // formats that CUDA's kernel takes
   std::vector<int> returns_argument;  // per return: the argument it writes to, or -1
   int generator_argument = -1;
 };
@@ -65,6 +66,13 @@ inline OpCard* make_op_card(const c10::FunctionSchema& schema) {
       {"aten::_fused_adamw_", 1}, {"aten::_fused_adam_", 1}, {"aten::_fused_sgd_", 1}};
   card->host_mixes = card->is_copy || mixes.count(card->name);
   card->matrix = matrix_op(card->name);
+  static const std::unordered_map<std::string, bool> gaps{
+      {"aten::avg_pool3d", 1}, {"aten::avg_pool3d_backward", 1}, {"aten::_upsample_bilinear2d_aa", 1},
+      {"aten::_upsample_bilinear2d_aa_backward", 1}, {"aten::multi_margin_loss", 1},
+      {"aten::multi_margin_loss_backward", 1}, {"aten::multilabel_margin_loss_forward", 1},
+      {"aten::multilabel_margin_loss_backward", 1}, {"aten::rrelu_with_noise", 1}, {"aten::round.decimals", 1},
+      {"aten::polygamma", 1}, {"aten::_fft_r2c", 1}, {"aten::_fft_c2r", 1}, {"aten::_fft_c2c", 1}, {"aten::histc", 1}};
+  card->host_lacks_formats = gaps.count(card->name);
   return card;
 }
 
@@ -277,24 +285,40 @@ inline void round_operands(Stack* stack, size_t from, const OpCard& card) {
   }
 }
 
-// The host multiplies FP16 slowly; the chip sums it in FP32, so it is computed as float.
-inline bool widen_half(Stack* stack, size_t from, const OpCard& card) {
-  if (card.matrix == MatrixOp::none) return false;
-  if (card.name.find("out") != std::string::npos || card.name.back() == '_') return false;
-  bool any = false;
+// The wider format the host computes in where the card has a kernel and the host has none, or a
+// slow one: it multiplies FP16 slowly, and the chip sums it in FP32.
+inline at::ScalarType wider(at::ScalarType type, const OpCard& card) {
+  if (type == at::kHalf) return at::kFloat;
+  if (card.matrix != MatrixOp::none) return type;
+  if (type == at::kBFloat16) return at::kFloat;
+  if (type == at::kComplexHalf) return at::kComplexFloat;
+  bool counts = card.name == "aten::histc" && at::isIntegralType(type, false);
+  return counts ? at::kDouble : type;
+}
+
+// Widens the arguments; the format they had, or Undefined if nothing had to be done.
+inline at::ScalarType widen(Stack* stack, size_t from, const OpCard& card) {
+  at::ScalarType had = at::ScalarType::Undefined;
+  if (card.matrix == MatrixOp::none && !card.host_lacks_formats) return had;
+  if (card.name.find("out") != std::string::npos || card.name.back() == '_') return had;
   for (size_t i = from; i < stack->size(); i++) {
     c10::IValue& v = (*stack)[i];
-    if (!v.isTensor() || !v.toTensor().defined() || v.toTensor().scalar_type() != at::kHalf) continue;
-    v = v.toTensor().to(at::kFloat);
-    any = true;
+    if (!v.isTensor() || !v.toTensor().defined()) continue;
+    at::ScalarType type = v.toTensor().scalar_type(), wide = wider(type, card);
+    if (wide == type) continue;
+    v = v.toTensor().to(wide);
+    had = type;
   }
-  return any;
+  return had;
 }
-inline void narrow_half(Stack* stack, size_t num_returns) {
+inline void narrow(Stack* stack, size_t num_returns, at::ScalarType had) {
+  bool half = had == at::kHalf || had == at::kComplexHalf;
   for (size_t i = stack->size() - num_returns; i < stack->size(); i++) {
     c10::IValue& v = (*stack)[i];
-    if (v.isTensor() && v.toTensor().defined() && v.toTensor().scalar_type() == at::kFloat)
-      v = v.toTensor().to(at::kHalf);
+    if (!v.isTensor() || !v.toTensor().defined()) continue;
+    at::ScalarType type = v.toTensor().scalar_type();
+    if (type == at::kComplexFloat && half) v = v.toTensor().to(at::kComplexHalf);
+    else if (type == at::kFloat || type == at::kDouble) v = v.toTensor().to(had == at::kComplexHalf ? at::kHalf : had);
   }
 }
 
@@ -331,11 +355,11 @@ inline void hand_over(const c10::OperatorHandle& op, Stack* stack, bool meta = f
   if (keep) begin_call(call, op, sparse ? card.sparse_name : card.name, *stack, from, math);
   alias_arguments(stack, from, frame, card);
   if (math && !meta && !sparse) round_operands(stack, from, card);
-  bool widened = !meta && !sparse && widen_half(stack, from, card);
+  at::ScalarType had = meta || sparse ? at::ScalarType::Undefined : widen(stack, from, card);
   int device = index_or_current(frame.device);
   try {
     run_kernel(op, stack, meta, sparse);
-    if (widened) narrow_half(stack, schema.returns().size());
+    if (had != at::ScalarType::Undefined) narrow(stack, schema.returns().size(), had);
   } catch (const c10::OutOfMemoryError&) {
     throw;
   } catch (const c10::Error& e) {
