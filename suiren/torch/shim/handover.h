@@ -71,7 +71,7 @@ inline OpCard* make_op_card(const c10::FunctionSchema& schema) {
       {"aten::_upsample_bilinear2d_aa_backward", 1}, {"aten::multi_margin_loss", 1},
       {"aten::multi_margin_loss_backward", 1}, {"aten::multilabel_margin_loss_forward", 1},
       {"aten::multilabel_margin_loss_backward", 1}, {"aten::rrelu_with_noise", 1}, {"aten::round.decimals", 1},
-      {"aten::polygamma", 1}, {"aten::_fft_r2c", 1}, {"aten::_fft_c2r", 1}, {"aten::_fft_c2c", 1}, {"aten::histc", 1}};
+      {"aten::polygamma", 1}, {"aten::histc", 1}};
   card->host_lacks_formats = gaps.count(card->name);
   return card;
 }
@@ -103,6 +103,7 @@ struct Frame {
   c10::SmallVector<Sparse, 1> sparse;
   int device = -1;
   bool meta = false;
+  bool keeps_grad = false;  // the host's sparse kernels keep more for a backward where one will come
 };
 
 inline void check_host_tensor(const at::Tensor& t, const Frame& frame, const OpCard& card) {
@@ -130,6 +131,7 @@ inline at::Tensor sparse_alias_of(const at::Tensor& t, Frame& frame, const OpCar
   Members members;
   for (const at::Tensor& member : members_of(t)) members.push_back(alias_of(member, frame, card));
   at::Tensor alias = over_members(t, members, false);
+  if (t.requires_grad()) alias.set_requires_grad(true);
   frame.sparse.push_back({t, alias, members_of(alias)});
   return alias;
 }
@@ -160,6 +162,7 @@ inline at::Tensor alias_of(const at::Tensor& t, Frame& frame, const OpCard& card
   if (impl->is_wrapped_number()) a.unsafeGetTensorImpl()->set_wrapped_number(true);
   if (t.is_conj()) a._set_conj(true);
   if (t.is_neg()) a._set_neg(true);
+  if (frame.keeps_grad && t.requires_grad()) a.set_requires_grad(true);
   frame.pairs.push_back({impl, a.unsafeGetTensorImpl(), alias_storage, t, a});
   return a;
 }
@@ -291,7 +294,6 @@ inline at::ScalarType wider(at::ScalarType type, const OpCard& card) {
   if (type == at::kHalf) return at::kFloat;
   if (card.matrix != MatrixOp::none) return type;
   if (type == at::kBFloat16) return at::kFloat;
-  if (type == at::kComplexHalf) return at::kComplexFloat;
   bool counts = card.name == "aten::histc" && at::isIntegralType(type, false);
   return counts ? at::kDouble : type;
 }
@@ -312,13 +314,11 @@ inline at::ScalarType widen(Stack* stack, size_t from, const OpCard& card) {
   return had;
 }
 inline void narrow(Stack* stack, size_t num_returns, at::ScalarType had) {
-  bool half = had == at::kHalf || had == at::kComplexHalf;
   for (size_t i = stack->size() - num_returns; i < stack->size(); i++) {
     c10::IValue& v = (*stack)[i];
     if (!v.isTensor() || !v.toTensor().defined()) continue;
     at::ScalarType type = v.toTensor().scalar_type();
-    if (type == at::kComplexFloat && half) v = v.toTensor().to(at::kComplexHalf);
-    else if (type == at::kFloat || type == at::kDouble) v = v.toTensor().to(had == at::kComplexHalf ? at::kHalf : had);
+    if (type == at::kFloat || type == at::kDouble) v = v.toTensor().to(had);
   }
 }
 
@@ -346,6 +346,7 @@ inline void hand_over(const c10::OperatorHandle& op, Stack* stack, bool meta = f
   size_t from = stack->size() - schema.arguments().size();
   Frame frame;
   frame.meta = meta;
+  frame.keeps_grad = sparse;
   c10::SmallVector<c10::IValue, 3> written;
   for (int a : card.returns_argument)
     if (a >= 0) written.push_back((*stack)[from + a]);
