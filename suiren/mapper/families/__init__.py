@@ -9,6 +9,8 @@ from suiren.mapper.families import (
     attention,
     convolution,
     copy,
+    factorisation,
+    fourier,
     fused,
     gather,
     matmul,
@@ -37,7 +39,7 @@ class Family(Protocol):
 
 _MODULES = (
     matmul, convolution, attention, normalisation, reduction, pooling, pointwise,
-    gather, copy, random, optimizer, recurrent, fused,
+    gather, copy, random, optimizer, recurrent, fused, fourier, factorisation,
 )  # fmt: skip
 FAMILY_OF = {op: module for module in _MODULES for op in module.OPS}
 

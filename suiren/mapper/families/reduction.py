@@ -18,8 +18,10 @@ _PLAIN = frozenset(
 sum nansum mean prod norm linalg_vector_norm amax amin aminmax max min argmax argmin any all var
 std var_mean std_mean cumsum cumprod cummax cummin logcumsumexp count_nonzero dist trace
 mse_loss l1_loss smooth_l1_loss huber_loss binary_cross_entropy binary_cross_entropy_with_logits
-kl_div equal is_nonzero nonzero _assert_async isin _local_scalar_dense _linalg_det cross
-linalg_cross
+kl_div equal is_nonzero nonzero _assert_async isin _local_scalar_dense cross
+linalg_cross _cummax_helper _cummin_helper multi_margin_loss multi_margin_loss_backward
+multilabel_margin_loss_forward multilabel_margin_loss_backward _pdist_forward _pdist_backward
+segment_reduce _segment_reduce_backward nll_loss
 """.split()
 )
 OPS = _PLAIN | _SORTS
