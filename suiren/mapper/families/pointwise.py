@@ -16,7 +16,8 @@ _prelu_kernel _prelu_kernel_backward mse_loss_backward l1_loss_backward smooth_l
 huber_loss_backward native_dropout_backward nan_to_num heaviside copysign signbit conj
 conj_physical _conj frexp ldexp nextafter real imag positive tril triu soft_margin_loss
 rrelu_with_noise softshrink hardshrink softshrink_backward hardshrink_backward masked_fill_
-complex polar view_as_complex _to_copy_pointwise logit_backward gcd lcm fake_quantize_per_tensor_affine""".split()
+complex polar view_as_complex _to_copy_pointwise logit_backward gcd lcm
+fake_quantize_per_tensor_affine""".split()
 _SPECIAL = """exp exp2 expm1 log log2 log10 log1p sqrt rsqrt pow sin cos tan asin acos atan atan2
 sinh cosh tanh asinh acosh atanh sigmoid log_sigmoid_forward log_sigmoid_backward silu
 silu_backward gelu gelu_backward mish mish_backward softplus softplus_backward elu elu_backward

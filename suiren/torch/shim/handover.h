@@ -68,7 +68,8 @@ inline OpCard* make_op_card(const c10::FunctionSchema& schema) {
   card->matrix = matrix_op(card->name);
   static const std::unordered_map<std::string, bool> gaps{
       {"aten::avg_pool3d", 1}, {"aten::avg_pool3d_backward", 1}, {"aten::_upsample_bilinear2d_aa", 1},
-      {"aten::_upsample_bilinear2d_aa_backward", 1}, {"aten::multi_margin_loss", 1},
+      {"aten::_upsample_bilinear2d_aa_backward", 1}, {"aten::_upsample_bicubic2d_aa", 1},
+      {"aten::_upsample_bicubic2d_aa_backward", 1}, {"aten::multi_margin_loss", 1},
       {"aten::multi_margin_loss_backward", 1}, {"aten::multilabel_margin_loss_forward", 1},
       {"aten::multilabel_margin_loss_backward", 1}, {"aten::rrelu_with_noise", 1}, {"aten::round.decimals", 1},
       {"aten::polygamma", 1}, {"aten::histc", 1}};

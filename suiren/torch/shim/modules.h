@@ -31,8 +31,9 @@ inline void forget_module(size_t address) {
 inline bool may_hold_tensors(PyObject* o) { return PyTuple_Check(o) || PyList_Check(o); }
 
 inline void collect_tensors(PyObject* o, std::vector<at::Tensor>& out) {
-  if (THPVariable_Check(o)) {
-    out.push_back(THPVariable_Unpack(o));
+  if (THPVariable_Check(o)) {  // subclasses answer questions about themselves in Python: not asked here
+    const at::Tensor& t = THPVariable_Unpack(o);
+    if (!t.key_set().has(c10::DispatchKey::Python) && !has_no_storage(t)) out.push_back(t);
   } else if (may_hold_tensors(o)) {
     Py_ssize_t n = PySequence_Fast_GET_SIZE(o);
     for (Py_ssize_t i = 0; i < n && i < 16; i++) collect_tensors(PySequence_Fast_GET_ITEM(o, i), out);
