@@ -74,16 +74,12 @@ def _is_float64_array(node: ast.expr, sight: Sight) -> bool:
 
 
 def _assigned(sight: Sight) -> dict[str, list[ast.expr]]:
-    tree = sight.parents[0]
-    found: dict[str, list[ast.expr]] | None = getattr(tree, "assigned_values", None)
-    if found is None:
-        found = {}
-        for node in ast.walk(tree):
+    found = sight.parsed.assigned
+    if not found:
+        for node in sight.parsed.all(ast.Assign, ast.AnnAssign, ast.AugAssign):
             value = getattr(node, "value", None)
-            if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign)) and value is not None:
-                for target in targets_of(node):
-                    found.setdefault(written(target), []).append(value)
-        tree.assigned_values = found  # type: ignore[attr-defined]
+            for target in targets_of(node) if value is not None else ():
+                found.setdefault(written(target), []).append(value)
     return found
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 
 from suiren.port.names import Names, last_word, targets_of, text_of, written
+from suiren.port.parsed import Parsed
 
 _LIBRARIES = (
     "flash_?attn|flash_attention|flash|apex|xformers|triton|bnb|bitsandbytes|deepspeed|nccl|"
@@ -38,31 +39,32 @@ NO_GUARD: Guard = (False, False)
 class Guards:
     """The questions of one file, with the flags that hold their answers."""
 
-    def __init__(self, tree: ast.Module, names: Names) -> None:
+    def __init__(self, parsed: Parsed, names: Names) -> None:
         self.names = names
         self.flags: set[str] = set()
-        self._find_flags(tree)
+        self._find_flags(parsed)
+        self._find_optional(parsed)
 
-    def _find_flags(self, tree: ast.Module) -> None:
-        for node in ast.walk(tree):
+    def _find_flags(self, parsed: Parsed) -> None:
+        for node in parsed.all(ast.Assign, ast.AnnAssign, ast.NamedExpr):
             value = getattr(node, "value", None)
-            if isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and value is not None:
-                asks = self._asks(value)
-                kept = isinstance(value, ast.Constant) and value.value is None
-                for target in targets_of(node):
-                    word = written(target)
-                    if word and (asks or (kept and word in self.names.bound)):
-                        self.flags.add(word)
-            elif isinstance(node, ast.FunctionDef):
-                returned = [r.value for r in ast.walk(node) if isinstance(r, ast.Return)]
-                if any(v is not None and self._asks(v) for v in returned):
-                    self.flags.add(node.name)
-        self._find_optional(tree)
+            if value is None:
+                continue
+            asks = self._asks(value)
+            kept = isinstance(value, ast.Constant) and value.value is None
+            for target in targets_of(node):
+                word = written(target)
+                if word and (asks or (kept and word in self.names.bound)):
+                    self.flags.add(word)
+        for function in parsed.all(ast.FunctionDef):
+            last = function.body[-1]
+            if isinstance(last, ast.Return) and last.value is not None and self._asks(last.value):
+                self.flags.add(function.name)
 
-    def _find_optional(self, tree: ast.Module) -> None:
+    def _find_optional(self, parsed: Parsed) -> None:
         """`HAS_FLASH = True` in a try whose handler says False."""
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Try) and catches_import(node):
+        for node in parsed.all(ast.Try):
+            if catches_import(node):
                 for handler in node.handlers:
                     for inner in handler.body:
                         for target in targets_of(inner):

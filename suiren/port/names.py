@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from suiren.port.parsed import Parsed
+
 #: Modules that code keeps under a short name; uses of the short name are what is told.
 MODULES = frozenset(
     """torch torch.cuda torch.cuda.amp torch.cuda.nvtx torch.cuda.random torch.cuda.memory
@@ -27,22 +29,20 @@ _SAME_PARTS = ("torch.cuda.memory.", "torch.cuda.random.", "torch.cuda.streams."
 class Names:
     """Names bound by imports anywhere in a file, and short names of PyTorch's modules."""
 
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, parsed: Parsed) -> None:
         self.bound: dict[str, str] = {}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                for name in node.names:
-                    self.bound[name.asname or name.name.partition(".")[0]] = (
-                        name.name if name.asname else name.name.partition(".")[0]
-                    )
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        for plain in parsed.all(ast.Import):
+            for name in plain.names:
+                first = name.name.partition(".")[0]
+                self.bound[name.asname or first] = name.name if name.asname else first
+        for node in parsed.all(ast.ImportFrom):
+            if node.module and not node.level:
                 for name in node.names:
                     self.bound[name.asname or name.name] = f"{node.module}.{name.name}"
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Assign) and len(node.targets) == 1:
-                target, full = node.targets[0], self.full(node.value)
-                if isinstance(target, ast.Name) and full in MODULES:
-                    self.bound.setdefault(target.id, full)
+        for given in parsed.all(ast.Assign):
+            target, full = given.targets[0], self.full(given.value)
+            if isinstance(target, ast.Name) and full in MODULES:
+                self.bound.setdefault(target.id, full)
 
     def full(self, node: ast.AST) -> str:
         """The dotted name that an expression stands for; empty for anything else."""

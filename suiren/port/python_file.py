@@ -11,27 +11,33 @@ from suiren.port import branches, calls, formats, guards, libraries, outside, te
 from suiren.port.finding import Finding, Span
 from suiren.port.kinds import TIES
 from suiren.port.names import Names
+from suiren.port.parsed import Parsed
 from suiren.port.sight import Hit, Hits, Sight, devices_of, has_own_cuda
 
-_TOPICS: tuple[Callable[[ast.AST, Sight], Hits], ...] = (
-    libraries.look_at_imports,
-    libraries.look_at_kernels,
-    libraries.look_at_options,
-    calls.look_at_names,
-    calls.look_at_type_texts,
-    calls.look_at_methods,
-    calls.look_at_compile,
-    calls.look_at_parallel,
-    texts.look_at_texts,
-    texts.look_at_ordinals,
-    outside.look_at_environment,
-    outside.look_at_tools,
-    outside.look_at_backends,
-    branches.look_at_requirements,
-    branches.look_at_branches,
-    formats.look_at_float64,
-    formats.look_at_int64,
+Topic = Callable[[ast.AST, Sight], Hits]
+_TOPICS: tuple[tuple[Topic, tuple[type[ast.AST], ...]], ...] = (
+    (libraries.look_at_imports, (ast.Import, ast.ImportFrom, ast.Call)),
+    (libraries.look_at_kernels, (ast.FunctionDef, ast.Call)),
+    (libraries.look_at_options, (ast.Call, ast.Constant)),
+    (calls.look_at_names, (ast.Name, ast.Attribute)),
+    (calls.look_at_type_texts, (ast.Constant,)),
+    (calls.look_at_methods, (ast.Attribute, ast.Call)),
+    (calls.look_at_compile, (ast.Call,)),
+    (calls.look_at_parallel, (ast.Call,)),
+    (texts.look_at_texts, (ast.Constant, ast.JoinedStr)),
+    (texts.look_at_ordinals, (ast.Call,)),
+    (outside.look_at_environment, (ast.Constant,)),
+    (outside.look_at_tools, (ast.Call,)),
+    (outside.look_at_backends, (ast.Constant,)),
+    (branches.look_at_requirements, (ast.Assert, ast.If)),
+    (branches.look_at_branches, (ast.If,)),
+    (formats.look_at_float64, (ast.Call, ast.Name, ast.Attribute)),
+    (formats.look_at_int64, (ast.BinOp,)),
 )
+_BY_TYPE: dict[type[ast.AST], list[Topic]] = {}
+for _topic, _types in _TOPICS:
+    for _type in _types:
+        _BY_TYPE.setdefault(_type, []).append(_topic)
 _PASSES = ("forward", "training_step", "train_step", "step", "loss", "compute_loss", "__call__")
 _IMPORTS = (ast.Import, ast.ImportFrom)
 
@@ -41,11 +47,11 @@ def find_in_python(source: str, path: Path) -> list[Finding]:
 
     Raises SyntaxError or ValueError for text that is no Python 3.
     """
-    tree = ast.parse(source)
-    walk = _Walk(tree)
-    walk.block(tree.body)
+    parsed = Parsed(source)
+    walk = _Walk(parsed)
+    walk.block(parsed.tree.body)
     lines = source.splitlines()
-    hits = [*walk.hits, *_idle_imports(tree, walk)]
+    hits = [*walk.hits, *_idle_imports(parsed, walk)]
     found = {(f.span, f.tie.name): f for f in (_finding(h, path, lines) for h in reversed(hits))}
     return sorted(found.values(), key=lambda f: (f.span.line, f.span.column, f.tie.name))
 
@@ -73,11 +79,11 @@ def _column(lines: list[str], line: int, offset_bytes: int) -> int:
 class _Walk:
     """Visits every node with what guards it."""
 
-    def __init__(self, tree: ast.Module) -> None:
-        names = Names(tree)
-        self.sight = Sight(names, guards.Guards(tree, names), [tree])
-        self.sight.devices = devices_of(tree, names)
-        self.sight.own_cuda = has_own_cuda(tree)
+    def __init__(self, parsed: Parsed) -> None:
+        names = Names(parsed)
+        self.sight = Sight(parsed, names, guards.Guards(parsed, names), [parsed.tree])
+        self.sight.devices = devices_of(parsed, names)
+        self.sight.own_cuda = has_own_cuda(parsed)
         self.hits: list[Hit] = []
         self.reasons: list[str] = []
         self.import_reasons: list[str] = []
@@ -114,7 +120,7 @@ class _Walk:
         self.sight.parents.pop()
 
     def _look(self, node: ast.AST) -> None:
-        for topic in _TOPICS:
+        for topic in _BY_TYPE.get(type(node), ()):
             for hit in topic(node, self.sight):
                 reasons = self.reasons
                 if isinstance(node, _IMPORTS):
@@ -132,9 +138,10 @@ class _Walk:
         return "its import may fail" if used & self.optional else ""
 
     def _children(self, node: ast.AST) -> None:
-        for name, value in ast.iter_fields(node):
-            if name in ("annotation", "returns"):
+        for name in node._fields:
+            if name in ("annotation", "returns", "ctx", "op", "ops"):
                 continue
+            value = getattr(node, name, None)
             if isinstance(value, ast.AST):
                 self.node(value)
             elif isinstance(value, list) and value and isinstance(value[0], ast.stmt):
@@ -242,7 +249,7 @@ def _is_for_types(test: ast.expr) -> bool:
     return isinstance(test, (ast.Name, ast.Attribute)) and "TYPE_CHECKING" in ast.dump(test)
 
 
-def _idle_imports(tree: ast.Module, walk: _Walk) -> Iterator[Hit]:
+def _idle_imports(parsed: Parsed, walk: _Walk) -> Iterator[Hit]:
     """Imports of names that only `torch.cuda` has: a tie where they are used, or idle."""
     names = walk.sight.names
     by_name: dict[str, list[Hit]] = {}
@@ -250,9 +257,9 @@ def _idle_imports(tree: ast.Module, walk: _Walk) -> Iterator[Hit]:
         for node in ast.walk(hit.node):
             if isinstance(node, ast.Name) and node.id in names.bound:
                 by_name.setdefault(node.id, []).append(hit)
-    loaded = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
-    for node in ast.walk(tree):
-        if not (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("torch.cuda")):
+    loaded = {n.id for n in parsed.all(ast.Name)}
+    for node in parsed.all(ast.ImportFrom):
+        if not (node.module or "").startswith("torch.cuda"):
             continue
         bound = [a.asname or a.name for a in node.names]
         uses = [h for name in bound for h in by_name.get(name, []) if not h.guard]

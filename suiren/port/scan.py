@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from suiren.port.finding import Finding, Unread
+from suiren.port.libraries import LIBRARIES
 from suiren.port.notebook import find_in_notebook
 from suiren.port.python_file import find_in_python
 from suiren.port.text_file import SOURCES, find_in_source, find_in_text, look_for
@@ -23,24 +24,18 @@ mlruns""".split()
 )
 MOST_BYTES = 4_000_000
 """Larger files are data."""
-#: A Python file without any of these words holds no tie; it is not parsed.
-_WORDS = re.compile(
-    rb"cuda|nccl|nvidia|nvcc|CUDA|NCCL|CUBLAS|NVTE_|triton|flash_att|flash_attn|apex|amp_C|xformers|"
-    rb"bitsandbytes|BitsAndBytes|deepspeed|cudnn|\.double\(|float64|torch\.double|DoubleTensor|"
-    rb"int64|\.long\(|torch\.long|LongTensor|from_numpy|torch\.tensor|as_tensor|\.to\(\w*\d|"
-    rb"\.to\(\S*(rank|gpu|id|index|idx)\b|device\s*=|torch\.device|pin_memory|DataParallel|"
-    rb"device_ids|load_library|CDLL|LoadLibrary|find_library|load_in_|optim\s*=|gpus\s*=|"
-    rb"accelerator|max-autotune|reduce-overhead|backend\s*=|_inductor|record_stream|emit_nvtx|"
-    rb"pynvml|GPUtil|gpustat|nvitop|nvprof|nsys|Gpu|gpu|import_module|torch\._C|mode\s*=|"
-    rb"use_flash|" + rb"|".join(
-        name.encode() for name in """cupy pycuda numba cudf cuml cugraph cucim rmm vllm tensorrt
-sglang lmdeploy transformer_engine mamba_ssm causal_conv1d flashinfer sageattention liger_kernel
-unsloth fbgemm_gpu spconv MinkowskiEngine torchsparse nvdiffrast tinycudann gsplat
-diff_gaussian simple_knn kaolin dropout_layer_norm fused_dense_lib rotary_emb awq gptq exllama
-grouped_gemm megablocks natten cutlass deep_gemm deep_ep cuequivariance tilelang lightseq warp
-nvmath cuvs cusp fla thunderkittens faster_whisper skcuda pylibraft raft_dask stk""".split()
-    )
-)  # fmt: skip
+#: A Python file that has none of these words, imports no library of kernels and has none of the
+#: words below beside "torch" holds no tie.
+_WORDS = """cuda nccl nvidia nvcc cublas nvte_ flash_attention bitsandbytes cudnn nvprof nsys load_in_
+gpus= cdll find_library loadlibrary import_module gpuresources""".encode().split()
+_IMPORTED = re.compile(rb"^[ \t]*(?:import|from)[ \t]+(\w+)", re.MULTILINE)
+_HEADS = frozenset(name.partition(".")[0].encode() for name in LIBRARIES)
+_TORCH_WORDS = re.compile(
+    rb"\.double\(|float64|torch\.double|DoubleTensor|int64|\.long\(|torch\.long|LongTensor|"
+    rb"from_numpy|torch\.tensor|as_tensor|\.to\(\S*(\d|rank|gpu|id|index|idx)\b|device\s*=|"
+    rb"torch\.device|pin_memory|DataParallel|device_ids|load_library|optim\s*=|accelerator|"
+    rb"max-autotune|reduce-overhead|_inductor|record_stream|emit_nvtx|import_module|use_flash"
+)
 
 
 @dataclass
@@ -117,7 +112,7 @@ def _in_file(path: Path, shown: Path, raw: bytes) -> list[Finding]:
     if suffix in SOURCES:
         return find_in_source(shown, raw.split(b"\n", 1)[0].decode("utf-8", "replace")[:120])
     if suffix in (".py", ".pyi"):
-        if not _WORDS.search(raw) and b"print " not in raw:
+        if not _may_hold_ties(raw):
             return []
         return find_in_python(python_text(path, raw), shown)
     if suffix == ".ipynb":
@@ -128,6 +123,14 @@ def _in_file(path: Path, shown: Path, raw: bytes) -> list[Finding]:
     if suffix == ".json" and len(raw) > 200_000:
         return []
     return find_in_text(raw.decode("utf-8", "replace"), shown, look)
+
+
+def _may_hold_ties(raw: bytes) -> bool:
+    """A cheap question that spares most files of a large tree the parsing."""
+    low = raw.lower()
+    if any(word in low for word in _WORDS) or (b"torch" in low and _TORCH_WORDS.search(raw)):
+        return True
+    return not _HEADS.isdisjoint(_IMPORTED.findall(raw))
 
 
 def python_text(path: Path, raw: bytes) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from suiren.port.guards import Guards
 from suiren.port.names import Names, last_word, written
+from suiren.port.parsed import Parsed
 
 DEVICE_WORDS = ("device", "map_location", "devices", "device_type", "torch_device", "dev")
 
@@ -26,6 +27,7 @@ class Hit(NamedTuple):
 class Sight:
     """The place in the file where the walk stands."""
 
+    parsed: Parsed
     names: Names
     guards: Guards
     parents: list[ast.AST] = field(default_factory=list)
@@ -66,12 +68,10 @@ class Sight:
         return ""
 
 
-def devices_of(tree: ast.Module, names: Names) -> frozenset[str]:
+def devices_of(parsed: Parsed, names: Names) -> frozenset[str]:
     """Names that are handed on as devices: `.to(x)`, `device=x`, `torch.device(x)`."""
     found = set()
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Call):
-            continue
+    for node in parsed.all(ast.Call):
         takes = names.full(node.func) in ("torch.device", "torch.autocast", "torch.amp.autocast")
         if node.args and (takes or last_word(node.func) in ("to", "cuda")):
             found.add(written(node.args[0]))
@@ -79,12 +79,11 @@ def devices_of(tree: ast.Module, names: Names) -> frozenset[str]:
     return frozenset(found - {""})
 
 
-def has_own_cuda(tree: ast.Module) -> bool:
+def has_own_cuda(parsed: Parsed) -> bool:
     """Whether a class of the file defines `cuda`: its objects need not have `to`."""
     return any(
         isinstance(inner, ast.FunctionDef) and inner.name == "cuda"
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef)
+        for node in parsed.all(ast.ClassDef)
         for inner in node.body
     )
 

@@ -157,15 +157,12 @@ def is_ordinal(node: ast.expr, sight: Sight) -> bool:
 
 def _chosen(sight: Sight) -> set[str]:
     """Names that the file sets to a device rather than to a number."""
-    tree = sight.parents[0]
-    found: set[str] | None = getattr(tree, "chosen_devices", None)
+    found = sight.parsed.chosen
     if found is None:
-        found = set()
-        for node in ast.walk(tree):
+        found = sight.parsed.chosen = set()
+        for node in sight.parsed.all(ast.Assign, ast.AnnAssign):
             value = getattr(node, "value", None)
-            if isinstance(node, (ast.Assign, ast.AnnAssign)) and value is not None:
-                text = ast.dump(value)
-                if "'device'" in text or re.search(r"value='(cuda|cpu)", text):
-                    found |= {written(t) for t in targets_of(node)}
-        tree.chosen_devices = found  # type: ignore[attr-defined]
+            text = ast.dump(value) if value is not None else ""
+            if "'device'" in text or re.search(r"value='(cuda|cpu)", text):
+                found |= {written(t) for t in targets_of(node)}
     return found
