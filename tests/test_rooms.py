@@ -23,7 +23,7 @@ FLOORS = (
     {"mapper"},
     {"advise", "truth"},
     {"report"},
-    {"torch"},
+    {"torch", "port"},
     {"commands"},
     {"cli"},
 )

@@ -30,7 +30,7 @@ set_per_process_memory_fraction"""),
 can_device_access_peer utilization is_tf32_supported is_current_stream_capturing"""),
     ("cuda-seed", "seed", "manual_seed manual_seed_all"),
     ("cuda-rng-state", "", """get_rng_state get_rng_state_all set_rng_state set_rng_state_all seed
-seed_all initial_seed"""),
+seed_all initial_seed default_generators"""),
     ("cuda-amp", "amp", "amp.autocast amp.GradScaler amp.custom_fwd amp.custom_bwd"),
     ("cuda-nvtx", "", "nvtx.range_push nvtx.range_pop nvtx.mark nvtx.range nvtx.range_start "
      "nvtx.range_end"),
@@ -172,13 +172,19 @@ def look_at_methods(node: ast.AST, sight: Sight) -> Hits:
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         owner = node.func.value
         if node.func.attr == "cuda" and not sight.names.full(node.func):
-            if not _is_super(owner):
+            if _is_tensor_like(node) and not _is_super(owner):
                 yield Hit("cuda-call", node, _to_action(node, sight))
         elif node.func.attr == "pin_memory" and not node.args and not sight.names.full(node.func):
             simple = isinstance(owner, (ast.Name, ast.Attribute))
             yield Hit("pinned-memory", node, "pin" if simple else "")
         elif node.func.attr == "record_stream":
             yield Hit("cuda-default-stream", node)
+
+
+def _is_tensor_like(call: ast.Call) -> bool:
+    """Whether the arguments are those of a tensor's or a module's `cuda`."""
+    known = ("device", "non_blocking", "memory_format")
+    return len(call.args) <= 2 and all(k.arg in known for k in call.keywords)
 
 
 def _is_super(owner: ast.expr) -> bool:

@@ -18,7 +18,7 @@ def look_at_float64(node: ast.AST, sight: Sight) -> Hits:
     """`.double()`, `dtype=torch.float64` and NumPy's default carried into a tensor."""
     if isinstance(node, ast.Call):
         if last_word(node.func) == "double" and not node.args and not node.keywords:
-            if isinstance(node.func, ast.Attribute) and not sight.names.full(node.func):
+            if isinstance(node.func, ast.Attribute) and not _is_on_host(node.func, sight):
                 yield Hit("float64", node)
         elif sight.names.full(node.func) in ("torch.DoubleTensor",):
             yield Hit("float64", node)
@@ -28,6 +28,14 @@ def look_at_float64(node: ast.AST, sight: Sight) -> Hits:
         call = sight.call_around(node)
         if call is not None and _sets_format(node, call, sight):
             yield Hit("float64", node)
+
+
+def _is_on_host(func: ast.Attribute, sight: Sight) -> bool:
+    """`x.cpu().double()`, or a function called double."""
+    owner = func.value
+    if sight.names.full(func) or (isinstance(owner, ast.Name) and owner.id == "self"):
+        return True
+    return isinstance(owner, ast.Call) and last_word(owner.func) == "cpu"
 
 
 def _sets_format(node: ast.AST, call: ast.Call, sight: Sight) -> bool:

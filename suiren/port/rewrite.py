@@ -99,6 +99,23 @@ class _Change(cst.CSTTransformer):
             return node
         return self.writer.rewrite(action, node)  # type: ignore[return-value]
 
+    def _bare(self, original: cst.BaseExpression | None, new: cst.CSTNodeT) -> cst.CSTNodeT:
+        """Without the parentheses of a rewritten value that stands alone."""
+        value = getattr(new, "value", None)
+        if original is None or value is None or original.lpar:
+            return new
+        if self._span(original) in self.done and len(value.lpar) == 1:
+            return new.with_changes(value=value.with_changes(lpar=[], rpar=[]))
+        return new
+
+    def leave_Assign(self, original_node: cst.Assign, updated_node: cst.Assign) -> cst.Assign:  # noqa: N802
+        """A value alone behind `=` needs no parentheses."""
+        return self._bare(original_node.value, updated_node)
+
+    def leave_Arg(self, original_node: cst.Arg, updated_node: cst.Arg) -> cst.Arg:  # noqa: N802
+        """Nor does an argument."""
+        return self._bare(original_node.value, updated_node)
+
     def _span(self, node: cst.CSTNode) -> Span:
         where = self.get_metadata(PositionProvider, node)
         assert isinstance(where, CodeRange)

@@ -32,8 +32,8 @@ _IMPORTED = re.compile(rb"^[ \t]*(?:import|from)[ \t]+(\w+)", re.MULTILINE)
 _HEADS = frozenset(name.partition(".")[0].encode() for name in LIBRARIES)
 _TORCH_WORDS = re.compile(
     rb"\.double\(|float64|torch\.double|DoubleTensor|int64|\.long\(|torch\.long|LongTensor|"
-    rb"from_numpy|torch\.tensor|as_tensor|\.to\(\S*(\d|rank|gpu|id|index|idx)\b|device\s*=|"
-    rb"torch\.device|pin_memory|DataParallel|device_ids|load_library|optim\s*=|accelerator|"
+    rb"from_numpy|torch\.tensor|as_tensor|\.to\(\S*(\d|rank|gpu|id|index|idx)\b|"
+    rb"device\s*=\s*\S*(\d|rank|gpu|id)\b|torch\.device\(\s*\S*(\d|rank|gpu|id)\b|pin_memory|DataParallel|device_ids|load_library|optim\s*=|accelerator|"
     rb"max-autotune|reduce-overhead|_inductor|record_stream|emit_nvtx|import_module|use_flash"
 )
 

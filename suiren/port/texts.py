@@ -58,6 +58,8 @@ def _role(node: ast.AST, sight: Sight) -> tuple[bool, str]:
         elif isinstance(parent, (ast.List, ast.Tuple, ast.Set)):
             if any(_OTHER.match(text_of(e)) for e in parent.elts):
                 return False, ""
+            if any(sight.guards.guard(e)[0] for e in parent.elts):
+                return False, ""
         elif isinstance(parent, ast.Dict):
             if any(child is key for key in parent.keys):
                 return False, ""
