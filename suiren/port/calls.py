@@ -51,6 +51,8 @@ _FREE = frozenset(
 )
 _TENSOR_TYPE = re.compile(r"torch\.cuda\.(\w+Tensor)$")
 _LIBRARY_SETTINGS = ("cufft_plan_cache", "preferred_", "cudnn.rnn", "cusparselt", "cutlass")
+#: Characters of an expression that a patch may write twice.
+MOST_REPEATED = 50
 _COMPILERS = ("cudagraphs", "tensorrt", "torch_tensorrt", "nvfuser", "nvprims_nvfuser", "tvm")
 
 
@@ -175,8 +177,8 @@ def look_at_methods(node: ast.AST, sight: Sight) -> Hits:
             if _is_tensor_like(node) and not _is_super(owner):
                 yield Hit("cuda-call", node, _to_action(node, sight))
         elif node.func.attr == "pin_memory" and not node.args and not sight.names.full(node.func):
-            simple = isinstance(owner, (ast.Name, ast.Attribute))
-            yield Hit("pinned-memory", node, "pin" if simple else "")
+            short = owner.end_lineno == owner.lineno and len(ast.unparse(owner)) < MOST_REPEATED
+            yield Hit("pinned-memory", node, "pin" if short else "")
         elif node.func.attr == "record_stream":
             yield Hit("cuda-default-stream", node)
 
@@ -235,7 +237,9 @@ def look_at_parallel(node: ast.AST, sight: Sight) -> Hits:
     elif last in ("DistributedDataParallel", "DDP"):
         for name in ("device_ids", "output_device"):
             ids = keyword(node, name)
-            given = ids is not None and not isinstance(ids, (ast.IfExp, ast.Name))
+            given = ids is not None and not isinstance(ids, ast.IfExp)
+            if name == "device_ids" and isinstance(ids, ast.Name):
+                continue
             if given and not (isinstance(ids, ast.Constant) and ids.value is None):
                 yield Hit("ddp-device-ids", ids or node, "ddp")
     elif full.startswith("torch.autograd.profiler") and is_true(keyword(node, "use_cuda")):

@@ -81,6 +81,7 @@ class _Change(cst.CSTTransformer):
         self.writer = writer
         writer.code = module.code_for_node
         self.done: set[Span] = set()
+        self._quotes: list[str] = []
 
     def on_leave(
         self, original_node: cst.CSTNodeT, updated_node: cst.CSTNodeT
@@ -98,6 +99,26 @@ class _Change(cst.CSTTransformer):
         if span in self._alone:
             return node
         return self.writer.rewrite(action, node)  # type: ignore[return-value]
+
+    def visit_FormattedStringExpression(self, node: cst.FormattedStringExpression) -> None:  # noqa: N802
+        self.writer.around.append(self._quotes[-1])
+
+    def leave_FormattedStringExpression(  # noqa: N802
+        self,
+        original_node: cst.FormattedStringExpression,
+        updated_node: cst.FormattedStringExpression,
+    ) -> cst.FormattedStringExpression:
+        self.writer.around.pop()
+        return updated_node
+
+    def visit_FormattedString(self, node: cst.FormattedString) -> None:  # noqa: N802
+        self._quotes.append(node.end)
+
+    def leave_FormattedString(  # noqa: N802
+        self, original_node: cst.FormattedString, updated_node: cst.FormattedString
+    ) -> cst.FormattedString:
+        self._quotes.pop()
+        return updated_node
 
     def _bare(self, original: cst.BaseExpression | None, new: cst.CSTNodeT) -> cst.CSTNodeT:
         """Without the parentheses of a rewritten value that stands alone."""

@@ -27,7 +27,7 @@ MOST_BYTES = 4_000_000
 #: A Python file that has none of these words, imports no library of kernels and has none of the
 #: words below beside "torch" holds no tie.
 _WORDS = """cuda nccl nvidia nvcc cublas nvte_ flash_attention bitsandbytes cudnn nvprof nsys load_in_
-gpus= cdll find_library loadlibrary import_module gpuresources""".encode().split()
+gpus= accelerator= cdll find_library loadlibrary import_module gpuresources""".encode().split()
 _IMPORTED = re.compile(rb"^[ \t]*(?:import|from)[ \t]+(\w+)", re.MULTILINE)
 _HEADS = frozenset(name.partition(".")[0].encode() for name in LIBRARIES)
 _TORCH_WORDS = re.compile(

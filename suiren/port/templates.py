@@ -27,6 +27,8 @@ class Writer:
     event: str
     """The name of the class that is an event here."""
     needs_event: bool = False
+    around: list[str] = field(default_factory=list)
+    """Quotes of the f-strings that the place stands in."""
     code: Callable[[cst.CSTNode], str] = field(default=lambda node: cst.Module([]).code_for_node(node))
 
     def rewrite(self, action: str, node: cst.BaseExpression) -> cst.BaseExpression:
@@ -35,7 +37,9 @@ class Writer:
         return made if isinstance(made, cst.BaseExpression) else self.parse(made) if made else node
 
     def parse(self, text: str) -> cst.BaseExpression:
-        """An expression from its text."""
+        """An expression from its text, without the quotes of the f-string around it."""
+        if any('"' in quote for quote in self.around):
+            text = text.replace('"', "'")
         return cst.parse_expression(text)
 
     @property

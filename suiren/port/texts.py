@@ -24,7 +24,7 @@ _WORDS = re.compile(
     r"index|count|find|split|replace|startswith|endswith|join|strip|match|search|sub|hasattr|"
     r"isinstance|skip|require|impl|has_|is_|check|available|support|import|backend|choice|"
     r"dispatch|equal|expect|assert|title|label|legend|section|mark|render|in_|raises|"
-    r"[eE]rror$|Exception$|Literal|extend|update|contains|open|Path|exists|getattr|get|pop|system",
+    r"^param$|[eE]rror$|Exception$|Literal|extend|update|contains|open|Path|exists|getattr|get|pop|system",
 )
 _ORDINAL = re.compile(r"(^|_)(rank|gpu|gpu_id|gpu_idx|gpu_index|device_id|device_index|dev_id)$")
 
@@ -52,8 +52,7 @@ def _role(node: ast.AST, sight: Sight) -> tuple[bool, str]:
         if isinstance(parent, ast.IfExp):
             if child is parent.test:
                 return False, ""
-            other = parent.orelse if child is parent.body else parent.body
-            if not _is_cuda(other):
+            if child is parent.body and not _is_cuda(parent.orelse):
                 guard = "the other choice is not CUDA"
         elif isinstance(parent, (ast.List, ast.Tuple, ast.Set)):
             if any(_OTHER.match(text_of(e)) for e in parent.elts):
