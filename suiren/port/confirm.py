@@ -72,16 +72,17 @@ def confirm(
         files.append(str(found.root.resolve()))
     with tempfile.TemporaryDirectory() as temporary:
         plan, out = Path(temporary) / "plan.json", Path(temporary) / "seen.json"
-        steps = ["--max-steps", str(max_steps)] if max_steps else []
-        arguments = ["run", str(command.script), "--on", card, "--quiet", *steps,
-                     "--", *command.arguments]  # fmt: skip
-        plan.write_text(json.dumps({"files": files, "arguments": arguments, "out": str(out)}))
+        asked = {
+            "files": files, "script": str(command.script), "arguments": command.arguments,
+            "card": card, "max_steps": max_steps, "out": str(out),
+        }  # fmt: skip
+        plan.write_text(json.dumps(asked))
         ran = subprocess.run(
             [sys.executable, "-m", "suiren.port.watched", str(plan)],
             cwd=command.folder, capture_output=True, text=True, check=False,
         )  # fmt: skip
         seen = json.loads(out.read_text()) if out.exists() else {}
-    tail = "\n".join((ran.stdout + ran.stderr).strip().splitlines()[-12:])
+    tail = "\n".join((ran.stderr or ran.stdout).strip().splitlines()[-12:])
     return _put_in(found, seen, folder, Confirmation(ran.returncode, tail=tail))
 
 

@@ -92,7 +92,8 @@ def summary(found: Scan) -> str:
         )
     guarded = len(found.findings) - len(found.ties)
     if guarded:
-        text += f"; {guarded} more are guarded (--all shows them)"
+        verb = "is" if guarded == 1 else "are"
+        text += f"; {guarded} more {verb} guarded (--all shows them)"
     if found.unread:
         text += f"; {_files(len(found.unread))} could not be read"
     return text

@@ -1,7 +1,7 @@
 """Runs a script on a virtual card and keeps which lines of a code base ran, and in which formats.
 
 `python -m suiren.port.watched PLAN`: the plan is a JSON file with `files` (paths whose lines are
-kept), `arguments` (of `suiren run`) and `out` (the file for what was seen).
+kept), `script`, `arguments`, `card`, `max_steps` and `out` (the file for what was seen).
 """
 
 from __future__ import annotations
@@ -110,20 +110,21 @@ def main(plan_path: str) -> None:
     """Runs the plan and leaves what was seen in its file; the exit code is the script's."""
     plan = json.loads(Path(plan_path).read_text())
     watch = Watch(plan["files"])
-    from suiren.cli import main as suiren
+    from suiren.hw.load import resolve_card
+    from suiren.torch.runner import How, run_script
+    from suiren.torch.session import Session
 
-    code = 0
+    session = Session(resolve_card(plan["card"]))
     threading.settrace(watch.enter)
-    try:
-        with _formats_seen(watch):
-            sys.settrace(watch.enter)
-            suiren(plan["arguments"])
-    except SystemExit as stopped:
-        code = stopped.code if isinstance(stopped.code, int) else 1
-    finally:
+    with _formats_seen(watch):
+        sys.settrace(watch.enter)
+        how = How(max_steps=plan["max_steps"])
+        outcome = run_script(Path(plan["script"]), plan["arguments"], session, how)
         sys.settrace(None)
-        Path(plan["out"]).write_text(json.dumps(watch.document(code)))
-    sys.exit(code)
+    Path(plan["out"]).write_text(json.dumps(watch.document(outcome.exit_code)))
+    if outcome.error:
+        print(outcome.error, file=sys.stderr)  # noqa: T201 - the script's own traceback
+    sys.exit(outcome.exit_code)
 
 
 if __name__ == "__main__":
