@@ -23,7 +23,8 @@ FLOORS = (
     {"mapper"},
     {"advise", "truth"},
     {"report"},
-    {"torch", "port"},
+    {"torch"},
+    {"port"},
     {"commands"},
     {"cli"},
 )

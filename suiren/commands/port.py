@@ -12,7 +12,7 @@ import click
 from rich.syntax import Syntax
 
 from suiren.commands.ask import must_be_writable, notices, screen
-from suiren.port.confirm import BadCommand, Command, Confirmation, command_of, confirm
+from suiren.port.confirm import BadCommandError, Command, Confirmation, command_of, confirm
 from suiren.port.finding import Unread
 from suiren.port.fix import Fixed, fixes, write
 from suiren.port.scan import Scan, scan
@@ -74,7 +74,7 @@ def _asked(text: str | None, words: tuple[str, ...], path: Path) -> Command | No
         raise click.UsageError("give the command once: after --run or after --, not both")
     try:
         return command_of(text if text is not None else words, path)
-    except (BadCommand, ValueError) as problem:
+    except (BadCommandError, ValueError) as problem:
         raise click.UsageError(str(problem)) from None
 
 

@@ -7,7 +7,7 @@ python_file.py   one Python file; calls.py, texts.py, formats.py, branches.py: w
 text_file.py     requirements, Dockerfiles, shell, configurations, native sources
 notebook.py      code cells as one Python file
 scan.py          a folder
-fix.py           the patch; rewrite.py, templates.py, helper.py: how a file is rewritten
+fix.py           the patch; rewrite.py, templates.py, head.py: how a file is rewritten
 confirm.py       a run on a virtual card; watched.py: what runs inside it
 show.py          the findings on screen and as JSON
 """

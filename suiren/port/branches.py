@@ -14,9 +14,8 @@ def look_at_requirements(node: ast.AST, sight: Sight) -> Hits:
     if isinstance(node, ast.Assert):
         if sight.guards.guard(node.test)[0]:
             yield from _questions(node.test, sight)
-    elif isinstance(node, ast.If) and stops(node.body):
-        if sight.guards.guard(node.test)[1]:
-            yield from _questions(node.test, sight)
+    elif isinstance(node, ast.If) and stops(node.body) and sight.guards.guard(node.test)[1]:
+        yield from _questions(node.test, sight)
 
 
 def _questions(test: ast.expr, sight: Sight) -> Hits:

@@ -17,7 +17,7 @@ from suiren.port.kinds import TIES
 from suiren.port.scan import Scan
 
 
-class BadCommand(Exception):
+class BadCommandError(Exception):
     """A command that is no Python script; the text says what would do."""
 
 
@@ -44,13 +44,13 @@ class Confirmation:
 
 
 def command_of(text: str | tuple[str, ...], root: Path) -> Command:
-    """The script of `python train.py --steps 2`; raises BadCommand for what is none."""
+    """The script of `python train.py --steps 2`; raises BadCommandError for what is none."""
     words = shlex.split(text) if isinstance(text, str) else list(text)
     while words and (Path(words[0]).name.startswith("python") or words[0] == "-u"):
         words = words[1:]
     shown = text if isinstance(text, str) else " ".join(text)
     if not words or not words[0].endswith(".py"):
-        raise BadCommand(
+        raise BadCommandError(
             f'{shown!r} runs no Python script; give a script and its arguments, as in '
             '--run "python train.py --steps 2"'
         )
@@ -59,7 +59,9 @@ def command_of(text: str | tuple[str, ...], root: Path) -> Command:
         script = place / words[0]
         if script.is_file():
             return Command(script.resolve(), tuple(words[1:]), place.resolve())
-    raise BadCommand(f"there is no script {words[0]!r}, neither in {Path.cwd()} nor in {folder}")
+    raise BadCommandError(
+        f"there is no script {words[0]!r}, neither in {Path.cwd()} nor in {folder}"
+    )
 
 
 def confirm(
@@ -67,9 +69,10 @@ def confirm(
 ) -> Confirmation:
     """Runs the command and writes into the findings what it showed."""
     folder = (found.root if found.root.is_dir() else found.root.parent).resolve()
-    files = [str(p) for p in folder.rglob("*.py")] if found.root.is_dir() else [str(command.script)]
-    if not found.root.is_dir():
-        files.append(str(found.root.resolve()))
+    if found.root.is_dir():
+        files = [str(p) for p in folder.rglob("*.py")]
+    else:
+        files = [str(command.script), str(found.root.resolve())]
     with tempfile.TemporaryDirectory() as temporary:
         plan, out = Path(temporary) / "plan.json", Path(temporary) / "seen.json"
         asked = {

@@ -86,8 +86,9 @@ def _assigned(sight: Sight) -> dict[str, list[ast.expr]]:
     if not found:
         for node in sight.parsed.all(ast.Assign, ast.AnnAssign, ast.AugAssign):
             value = getattr(node, "value", None)
-            for target in targets_of(node) if value is not None else ():
-                found.setdefault(written(target), []).append(value)
+            if value is not None:
+                for target in targets_of(node):
+                    found.setdefault(written(target), []).append(value)
     return found
 
 

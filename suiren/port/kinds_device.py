@@ -134,7 +134,7 @@ BACKEND_TIES = (
         "several devices in one process: use DistributedDataParallel, one process a card",
         "import torch\nmodel = torch.nn.DataParallel(torch.nn.Linear(2, 2), device_ids=[0, 1])\n"),
     Tie("compile-mode", AS_IS, True,
-        "accepted; graphs run op by op. `backend=\"suiren\"` fuses as a compiler for the card would",
+        'accepted; graphs run op by op: `backend="suiren"` fuses as a compiler for the card would',
         "import torch\nf = torch.compile(torch.nn.Linear(2, 2), mode='max-autotune')\n"),
     Tie("compile-backend", PERSON, False,
         "this compiler makes CUDA code: use the default backend",

@@ -22,9 +22,10 @@ fused_dense_lib rotary_emb xentropy_cuda_lib awq awq_ext auto_gptq gptqmodel exl
 grouped_gemm megablocks stk natten quant_cuda torch_cluster_cuda fla cutlass torchao_cuda
 deep_gemm deep_ep cuequivariance_torch cuequivariance_ops_torch cudnn nvidia thunderkittens
 apex_fused scaled_masked_softmax_cuda tilelang lightseq colossal_C correlation_cuda pynccl""",
-    "cuda-array-library": """cupy cupyx pycuda numba.cuda cudf cuml cugraph cuspatial cucim dask_cudf
-dask_cuda rmm skcuda cuda nvmath cuvs cudf.pandas raft_dask pylibraft warp jax_cuda""",
-    "serving-library": "vllm tensorrt torch_tensorrt tensorrt_llm trt_llm sglang lmdeploy faster_whisper",
+    "cuda-array-library": """cupy cupyx pycuda numba.cuda cudf cuml cugraph cuspatial cucim
+dask_cudf dask_cuda rmm skcuda cuda nvmath cuvs cudf.pandas raft_dask pylibraft warp jax_cuda""",
+    "serving-library": """vllm tensorrt torch_tensorrt tensorrt_llm trt_llm sglang lmdeploy
+faster_whisper""",
     "nvml": "pynvml nvidia_smi GPUtil gpustat py3nvml nvitop nvidia_ml_py nvsmi",
 }  # fmt: skip
 LIBRARIES = {name: tie for tie, names in _ROWS.items() for name in names.split()}

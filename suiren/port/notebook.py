@@ -16,7 +16,9 @@ from suiren.port.text_file import find_in_shell_lines
 _MARK = "# suiren: cell "
 _HIDDEN = "# suiren: line "
 _MAGIC = re.compile(r"^\s*(%|!|\?)|\?\s*$")
-_FOREIGN = re.compile(r"^%%(bash|sh|html|javascript|js|latex|markdown|writefile|cu|cuda|perl|ruby)\b")
+_FOREIGN = re.compile(
+    r"^%%(bash|sh|html|javascript|js|latex|markdown|writefile|cu|cuda|perl|ruby)\b"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,9 @@ CUDA_VARIABLE = re.compile(
     r"NVIDIA_VISIBLE_DEVICES|NVIDIA_TF32_OVERRIDE|NVIDIA_DRIVER_CAPABILITIES|NVTE_\w+)$"
 )
 NCCL_VARIABLE = re.compile(r"(NCCL_\w+|TORCH_NCCL_\w+)$")
-NVIDIA_TOOL = re.compile(r"(?<![\w/.-])(nvidia-smi|nvcc|nvprof|nsys|ncu|cuda-gdb|compute-sanitizer)\b")
+NVIDIA_TOOL = re.compile(
+    r"(?<![\w/.-])(nvidia-smi|nvcc|nvprof|nsys|ncu|cuda-gdb|compute-sanitizer)\b"
+)
 _RUNS = re.compile(r"^(run|Popen|call|check_call|check_output|getoutput|getstatusoutput|system|"
                    r"popen|create_subprocess_exec|create_subprocess_shell)$")  # fmt: skip
 _GETS = ("get", "getenv", "setdefault", "pop", "setenv", "putenv", "delenv")
@@ -34,11 +36,12 @@ def look_at_environment(node: ast.AST, sight: Sight) -> Hits:
     parent = sight.parent
     if isinstance(parent, ast.Subscript) or (
         isinstance(parent, ast.Dict) and any(node is k for k in parent.keys)
+    ) or (
+        isinstance(parent, ast.Call)
+        and last_word(parent.func) in _GETS
+        and parent.args[:1] == [node]
     ):
         yield Hit(tie, node)
-    elif isinstance(parent, ast.Call) and parent.args and parent.args[0] is node:
-        if last_word(parent.func) in _GETS:
-            yield Hit(tie, node)
 
 
 def look_at_tools(node: ast.AST, sight: Sight) -> Hits:

@@ -10,7 +10,7 @@ import libcst as cst
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 
 from suiren.port.finding import Finding, Span
-from suiren.port.helper import with_helper
+from suiren.port.head import with_head
 from suiren.port.templates import STATEMENTS, Writer
 
 _DEVICE_NAMES = ("DEVICE", "DEVICE_TYPE", "ACCELERATOR", "ACCELERATOR_TYPE", "DEVICE_TYPE_FOUND")
@@ -33,7 +33,7 @@ def rewritten(source: str, findings: Sequence[Finding]) -> str:
     if "import" in edits.values():
         text = _without_idle(text)
     before = _shift(source, text, min(lines))
-    return with_helper(text, writer, before)
+    return with_head(text, writer, before)
 
 
 def _shift(source: str, text: str, line: int) -> int:
@@ -100,7 +100,9 @@ class _Change(cst.CSTTransformer):
             return node
         return self.writer.rewrite(action, node)  # type: ignore[return-value]
 
-    def visit_FormattedStringExpression(self, node: cst.FormattedStringExpression) -> None:  # noqa: N802
+    def visit_FormattedStringExpression(  # noqa: N802
+        self, node: cst.FormattedStringExpression
+    ) -> None:
         self.writer.around.append(self._quotes[-1])
 
     def leave_FormattedStringExpression(  # noqa: N802
@@ -129,7 +131,9 @@ class _Change(cst.CSTTransformer):
             return new.with_changes(value=value.with_changes(lpar=[], rpar=[]))
         return new
 
-    def leave_Assign(self, original_node: cst.Assign, updated_node: cst.Assign) -> cst.Assign:  # noqa: N802
+    def leave_Assign(  # noqa: N802
+        self, original_node: cst.Assign, updated_node: cst.Assign
+    ) -> cst.Assign:
         """A value alone behind `=` needs no parentheses."""
         return self._bare(original_node.value, updated_node)
 
@@ -194,7 +198,8 @@ class _Idle(cst.CSTTransformer):
         name = cst.Module([]).code_for_node(module) if module is not None else ""
         if not name.startswith("torch.cuda") or isinstance(updated_node.names, cst.ImportStar):
             return updated_node
-        kept = [a for a in updated_node.names if (a.evaluated_alias or a.evaluated_name) in self.used]
+        names = updated_node.names
+        kept = [a for a in names if (a.evaluated_alias or a.evaluated_name) in self.used]
         if not kept:
             return cst.RemoveFromParent()
         kept[-1] = kept[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)

@@ -26,14 +26,15 @@ MOST_BYTES = 4_000_000
 """Larger files are data."""
 #: A Python file that has none of these words, imports no library of kernels and has none of the
 #: words below beside "torch" holds no tie.
-_WORDS = """cuda nccl nvidia nvcc cublas nvte_ flash_attention bitsandbytes cudnn nvprof nsys load_in_
-gpus= accelerator= cdll find_library loadlibrary import_module gpuresources""".encode().split()
+_WORDS = b"""cuda nccl nvidia nvcc cublas nvte_ flash_attention bitsandbytes cudnn nvprof nsys
+load_in_ gpus= accelerator= cdll find_library loadlibrary import_module gpuresources""".split()
 _IMPORTED = re.compile(rb"^[ \t]*(?:import|from)[ \t]+(\w+)", re.MULTILINE)
 _HEADS = frozenset(name.partition(".")[0].encode() for name in LIBRARIES)
 _TORCH_WORDS = re.compile(
     rb"\.double\(|float64|torch\.double|DoubleTensor|int64|\.long\(|torch\.long|LongTensor|"
     rb"from_numpy|torch\.tensor|as_tensor|\.to\(\S*(\d|rank|gpu|id|index|idx)\b|"
-    rb"device\s*=\s*\S*(\d|rank|gpu|id)\b|torch\.device\(\s*\S*(\d|rank|gpu|id)\b|pin_memory|DataParallel|device_ids|load_library|optim\s*=|accelerator|"
+    rb"device\s*=\s*\S*(\d|rank|gpu|id)\b|torch\.device\(\s*\S*(\d|rank|gpu|id)\b|"
+    rb"pin_memory|DataParallel|device_ids|load_library|optim\s*=|accelerator|"
     rb"max-autotune|reduce-overhead|_inductor|record_stream|emit_nvtx|import_module|use_flash"
 )
 
@@ -71,7 +72,8 @@ def _walk(root: Path) -> Iterator[Path]:
         ]  # fmt: skip
         for name in names:
             path = here / name
-            if path.suffix in (".py", ".pyi", ".ipynb", *SOURCES) or look_for(path.relative_to(root)):
+            known = path.suffix in (".py", ".pyi", ".ipynb", *SOURCES)
+            if known or look_for(path.relative_to(root)):
                 yield path
 
 
@@ -134,7 +136,7 @@ def _may_hold_ties(raw: bytes) -> bool:
 
 
 def python_text(path: Path, raw: bytes) -> str:
-    """A Python file's text in the encoding that it declares, ends of lines as `\\n`."""
+    """A Python file's text in the encoding that it declares, all lines ended alike."""
     lines = iter(raw.splitlines(keepends=True))
     encoding, _ = tokenize.detect_encoding(lambda: next(lines, b""))
     text = raw.decode(encoding)

@@ -43,7 +43,8 @@ def render(found: Scan, ran: Confirmation | None = None, everything: bool = Fals
 
 def _table(rows: list[Finding], verdict: Verdict, with_run: bool) -> Table:
     title = f"{_TITLES[verdict]}: {len(rows)}"
-    table = Table(title=title, title_justify="left", title_style=f"bold {_STYLES[verdict]}", box=None)
+    style = f"bold {_STYLES[verdict]}"
+    table = Table(title=title, title_justify="left", title_style=style, box=None)
     table.add_column("where", overflow="fold")
     table.add_column("kind", no_wrap=True)
     table.add_column("source", overflow="fold")

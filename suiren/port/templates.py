@@ -29,7 +29,9 @@ class Writer:
     needs_event: bool = False
     around: list[str] = field(default_factory=list)
     """Quotes of the f-strings that the place stands in."""
-    code: Callable[[cst.CSTNode], str] = field(default=lambda node: cst.Module([]).code_for_node(node))
+    code: Callable[[cst.CSTNode], str] = field(
+        default=lambda node: cst.Module([]).code_for_node(node)
+    )
 
     def rewrite(self, action: str, node: cst.BaseExpression) -> cst.BaseExpression:
         """The node in its new form; the node itself where its form is not one that is known."""
@@ -55,8 +57,8 @@ class Writer:
             if not isinstance(first, cst.FormattedStringText):
                 return node
             name = cst.FormattedStringExpression(cst.Name(self.device))
-            rest = first.with_changes(value=first.value.removeprefix("cuda"))
-            return node.with_changes(parts=[name, rest, *node.parts[1:]])
+            after = first.with_changes(value=first.value.removeprefix("cuda"))
+            return node.with_changes(parts=[name, after, *node.parts[1:]])
         if not isinstance(node, cst.SimpleString):
             return node
         value = ast.literal_eval(node.value)
@@ -77,7 +79,8 @@ class Writer:
         given = [a for a in node.args if _is_device_argument(a)]
         expression = cst.Name(self.device) if where is None else self.parse(where)
         if given:
-            first = given[0].with_changes(value=expression, keyword=None, equal=cst.MaybeSentinel.DEFAULT)
+            bare = cst.MaybeSentinel.DEFAULT
+            first = given[0].with_changes(value=expression, keyword=None, equal=bare)
         else:
             first = cst.Arg(expression)
         rest = [a for a in node.args if not _is_device_argument(a)]
@@ -163,7 +166,8 @@ class Writer:
         args = list(node.args)
         if name.startswith("custom"):
             word = cst.Arg(cst.Name(self.device), keyword=cst.Name("device_type"), equal=_EQUAL)
-            return node.with_changes(func=func, args=[*(a.with_changes(comma=space) for a in args), word])
+            args = [a.with_changes(comma=space) for a in args]
+            return node.with_changes(func=func, args=[*args, word])
         if name == "autocast":
             order = ("enabled", "dtype", "cache_enabled")
             args = [

@@ -62,7 +62,9 @@ _CONFIG_OPTION = re.compile(
     r"(nccl|flash_attention_\d|\w*8bit\b|\w*bnb\w*|apex\w*|fused_?adam\b)|"
     r"[\"']?load_in_[48]bit[\"']?\s*[:=]\s*true", re.IGNORECASE,
 )  # fmt: skip
-_ASSIGNED = re.compile(r"(?<![\w$-])([A-Z][A-Z0-9_]+)[\"']?\s*[=:](?!=)|\bENV\s+([A-Z][A-Z0-9_]+)\s")
+_ASSIGNED = re.compile(
+    r"(?<![\w$-])([A-Z][A-Z0-9_]+)[\"']?\s*[=:](?!=)|\bENV\s+([A-Z][A-Z0-9_]+)\s"
+)
 _DEVICE_OPTION = re.compile(r"--[\w-]*device[= ][\"']?cuda(:\d+)?\b|[\w.]*device=cuda(:\d+)?\b")
 
 

@@ -35,9 +35,7 @@ def look_at_texts(node: ast.AST, sight: Sight) -> Hits:
         first = text_of(node.values[0]) if node.values else ""
         if not (first == "cuda:" and len(node.values) == 2):
             return
-    elif not (isinstance(node, ast.Constant) and _CUDA.match(text_of(node))):
-        return
-    elif isinstance(sight.parent, ast.JoinedStr):
+    elif not _CUDA.match(text_of(node)) or isinstance(sight.parent, ast.JoinedStr):
         return
     chosen, guard = _role(node, sight)
     if chosen:

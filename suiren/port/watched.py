@@ -87,7 +87,7 @@ def _formats_seen(watch: Watch) -> Iterator[None]:
 
     wide = {torch.float64: "float64", torch.int64: "int64-arithmetic"}
 
-    class Mode(TorchDispatchMode):  # type: ignore[misc]
+    class Mode(TorchDispatchMode):
         def __torch_dispatch__(
             self, func: Any, types: Any, args: Any = (), kwargs: Any = None
         ) -> Any:

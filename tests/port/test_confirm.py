@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from suiren.port.confirm import BadCommand, command_of, confirm
+from suiren.port.confirm import BadCommandError, command_of, confirm
 from suiren.port.scan import scan
 
 SCRIPT = Path(__file__).parent / "scripts" / "wide.py"
@@ -43,7 +43,7 @@ def test_a_run_shows_64_bit_ops_that_no_text_does(told) -> None:
 
 @pytest.mark.parametrize("command", ["", "python", "torchrun x.sh", "python -m train"])
 def test_a_command_that_is_no_script_is_told(command) -> None:
-    with pytest.raises(BadCommand, match="runs no Python script"):
+    with pytest.raises(BadCommandError, match="runs no Python script"):
         command_of(command, Path())
 
 
@@ -51,5 +51,5 @@ def test_a_script_is_looked_for_in_the_code_base_too(tmp_path) -> None:
     (tmp_path / "train.py").touch()
     found = command_of(("python3", "train.py", "--steps", "2"), tmp_path)
     assert (found.folder, found.arguments) == (tmp_path, ("--steps", "2"))
-    with pytest.raises(BadCommand, match=r"there is no script 'other\.py'"):
+    with pytest.raises(BadCommandError, match=r"there is no script 'other\.py'"):
         command_of("other.py", tmp_path)

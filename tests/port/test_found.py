@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from suiren.port.kinds import ALL_TIES, TIES
-from suiren.port.scan import look_at_file, scan
-from suiren.port.scan import Scan
+from suiren.port.scan import Scan, look_at_file, scan
 from suiren.port.tie import REWRITTEN
 
 HERE = Path(__file__).parent

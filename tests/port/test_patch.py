@@ -56,15 +56,18 @@ REWRITES = {
     "x = y.type(torch.cuda.HalfTensor)": "x = y.to(DEVICE, torch.float16)",
     "x = y.type('torch.cuda.LongTensor')": "x = y.to(DEVICE, torch.int64)",
     "x = torch.cuda.FloatTensor([1, 2])": "x = torch.FloatTensor([1, 2]).to(DEVICE)",
-    "with torch.cuda.amp.autocast(False): pass": "with torch.amp.autocast(DEVICE, enabled=False): pass",
-    "s = torch.cuda.amp.GradScaler(init_scale=2.0)": "s = torch.amp.GradScaler(DEVICE, init_scale=2.0)",
+    "with torch.cuda.amp.autocast(False): pass":
+        "with torch.amp.autocast(DEVICE, enabled=False): pass",
+    "s = torch.cuda.amp.GradScaler(init_scale=2.0)":
+        "s = torch.amp.GradScaler(DEVICE, init_scale=2.0)",
     "@torch.cuda.amp.custom_fwd\ndef f(c, x): pass":
         "@torch.amp.custom_fwd(device_type=DEVICE)\ndef f(c, x): pass",
     "torch.cuda.synchronize(d)": "torch.get_device_module(DEVICE).synchronize(d)",
     "torch.cuda.empty_cache()  # free":
         "if torch.accelerator.is_available():\n    torch.accelerator.empty_cache()  # free",
     "n = torch.cuda.memory_allocated(0) / 2**20":
-        "n = (torch.accelerator.memory_allocated(0) if torch.accelerator.is_available() else 0) / 2**20",
+        "n = (torch.accelerator.memory_allocated(0) "
+        "if torch.accelerator.is_available() else 0) / 2**20",
     "print(f\"{torch.cuda.get_device_name()}\")":
         "print(f\"{(torch.get_device_module(DEVICE).get_device_name() "
         "if torch.accelerator.is_available() else 'cpu')}\")",
@@ -212,7 +215,10 @@ def test_a_training_gives_the_same_losses_before_and_after_on_card_and_cpu(tmp_p
     new.write_text(patched(SCRIPT.read_text()))
     assert [f.tie.name for f in scan(new).ties] == []
     suiren = ("-m", "suiren.cli", "run", SCRIPT, "--on", "toy", "--quiet", "--tf32", "off", "--")
-    native = "import runpy, sys, torch_gcu; sys.argv[:1] = []; runpy.run_path(sys.argv[0], run_name='__main__')"
+    native = (
+        "import runpy, sys, torch_gcu; sys.argv[:1] = []; "
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
     losses = []
     for name, command in {
         "before": (*suiren, tmp_path / "before.json"),

@@ -39,7 +39,7 @@ class {event}:
 '''
 
 
-def with_helper(text: str, writer: Writer, before: int) -> str:
+def with_head(text: str, writer: Writer, before: int) -> str:
     """The text with what its rewritten places need, put behind the imports at its head.
 
     `before`: the first line that may need it.
