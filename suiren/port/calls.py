@@ -100,7 +100,7 @@ def _below_cuda(node: ast.Name | ast.Attribute, name: str, sight: Sight) -> Hits
     row = _CUDA_NAMES.get(name) or _CUDA_NAMES.get(head)
     if row is not None:
         tie, action = row
-        if name in ("device_count", "is_bf16_supported", "get_device_capability") and sight.in_test:
+        if name in ("device_count", "is_bf16_supported") and sight.in_test:
             return
         is_decorator = action == "amp" and name.startswith("amp.custom")
         if action in ("memory", "question", "set_device", "seed", "amp", "event") and not (
@@ -108,7 +108,8 @@ def _below_cuda(node: ast.Name | ast.Attribute, name: str, sight: Sight) -> Hits
         ):
             action = ""
         whole = action in ("memory", "question", "set_device", "amp", "event")
-        yield Hit(tie, sight.parent if whole and sight.is_called(node) else node, action)
+        place = sight.parent if whole and sight.is_called(node) else node
+        yield Hit(tie, place, f"{action}:{name.rpartition('.')[2]}" if action else "")
     elif head in _GROUPS:
         yield Hit(_GROUPS[head], node)
     elif name not in _FREE and not name.startswith("amp."):
@@ -117,16 +118,15 @@ def _below_cuda(node: ast.Name | ast.Attribute, name: str, sight: Sight) -> Hits
 
 def _tensor_type(node: ast.AST, name: str, sight: Sight) -> Hits:
     """`torch.cuda.FloatTensor`, called, cast to, made the default, or used as an object."""
-    parent = sight.parent
+    parent, kind = sight.parent, name.rpartition(".")[2]
     if sight.is_called(node):
-        yield Hit("cuda-tensor-type", parent, "legacy")
+        yield Hit("cuda-tensor-type", parent, f"legacy:{kind}")
     elif isinstance(parent, ast.Call) and node in parent.args:
         last = last_word(parent.func)
         if last == "type":
-            known = name.rpartition(".")[2] in DTYPES
-            yield Hit("cuda-type-cast", parent, "type_cast" if known else "")
+            yield Hit("cuda-type-cast", parent, f"type_cast:{kind}" if kind in DTYPES else "")
         elif last == "set_default_tensor_type":
-            single = name.rpartition(".")[2] == "FloatTensor"
+            single = kind == "FloatTensor"
             yield Hit("default-tensor-type", parent, "default_type" if single else "")
         else:
             yield Hit("cuda-type-object", node)
@@ -171,6 +171,8 @@ def look_at_methods(node: ast.AST, sight: Sight) -> Hits:
     if isinstance(node, ast.Attribute) and node.attr == "is_cuda" and not sight.in_test:
         if isinstance(node.ctx, ast.Load) and not isinstance(sight.parent, ast.Attribute):
             yield Hit("is-cuda", node, "is_cuda")
+    elif isinstance(node, ast.Attribute) and node.attr in ("cuda_stream", "cuda_event"):
+        yield Hit("cuda-internal", node)
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         owner = node.func.value
         if node.func.attr == "cuda" and not sight.names.full(node.func):

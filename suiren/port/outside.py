@@ -49,6 +49,8 @@ def look_at_tools(node: ast.AST, sight: Sight) -> Hits:
     if not (isinstance(node, ast.Call) and _RUNS.match(last_word(node.func))):
         return
     for inner in ast.walk(node):
+        if re.match(r"CUDA_VISIBLE_DEVICES=", text_of(inner)):
+            yield Hit("cuda-env", inner)
         if NVIDIA_TOOL.search(text_of(inner)):
             yield Hit("nvidia-tool", inner)
             return
@@ -70,7 +72,7 @@ def look_at_backends(node: ast.AST, sight: Sight) -> Hits:
                 yield Hit("nccl-backend", node, "nccl", guard)
             return
         elif isinstance(parent, ast.Call):
-            if _takes_backend(parent, child):
+            if _takes_backend(parent, child, sight.names.full(parent.func)):
                 yield Hit("nccl-backend", node, "nccl", guard)
             return
         elif isinstance(parent, (ast.Assign, ast.AnnAssign)):
@@ -91,8 +93,8 @@ def look_at_backends(node: ast.AST, sight: Sight) -> Hits:
         child = parent
 
 
-def _takes_backend(call: ast.Call, child: ast.AST) -> bool:
-    last = last_word(call.func)
+def _takes_backend(call: ast.Call, child: ast.AST, full: str) -> bool:
+    last = full.rpartition(".")[2] or last_word(call.func)
     if last in ("get", "getattr", "getenv", "setdefault", "pop"):
         return any("backend" in text_of(a).lower() for a in call.args if a is not child)
     return last in _GROUPS or "process_group" in last or "dist" in last.lower()

@@ -31,7 +31,7 @@ def rewritten(source: str, findings: Sequence[Finding]) -> str:
     text = module.code
     lines = {span.line for span in change.done}
     if "import" in edits.values():
-        text = _without_idle(text)
+        text = _without_idle(text, source)
     before = _shift(source, text, min(lines))
     return with_head(text, writer, before)
 
@@ -155,7 +155,7 @@ class _Change(cst.CSTTransformer):
         only = node.body[0]
         if len(node.body) == 1 and isinstance(only, cst.Expr):
             span = self._span(only.value)
-            if self.edits.get(span) in STATEMENTS:
+            if self.edits.get(span, "").partition(":")[0] in STATEMENTS:
                 self._alone.add(span)
 
     def leave_SimpleStatementLine(  # noqa: N802
@@ -178,18 +178,22 @@ class _Change(cst.CSTTransformer):
         )
 
 
-def _without_idle(text: str) -> str:
+def _without_idle(text: str, before: str) -> str:
     """The text without imports from `torch.cuda` that nothing uses any more."""
-    used = {n.id for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)}
-    return cst.parse_module(text).visit(_Idle(used)).code
+    used, no_more = _names_in(text), _names_in(before)
+    return cst.parse_module(text).visit(_Idle(no_more - used)).code
+
+
+def _names_in(text: str) -> set[str]:
+    return {n.id for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)}
 
 
 class _Idle(cst.CSTTransformer):
     """Drops names from `from torch.cuda… import`."""
 
-    def __init__(self, used: set[str]) -> None:
+    def __init__(self, idle: set[str]) -> None:
         super().__init__()
-        self.used = used
+        self.idle = idle
 
     def leave_ImportFrom(  # noqa: N802
         self, original_node: cst.ImportFrom, updated_node: cst.ImportFrom
@@ -199,7 +203,7 @@ class _Idle(cst.CSTTransformer):
         if not name.startswith("torch.cuda") or isinstance(updated_node.names, cst.ImportStar):
             return updated_node
         names = updated_node.names
-        kept = [a for a in names if (a.evaluated_alias or a.evaluated_name) in self.used]
+        kept = [n for n in names if (n.evaluated_alias or n.evaluated_name) not in self.idle]
         if not kept:
             return cst.RemoveFromParent()
         kept[-1] = kept[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)

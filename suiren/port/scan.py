@@ -27,7 +27,8 @@ MOST_BYTES = 4_000_000
 #: A Python file that has none of these words, imports no library of kernels and has none of the
 #: words below beside "torch" holds no tie.
 _WORDS = b"""cuda nccl nvidia nvcc cublas nvte_ flash_attention bitsandbytes cudnn nvprof nsys
-load_in_ gpus= accelerator= cdll find_library loadlibrary import_module gpuresources""".split()
+load_in_ device_map
+gpus= accelerator= cdll find_library loadlibrary import_module gpuresources""".split()
 _IMPORTED = re.compile(rb"^[ \t]*(?:import|from)[ \t]+(\w+)", re.MULTILINE)
 _HEADS = frozenset(name.partition(".")[0].encode() for name in LIBRARIES)
 _TORCH_WORDS = re.compile(
@@ -130,7 +131,9 @@ def _in_file(path: Path, shown: Path, raw: bytes) -> list[Finding]:
 def _may_hold_ties(raw: bytes) -> bool:
     """A cheap question that spares most files of a large tree the parsing."""
     low = raw.lower()
-    if any(word in low for word in _WORDS) or (b"torch" in low and _TORCH_WORDS.search(raw)):
+    if any(word in low for word in _WORDS):
+        return True
+    if (b"torch" in low or b"transformers" in low) and _TORCH_WORDS.search(raw):
         return True
     return not _HEADS.isdisjoint(_IMPORTED.findall(raw))
 

@@ -27,6 +27,8 @@ class Writer:
     event: str
     """The name of the class that is an event here."""
     needs_event: bool = False
+    name: str = ""
+    """What PyTorch calls the function or class that is rewritten."""
     around: list[str] = field(default_factory=list)
     """Quotes of the f-strings that the place stands in."""
     code: Callable[[cst.CSTNode], str] = field(
@@ -35,7 +37,8 @@ class Writer:
 
     def rewrite(self, action: str, node: cst.BaseExpression) -> cst.BaseExpression:
         """The node in its new form; the node itself where its form is not one that is known."""
-        made = getattr(self, f"_{action}")(node)
+        verb, _, self.name = action.partition(":")
+        made = getattr(self, f"_{verb}")(node)
         return made if isinstance(made, cst.BaseExpression) else self.parse(made) if made else node
 
     def parse(self, text: str) -> cst.BaseExpression:
@@ -118,7 +121,7 @@ class Writer:
         return f"{self.torch}.accelerator.is_available()"
 
     def _module(self, node: cst.BaseExpression) -> str:
-        return f"{self.module}.{_last(node)}"
+        return f"{self.module}.{self.name}"
 
     def _available(self, node: cst.BaseExpression) -> str:
         return self._there
@@ -137,16 +140,15 @@ class Writer:
     def plain_call(self, action: str, node: cst.BaseExpression) -> str:
         """The call that an accelerator answers, without the question whether one is there."""
         assert isinstance(node, cst.Call)
-        name = _last(node.func)
+        verb, _, name = action.partition(":")
         inside = self.code(node.with_changes(func=cst.Name("f")))[1:]
-        if action == "question":
+        if verb == "question":
             return f"{self.module}.{name}{inside}"
         return f"{self.torch}.accelerator.{_ACCELERATOR_NAMES.get(name, name)}{inside}"
 
-    def _asked(self, action: str, node: cst.BaseExpression) -> str:
-        assert isinstance(node, cst.Call)
-        otherwise = _WITHOUT.get(_last(node.func), "None")
-        return f"({self.plain_call(action, node)} if {self._there} else {otherwise})"
+    def _asked(self, verb: str, node: cst.BaseExpression) -> str:
+        otherwise = _WITHOUT.get(self.name, "None")
+        return f"({self.plain_call(f'{verb}:{self.name}', node)} if {self._there} else {otherwise})"
 
     def _memory(self, node: cst.BaseExpression) -> str:
         return self._asked("memory", node)
@@ -159,8 +161,8 @@ class Writer:
 
     def _amp(self, node: cst.BaseExpression) -> cst.BaseExpression | str:
         if not isinstance(node, cst.Call):
-            return f"{self.torch}.amp.{_last(node)}(device_type={self.device})"
-        name = _last(node.func)
+            return f"{self.torch}.amp.{self.name}(device_type={self.device})"
+        name = self.name
         func = self.parse(f"{self.torch}.amp.{name}")
         space = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
         args = list(node.args)
@@ -182,12 +184,12 @@ class Writer:
     def _legacy(self, node: cst.BaseExpression) -> str:
         assert isinstance(node, cst.Call)
         inside = self.code(node.with_changes(func=cst.Name("f")))[1:]
-        return f"{self.torch}.{_last(node.func)}{inside}.to({self.device})"
+        return f"{self.torch}.{self.name}{inside}.to({self.device})"
 
     def _type_cast(self, node: cst.BaseExpression) -> cst.BaseExpression | str:
         assert isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute)
-        dtype = DTYPES[_last(node.args[0].value)]
-        return f"{self.code(node.func.value)}.to({self.device}, {self.torch}.{dtype})"
+        owner = self.code(node.func.value)
+        return f"{owner}.to({self.device}, {self.torch}.{DTYPES[self.name]})"
 
     def _default_type(self, node: cst.BaseExpression) -> str:
         return f"{self.torch}.set_default_device({self.device})"
@@ -239,13 +241,3 @@ def _is_device_argument(argument: cst.Arg) -> bool:
     if argument.star:
         return False
     return argument.keyword is None or argument.keyword.value == "device"
-
-
-def _last(node: cst.BaseExpression) -> str:
-    if isinstance(node, cst.Attribute):
-        return node.attr.value
-    if isinstance(node, cst.Name):
-        return node.value
-    if isinstance(node, cst.SimpleString):
-        return str(ast.literal_eval(node.value)).rpartition(".")[2]
-    return ""

@@ -135,7 +135,12 @@ def look_at_ordinals(node: ast.AST, sight: Sight) -> Hits:
     """`.to(0)`, `device=local_rank`, `torch.device(rank)`: a bare number means an accelerator."""
     if not isinstance(node, ast.Call):
         return
+    if last_word(node.func) == "cuda":
+        return
     candidates = [k.value for k in node.keywords if k.arg in ("device", "map_location")]
+    for word in node.keywords:
+        if word.arg == "device_map" and isinstance(word.value, ast.Dict):
+            candidates += word.value.values
     if last_word(node.func) == "to" or sight.names.full(node.func) == "torch.device":
         candidates += node.args[:1]
     for value in candidates:

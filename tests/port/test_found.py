@@ -91,6 +91,13 @@ TIED = {
     "an array through a name": ("a = np.random.randn(3)\nt = torch.from_numpy(a)", "numpy-float64"),
     "a default format": ("torch.set_default_dtype(torch.float64)", "float64"),
     "an internal": ("torch._C._cuda_clearCublasWorkspaces()", "cuda-internal"),
+    "a backend through an alias": ("from torch.distributed import init_process_group as ipg\n"
+                                   "ipg('cpu:gloo,cuda:nccl')", "nccl-backend"),
+    "a question that raises on a CPU": ("if torch.cuda.get_device_capability()[0] > 7:\n    pass",
+                                        "cuda-device-facts"),
+    "a map of devices": ("m = load(device_map={'': 0})", "device-ordinal"),
+    "a raw handle": ("h = stream.cuda_stream", "cuda-internal"),
+    "a variable in a command": ("os.system('CUDA_VISIBLE_DEVICES=1 python x.py')", "cuda-env"),
     "one path": ("def f(x):\n    if x.is_cuda:\n        return kernel(x)", "cuda-branch"),
 }  # fmt: skip
 

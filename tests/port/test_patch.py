@@ -42,6 +42,7 @@ REWRITES = {
     "x = y.cuda(1)": 'x = y.to(f"{DEVICE}:1")',
     "x = y.cuda(args.local_rank)": "x = y.to(torch.device(DEVICE, args.local_rank))",
     "x = y.cuda(device=where)": "x = y.to(where)",
+    "x = y.cuda(device=0, non_blocking=True)": 'x = y.to(f"{DEVICE}:0", non_blocking=True)',
     "x = y.cuda(None)": "x = y.to(DEVICE)",
     "x = f(a).cuda().half().cuda()": "x = f(a).to(DEVICE).half().to(DEVICE)",
     "x = y.to('cuda:1')": "x = y.to(f'{DEVICE}:1')",
@@ -146,6 +147,19 @@ def test_imports_that_nothing_uses_any_more_go() -> None:
     new = patched(source)
     assert "from torch.cuda.amp import GradScaler\n" in new
     assert "with torch.amp.autocast(DEVICE):" in new
+
+
+def test_other_names_for_the_same_thing_are_followed() -> None:
+    source = (
+        "from torch import cuda as c\nfrom torch.cuda import synchronize as wait\n"
+        "from torch.cuda.amp.grad_scaler import GradScaler as GS\n\n"
+        "s = GS(enabled=False)\nwait()\nn = c.memory_allocated()\n"
+    )
+    new = patched(source)
+    assert "s = torch.amp.GradScaler(DEVICE, enabled=False)\n" in new
+    assert "torch.get_device_module(DEVICE).synchronize()\n" in new
+    assert "n = torch.accelerator.memory_allocated() if " in new
+    assert "torch.cuda" not in new
 
 
 def test_torch_is_imported_where_it_was_not() -> None:
