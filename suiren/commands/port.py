@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,7 +50,7 @@ def port(path: Path, command: tuple[str, ...], **options: Any) -> int:
     must_be_writable(options["json_path"], options["patch_path"])
     asked = _asked(options["run_text"], command, path)
     with _bar() as on_file:
-        found = scan(path, on_file)
+        found = scan(path, on_file, workers=min(4, os.cpu_count() or 1))
     if not found.num_files:
         raise click.UsageError(
             f"{str(path)!r} holds no file that could be tied to CUDA: "

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
 import re
 import tokenize
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +27,8 @@ mlruns""".split()
 )
 MOST_BYTES = 4_000_000
 """Larger files are data."""
+MANY_FILES = 400
+"""From so many files on, several processes are quicker than one."""
 #: A Python file that has none of these words, imports no library of kernels and has none of the
 #: words below beside "torch" holds no tie.
 _WORDS = b"""cuda nccl nvidia nvcc cublas nvte_ flash_attention bitsandbytes cudnn nvprof nsys
@@ -78,36 +83,46 @@ def _walk(root: Path) -> Iterator[Path]:
                 yield path
 
 
-def scan(root: Path, on_file: Callable[[int, int], None] = lambda _, __: None) -> Scan:
+def scan(
+    root: Path, on_file: Callable[[int, int], None] = lambda _, __: None, workers: int = 1
+) -> Scan:
     """Finds every tie under a folder or in a file.
 
-    `on_file` is called with (files done, files in all).
+    `on_file` is called with (files done, files in all). Large trees are read by so many processes
+    as `workers` says.
     """
     paths = files_under(root)
-    base_path = root if root.is_dir() else root.parent
+    folder = root if root.is_dir() else root.parent
+    pairs = [(path, path.relative_to(folder)) for path in paths]
     found = Scan(root, len(paths))
-    for number, path in enumerate(paths, 1):
-        look_at_file(path, path.relative_to(base_path), found)
-        on_file(number, len(paths))
+    with contextlib.ExitStack() as stack:
+        results: Iterator[tuple[list[Finding], list[Unread]]] = map(look_at_file, pairs)
+        if workers > 1 and len(paths) >= MANY_FILES:
+            spawn = multiprocessing.get_context("spawn")
+            pool = stack.enter_context(ProcessPoolExecutor(workers, spawn))
+            results = pool.map(look_at_file, pairs, chunksize=16)
+        for number, (findings, unread) in enumerate(results, 1):
+            found.findings += findings
+            found.unread += unread
+            on_file(number, len(paths))
     return found
 
 
-def look_at_file(path: Path, shown: Path, found: Scan) -> None:
-    """Adds the findings of one file, or why it could not be read."""
+def look_at_file(pair: tuple[Path, Path]) -> tuple[list[Finding], list[Unread]]:
+    """The findings of one file (where it lies, its path from the root), or why it is not read."""
+    path, shown = pair
     try:
         raw = path.read_bytes()
-        if len(raw) > MOST_BYTES:
-            return
-        found.findings.extend(_in_file(path, shown, raw))
+        return ([] if len(raw) > MOST_BYTES else _in_file(path, shown, raw)), []
     except SyntaxError as problem:
         reason = "it is no Python 3" if problem.lineno else "its encoding is unknown"
-        found.unread.append(Unread(shown, f"{reason} ({problem.msg})", problem.lineno))
+        return [], [Unread(shown, f"{reason} ({problem.msg})", problem.lineno)]
     except UnicodeDecodeError as problem:
         line = raw[: problem.start].count(b"\n") + 1
-        found.unread.append(Unread(shown, f"it is no {problem.encoding} text", line))
+        return [], [Unread(shown, f"it is no {problem.encoding} text", line)]
     except (OSError, ValueError, RecursionError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
-        found.unread.append(Unread(shown, reason, getattr(problem, "lineno", None)))
+        return [], [Unread(shown, reason, getattr(problem, "lineno", None))]
 
 
 def _in_file(path: Path, shown: Path, raw: bytes) -> list[Finding]:

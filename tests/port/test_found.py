@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from suiren.port.kinds import ALL_TIES, TIES
-from suiren.port.scan import Scan, look_at_file, scan
+from suiren.port.scan import Scan, scan
 from suiren.port.tie import REWRITTEN
 
 HERE = Path(__file__).parent
@@ -201,7 +201,16 @@ def test_folders_of_others_are_left_out(tmp_path) -> None:
 def test_a_single_file_will_do(tmp_path) -> None:
     path = tmp_path / "x.py"
     path.write_text("import torch\nx = torch.ones(1, device='cuda')\n")
-    found = Scan(path)
-    look_at_file(path, Path("x.py"), found)
-    assert [f.verdict for f in found.ties] == [REWRITTEN]
-    assert [f.place for f in scan(path).ties] == ["x.py:2:26"]
+    found = scan(path)
+    assert [(f.place, f.verdict) for f in found.ties] == [("x.py:2:26", REWRITTEN)]
+
+
+def test_many_files_are_read_by_several_processes(tmp_path, monkeypatch) -> None:
+    for number in range(20):
+        (tmp_path / f"x{number}.py").write_text("import torch\ntorch.ones(1).cuda()\n")
+    alone = scan(tmp_path)
+    monkeypatch.setattr("suiren.port.scan.MANY_FILES", 10)
+    counts: list[int] = []
+    together = scan(tmp_path, lambda done, _: counts.append(done), workers=2)
+    assert together.findings == alone.findings and len(alone.findings) == 20
+    assert counts == list(range(1, 21))
