@@ -36,7 +36,7 @@ def _questions(test: ast.expr, sight: Sight) -> Hits:
 
 def look_at_branches(node: ast.AST, sight: Sight) -> Hits:
     """`if device.type == "cuda":` that makes something no other device gets."""
-    if not isinstance(node, ast.If) or not _asks_a_device(node.test, sight.guards):
+    if not isinstance(node, ast.If) or not _asks_a_device(node.test, sight):
         return
     if stops(node.body) or _has_other_path(node):
         return
@@ -52,19 +52,21 @@ def look_at_branches(node: ast.AST, sight: Sight) -> Hits:
         for t in targets_of(inner)
         if isinstance(t, ast.Name)
     }
-    used_after = _used_after(function, node)
+    used_after = _used_after(function, node, sight.guards)
     if (made - before) & used_after or _ends_the_function(node, function):
         yield Hit("cuda-branch", node.test)
 
 
-def _asks_a_device(test: ast.expr, guards: Guards) -> bool:
+def _asks_a_device(test: ast.expr, sight: Sight) -> bool:
     if isinstance(test, ast.Attribute):
         return test.attr == "is_cuda"
+    if isinstance(test, ast.Call):
+        return sight.names.full(test.func) == "torch.cuda.is_available"
     return (
         isinstance(test, ast.Compare)
         and isinstance(test.ops[0], ast.Eq)
         and text_of(test.comparators[0]) == "cuda"
-        and guards.guard(test)[0]
+        and sight.guards.guard(test)[0]
     )
 
 
@@ -85,17 +87,17 @@ def _bound_before(function: ast.AST, node: ast.If) -> set[str]:
     return found
 
 
-def _used_after(function: ast.AST, node: ast.If) -> set[str]:
-    """Names read after the branch; at the end of a file anything may be."""
-    inside = {id(n) for n in ast.walk(node)}
-    names = {
+def _used_after(function: ast.AST, node: ast.If, guards: Guards) -> set[str]:
+    """Names read outside every branch that asks for CUDA."""
+    asking = [
+        n for n in ast.walk(function) if isinstance(n, ast.If) and any(guards.guard(n.test))
+    ]
+    inside = {id(n) for branch in [node, *asking] for part in branch.body for n in ast.walk(part)}
+    return {
         n.id
         for n in ast.walk(function)
         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and id(n) not in inside
     }
-    if isinstance(function, ast.Module):
-        names |= {written(t) for n in ast.walk(node) for t in targets_of(n)}
-    return names
 
 
 def _ends_the_function(node: ast.If, function: ast.AST) -> bool:

@@ -97,6 +97,9 @@ def _below_cuda(node: ast.Name | ast.Attribute, name: str, sight: Sight) -> Hits
         yield from _tensor_type(node, name, sight)
         return
     head = name.partition(".")[0]
+    if name == "current_stream" and (whole_call := _waits(sight)) is not None:
+        yield Hit("cuda-synchronize", whole_call, "drain")
+        return
     row = _CUDA_NAMES.get(name) or _CUDA_NAMES.get(head)
     if row is not None:
         tie, action = row
@@ -114,6 +117,13 @@ def _below_cuda(node: ast.Name | ast.Attribute, name: str, sight: Sight) -> Hits
         yield Hit(_GROUPS[head], node)
     elif name not in _FREE and not name.startswith("amp."):
         yield Hit("cuda-internal", node)
+
+
+def _waits(sight: Sight) -> ast.Call | None:
+    """The call of `torch.cuda.current_stream().synchronize()`: a CPU's stream cannot wait."""
+    outer, attribute = [None, None, *sight.parents][-3:-1]
+    waits = isinstance(attribute, ast.Attribute) and attribute.attr == "synchronize"
+    return outer if waits and isinstance(outer, ast.Call) else None
 
 
 def _tensor_type(node: ast.AST, name: str, sight: Sight) -> Hits:

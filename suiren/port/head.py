@@ -48,14 +48,15 @@ def with_head(text: str, writer: Writer, before: int) -> str:
     has_device = f"{writer.device} = {writer.torch}.accelerator." in text
     device = "" if has_device or not _uses(tree, writer.device) else _DEVICE
     event = _EVENT if writer.needs_event and f"class {writer.event}:" not in text else ""
-    needs_torch = device or event or _uses(tree, writer.torch)
     line, has_torch, has_time = _head(tree, before, writer.torch)
+    needs_torch = _uses(tree, writer.torch) and not _binds(tree, writer.torch)
+    needs_torch = needs_torch or (bool(device or event) and not has_torch)
     imports = ""
     if event and not has_time:
         imports += "import time\n"
-    if needs_torch and not has_torch and not (has_device and not event):
+    if needs_torch:
         imports += "import torch\n"
-    if needs_torch and "torch.distributed.get_default" in text:
+    if "torch.distributed.get_default" in text:
         imports += _distributed(tree, writer.torch)
     added = imports + ("\n" if device and line else "") + device + event
     if not added.strip():
@@ -67,6 +68,16 @@ def with_head(text: str, writer: Writer, before: int) -> str:
 
 def _uses(tree: ast.Module, name: str) -> bool:
     return any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(tree))
+
+
+def _binds(tree: ast.Module, name: str) -> bool:
+    """Whether an import anywhere in the file binds the name."""
+    return any(
+        name in (a.asname or a.name).split(".")[:1]
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for a in node.names
+    )
 
 
 def _distributed(tree: ast.Module, torch: str) -> str:

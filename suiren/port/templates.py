@@ -123,6 +123,13 @@ class Writer:
     def _module(self, node: cst.BaseExpression) -> str:
         return f"{self.module}.{self.name}"
 
+    def _drain(self, node: cst.BaseExpression) -> str:
+        assert isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute)
+        stream = node.func.value
+        assert isinstance(stream, cst.Call)
+        inside = self.code(stream.with_changes(func=cst.Name("f")))[1:]
+        return f"{self.module}.synchronize{inside}"
+
     def _available(self, node: cst.BaseExpression) -> str:
         return self._there
 

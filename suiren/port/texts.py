@@ -101,6 +101,8 @@ def _as_keyword(word: ast.keyword, call: ast.Call, in_map: bool, sight: Sight) -
 
 def _as_argument(child: ast.AST, call: ast.Call, sight: Sight, depth: int) -> bool:
     last = last_word(call.func)
+    if isinstance(sight.parents[depth - 1], ast.Compare) and last == "device":
+        return False
     if sight.names.full(call.func) in _TAKES_DEVICE or last in ("to", "cuda", "to_empty"):
         return True
     if last in _GETTERS and call.args:

@@ -98,6 +98,8 @@ TIED = {
     "a map of devices": ("m = load(device_map={'': 0})", "device-ordinal"),
     "a raw handle": ("h = stream.cuda_stream", "cuda-internal"),
     "a variable in a command": ("os.system('CUDA_VISIBLE_DEVICES=1 python x.py')", "cuda-env"),
+    "one path for a device": ("if torch.cuda.is_available():\n    device = 'cuda'\nx.to(device)",
+                              "cuda-branch"),
     "one path": ("def f(x):\n    if x.is_cuda:\n        return kernel(x)", "cuda-branch"),
 }  # fmt: skip
 
@@ -133,6 +135,13 @@ FREE = {
     "a method of its own": "self.double(x)",
     "a choice of words": "parser.add_argument('--d', choices=['cpu', 'cuda'])",
     "numbers that are narrowed": "t = torch.from_numpy(np.zeros(3)).float()",
+    "a path that another question guards": (
+        "if torch.cuda.is_available():\n    n = torch.cuda.device_count()\n"
+        "if torch.cuda.is_available():\n    print(n)"
+    ),
+    "a default before": "device = 'cpu'\nif torch.cuda.is_available():\n    device = 'cuda'\n"
+                        "x.to(device)",
+    "a device compared": "if x.device == torch.device('cuda'):\n    torch.cuda.synchronize()",
     "a bare index": "x = y.to(dtype)\nz = items[0]",
 }  # fmt: skip
 

@@ -64,6 +64,7 @@ REWRITES = {
     "@torch.cuda.amp.custom_fwd\ndef f(c, x): pass":
         "@torch.amp.custom_fwd(device_type=DEVICE)\ndef f(c, x): pass",
     "torch.cuda.synchronize(d)": "torch.get_device_module(DEVICE).synchronize(d)",
+    "torch.cuda.current_stream(d).synchronize()": "torch.get_device_module(DEVICE).synchronize(d)",
     "torch.cuda.empty_cache()  # free":
         "if torch.accelerator.is_available():\n    torch.accelerator.empty_cache()  # free",
     "n = torch.cuda.memory_allocated(0) / 2**20":
@@ -165,6 +166,11 @@ def test_other_names_for_the_same_thing_are_followed() -> None:
 def test_torch_is_imported_where_it_was_not() -> None:
     new = patched("from torch import nn\n\nm = nn.Linear(2, 2).cuda()\n")
     assert new.startswith("from torch import nn\nimport torch\n\nDEVICE = torch.accel")
+
+
+def test_torch_is_not_imported_twice() -> None:
+    source = "def f():\n    import torch\n\n    torch.cuda.empty_cache()\n"
+    assert patched(source).count("import torch") == 1
 
 
 def test_a_name_in_use_is_left_to_its_owner() -> None:
