@@ -22,8 +22,7 @@ DEVICE_TIES = (
         "import torch\nflag = torch.ones(2).is_cuda\n"),
     Tie("cuda-branch", AS_IS, True,
         "only CUDA has a path here; under transfer it is taken; write the other one for a CPU",
-        "import torch\ndevice = torch.ones(1).device\nif device.type == 'cuda':\n"
-        "    scale = 2\nprint(scale)\n"),
+        "import torch\nif torch.cuda.is_available():\n    scale = 2\nprint(scale)\n"),
     Tie("pinned-memory", REWRITTEN, True,
         "pins only where an accelerator is; without one PyTorch raises",
         "import torch\nx = torch.ones(2)\nx = x.pin_memory()\n"),
