@@ -14,7 +14,7 @@ from typing import Any
 
 from suiren.port.finding import Finding, Span
 from suiren.port.kinds import TIES
-from suiren.port.scan import Scan
+from suiren.port.scan import Scan, files_under
 
 
 class BadCommandError(Exception):
@@ -70,7 +70,7 @@ def confirm(
     """Runs the command and writes into the findings what it showed."""
     folder = (found.root if found.root.is_dir() else found.root.parent).resolve()
     if found.root.is_dir():
-        files = [str(p) for p in folder.rglob("*.py")]
+        files = [str(p.resolve()) for p in files_under(found.root) if p.suffix == ".py"]
     else:
         files = [str(command.script), str(found.root.resolve())]
     with tempfile.TemporaryDirectory() as temporary:
@@ -135,7 +135,7 @@ def _only_in_the_run(
 ) -> list[Finding]:
     found = []
     for (path, line, tie), what in sorted(ops.items()):
-        lines = (folder / path).read_text(errors="replace").splitlines()
+        lines = (folder / path).read_text(errors="replace").split("\n")
         source = lines[line - 1].strip() if line <= len(lines) else ""
         text = f"seen running: {', '.join(what)}"
         found.append(Finding(TIES[tie], path, Span(line, 0, line, 0), source, confirmed=text))

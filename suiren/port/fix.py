@@ -9,6 +9,7 @@ from pathlib import Path
 
 from suiren.port.finding import Finding, Unread
 from suiren.port.notebook import find_in_notebook, read_notebook, with_text
+from suiren.port.parsed import lines_of
 from suiren.port.python_file import find_in_python
 from suiren.port.scan import Scan, python_text
 
@@ -27,8 +28,8 @@ class Fixed:
         """The difference in the unified form, as `patch -p1` and `git apply` take it."""
         name = self.shown.as_posix()
         lines = difflib.unified_diff(
-            self.before.splitlines(keepends=True),
-            self.after.splitlines(keepends=True),
+            lines_of(self.before),
+            lines_of(self.after),
             f"a/{name}",
             f"b/{name}",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from suiren.port.parsed import lines_of
 from suiren.port.templates import Writer
 
 _DEVICE = (
@@ -62,7 +63,7 @@ def with_head(text: str, writer: Writer, before: int) -> str:
     if not added.strip():
         return text
     names = {"device": writer.device, "torch": writer.torch, "event": writer.event}
-    lines = text.splitlines(keepends=True)
+    lines = lines_of(text)
     return "".join(lines[:line]) + added.format(**names) + "".join(lines[line:])
 
 

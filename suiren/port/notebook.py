@@ -77,7 +77,7 @@ def find_in_notebook(raw: str, path: Path) -> list[Finding]:
     book = read_notebook(raw)
     found = [_in_cell(f, book) for f in find_in_python(book.text, path)]
     for number, seen in find_in_shell_lines(list(book.shell), path):
-        text = book.text.splitlines()[number - 1].removeprefix(_HIDDEN)
+        text = book.text.split("\n")[number - 1].removeprefix(_HIDDEN)
         span = Span(number, seen.start, number, seen.end)
         found.append(_in_cell(Finding(TIES[seen.tie], path, span, text.strip()), book))
     return sorted(found, key=lambda f: (f.cell or 0, f.span.line, f.span.column))

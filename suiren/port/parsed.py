@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import ast
+import io
 from collections.abc import Iterator
 from typing import TypeVar
 
 Node = TypeVar("Node", bound=ast.AST)
+
+
+def lines_of(text: str) -> list[str]:
+    """Lines with their ends, as Python counts them: a form feed ends none."""
+    return io.StringIO(text, newline="\n").readlines()
 
 
 class Parsed:

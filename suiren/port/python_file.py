@@ -11,7 +11,7 @@ from suiren.port import branches, calls, formats, guards, libraries, outside, te
 from suiren.port.finding import Finding, Span
 from suiren.port.kinds import TIES
 from suiren.port.names import Names
-from suiren.port.parsed import Parsed
+from suiren.port.parsed import Parsed, lines_of
 from suiren.port.sight import Hit, Hits, Sight, devices_of, has_own_cuda
 
 Topic = Callable[[ast.AST, Sight], Hits]
@@ -50,7 +50,7 @@ def find_in_python(source: str, path: Path) -> list[Finding]:
     parsed = Parsed(source)
     walk = _Walk(parsed)
     walk.block(parsed.tree.body)
-    lines = source.splitlines()
+    lines = lines_of(source)
     hits = [*walk.hits, *_idle_imports(parsed, walk)]
     found = {(f.span, f.tie.name): f for f in (_finding(h, path, lines) for h in reversed(hits))}
     return sorted(found.values(), key=lambda f: (f.span.line, f.span.column, f.tie.name))

@@ -38,7 +38,7 @@ def rewritten(source: str, findings: Sequence[Finding]) -> str:
 
 def _shift(source: str, text: str, line: int) -> int:
     """A line of the old text, in the new one, whose head may have lost lines."""
-    return max(1, line + min(0, len(text.splitlines()) - len(source.splitlines())))
+    return max(1, line + min(0, text.count("\n") - source.count("\n")))
 
 
 def _free(source: str, candidates: Iterable[str]) -> str:

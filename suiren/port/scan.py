@@ -120,7 +120,7 @@ def look_at_file(pair: tuple[Path, Path]) -> tuple[list[Finding], list[Unread]]:
     except UnicodeDecodeError as problem:
         line = raw[: problem.start].count(b"\n") + 1
         return [], [Unread(shown, f"it is no {problem.encoding} text", line)]
-    except (OSError, ValueError, RecursionError) as problem:
+    except (OSError, ValueError, RecursionError, MemoryError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
         return [], [Unread(shown, reason, getattr(problem, "lineno", None))]
 

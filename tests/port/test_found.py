@@ -197,6 +197,22 @@ def test_columns_count_characters(tmp_path) -> None:
     assert scan(tmp_path).ties[0].place == "x.py:2:11"
 
 
+def test_a_form_feed_ends_no_line(tmp_path) -> None:
+    (tmp_path / "x.py").write_text("import torch\n\x0c\nx = torch.ones(2).cuda()\n")
+    (found,) = scan(tmp_path).ties
+    assert (found.place, found.source) == ("x.py:3:5", "x = torch.ones(2).cuda()")
+
+
+@pytest.mark.parametrize("text", [
+    "x = " + "(" * 300 + ")" * 300 + "  # cuda\n", "cuda = '\x00'\n",
+    "\ufeffimport torch\ntorch.cuda\n", "cuda = " + "-" * 5000 + "1\n", "if cuda:\n\tx\n        y\n", "",
+], ids=["deep", "null", "mark", "long", "tabs", "empty"])  # fmt: skip
+def test_strange_files_do_no_harm(text, tmp_path) -> None:
+    (tmp_path / "x.py").write_text(text, encoding="utf-8")
+    found = scan(tmp_path)
+    assert len(found.unread) <= 1 and found.num_files == 1
+
+
 def test_folders_of_others_are_left_out(tmp_path) -> None:
     for folder in (".venv", "build", "node_modules", "mine"):
         (tmp_path / folder).mkdir()

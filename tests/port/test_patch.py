@@ -197,9 +197,11 @@ def test_files_keep_their_ends_of_lines_and_encoding(tmp_path) -> None:
     assert b"\xe9'.to(DEVICE)\r\n" in raw and b"\n" not in raw.replace(b"\r\n", b"")
 
 
-def test_the_diff_applies(tmp_path) -> None:
+@pytest.mark.parametrize("old", [
+    "import torch\nx = torch.ones(2).cuda()", "import torch\n\x0c\nx = torch.ones(2).cuda()\n",
+])  # fmt: skip
+def test_the_diff_applies(old, tmp_path) -> None:
     (tmp_path / "sub").mkdir()
-    old = "import torch\nx = torch.ones(2).cuda()"
     (tmp_path / "sub" / "x.py").write_text(old)
     (fixed,) = fixes(scan(tmp_path))
     command = ["git", "apply", "--unsafe-paths", "-"]
