@@ -24,7 +24,7 @@ FLOORS = (
     {"advise", "truth"},
     {"report"},
     {"torch"},
-    {"conformance"},
+    {"conformance", "port"},
     {"commands"},
     {"cli"},
 )

@@ -1,0 +1,2 @@
+import torch
+print "cuda", torch.cuda.device_count()
