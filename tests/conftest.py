@@ -1,8 +1,9 @@
-"""Every test run remembers tuned plans in a folder of its own."""
+"""Every test process remembers tuned plans in a folder of its own and computes on one core."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run on all cores, one process each
 os.environ["XDG_CACHE_HOME"] = os.environ.get("SUIREN_TEST_CACHE") or tempfile.mkdtemp("suiren")
