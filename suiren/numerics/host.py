@@ -76,7 +76,8 @@ class Held:
     maker: Place | None = None
     """The op that wrote it last."""
     chain: Chain | None = None
-    has_nonfinite: bool = False
+    scope: tuple[object, ...] = ()
+    """The expression that the exact values belong to: a module's call, a node, a step."""
     error: float = 0.0
     """Norm of what differs from the exact values, over the norm of the values."""
     readers: set[tuple[str, int]] = field(default_factory=set)
@@ -134,7 +135,7 @@ class Table:
 
 def widened(tensor: torch.Tensor, wide: torch.dtype) -> torch.Tensor:
     """The card's values on the host: floats in the wide format, copied; the rest as it is."""
-    seen = on_host(tensor)
+    seen = on_host(tensor) if is_card(tensor) else tensor
     return seen.to(wide, copy=True) if seen.is_floating_point() else seen
 
 

@@ -1,0 +1,348 @@
+"""The run itself: every op on the card is run, run again in better formats, and judged.
+
+Three values of each result are set side by side. D is the card's. L is the same op in float64
+on the card's inputs: D off L is this op's own doing. S is the op on the shadows of its inputs:
+what the other run would have. Beside them the exact value E carries a sum or an expression on
+without rounding. Integers, branches and random numbers are the card's in every run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from suiren.numerics import chains
+from suiren.numerics.against import FP32, Against
+from suiren.numerics.explain import UNIT
+from suiren.numerics.host import Table, is_card, on_host, widened, write
+from suiren.numerics.judge import Result, judge
+from suiren.numerics.losing import Scaling
+from suiren.numerics.parting import Parting
+from suiren.numerics.place import Place, Places
+from suiren.numerics.special import run_wide
+from suiren.numerics.trouble import Trouble, format_name, statistics
+from suiren.numerics.wide import Asked, kind_of, results_of, tensors_in
+from suiren.torch import _shim
+from suiren.torch.device import multiplies_in_tf32
+
+#: FLOP of a product from which its reference is computed in float32.
+LARGE_FLOP = 2e9
+_CONVOLUTIONS = frozenset("convolution convolution_overrideable convolution_backward "
+                          "convolution_backward_overrideable".split())  # fmt: skip
+_MATRIX = frozenset("mm bmm addmm baddbmm addbmm addmm_activation".split()) | _CONVOLUTIONS
+#: Operands that enter the matrix engine, by position.
+_OPERANDS = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2), "addbmm": (1, 2),
+             "addmm_activation": (1, 2), "convolution": (0, 1)}  # fmt: skip
+_ATTENTION = "scaled_dot_product_fused_attention_overrideable"
+
+
+@dataclass
+class Watched:
+    """What a run has shown so far."""
+
+    troubles: list[Trouble] = field(default_factory=list)
+    parting: Parting = field(default_factory=Parting)
+    num_ops: int = 0
+    unwatched: Counter[str] = field(default_factory=Counter)
+    """Ops that could not be run again; the card's values stand for theirs."""
+    why_unwatched: dict[str, str] = field(default_factory=dict)
+
+
+Change = Callable[[Asked, Any], None]
+
+
+class Lockstep(TorchDispatchMode):
+    """While it is entered, every op on the card is run in lock-step."""
+
+    def __init__(
+        self,
+        against: Against = FP32,
+        places: Places | None = None,
+        on_trouble: Callable[[Trouble], None] = lambda _: None,
+        engine: Change | None = None,
+    ) -> None:
+        super().__init__()
+        self.against = against
+        self.places = places or Places()
+        self.table = Table()
+        self.seen = Watched()
+        self.scaling = Scaling()
+        self.on_trouble = on_trouble
+        self.engine = engine
+        """Replaces the card's products, where the chip's own order of sums is asked for."""
+        self._known: dict[Any, Trouble] = {}
+
+    def __torch_dispatch__(
+        self, op: OpOverload, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Runs one op and judges it."""
+        kwargs = kwargs or {}
+        kind = kind_of(op)
+        if kind.is_view or kind.base == "local_scalar_dense":
+            return op(*args, **kwargs)
+        asked = Asked(op, kind, args, kwargs)
+        cards = [t for t in tensors_in([*args, *kwargs.values()]) if is_card(t)]
+        place = self.places.here(kind.name, not any(t.is_floating_point() for t in cards))
+        before = self._before(asked)
+        result = op(*args, **kwargs)
+        if not any(is_card(t) for t in results_of(asked, result, None)):
+            return result
+        self.table.sweep()
+        self.seen.num_ops += 1
+        if self.engine is not None and kind.base in _OPERANDS:
+            self.engine(asked, result)
+        try:
+            self._compare(asked, result, place, before)
+        except Exception as problem:  # whatever a reference run cannot do, the script goes on
+            self._lose(asked, result, place, problem)
+        return result
+
+    def _lose(self, asked: Asked, result: Any, place: Place, problem: Exception) -> None:
+        name = asked.kind.name
+        self.seen.unwatched[name] += 1
+        self.seen.why_unwatched.setdefault(name, f"{type(problem).__name__}: {problem}"[:300])
+        for tensor in results_of(asked, result, None):
+            if is_card(tensor):
+                held = self.table.make(tensor)
+                held.shadow = held.exact = held.chain = None
+                held.maker = place
+
+    # ---- before the op
+
+    def _before(self, asked: Asked) -> dict[int, torch.Tensor]:
+        """Values that the op is about to write over, and the shadows it will write to."""
+        kept = {}
+        for tensor in asked.written():
+            host = on_host(tensor)
+            if not asked.kind.overwrites:
+                kept[id(tensor)] = host.clone()
+            held = self.table.make(tensor)
+            wide = self._wide_of(tensor)
+            if held.shadow is None or held.shadow.seen_as(tensor) is None:
+                held.shadow = write(None, tensor, host, wide)
+            if held.exact is None or held.exact.seen_as(tensor) is None:
+                held.exact = write(None, tensor, host, torch.float64)
+                held.error = 0.0
+        return kept
+
+    def _wide_of(self, tensor: torch.Tensor) -> torch.dtype:
+        return torch.float64 if tensor.dtype == torch.float64 else self.against.wide
+
+    # ---- after the op
+
+    def _compare(
+        self, asked: Asked, result: Any, place: Place, before: dict[int, torch.Tensor]
+    ) -> None:
+        tensors = results_of(asked, result, None)
+        floats = [i for i, t in enumerate(tensors) if is_card(t) and t.is_floating_point()]
+        line = (place.file, place.line)
+        for tensor in asked.inputs():
+            held = self.table.of(tensor) if is_card(tensor) else None
+            if held is not None:
+                held.readers.add(line)
+        if not floats:
+            return
+        tf32 = self._in_tf32(asked)
+        wide = torch.float32 if self._flop(asked, tensors) > LARGE_FLOP else torch.float64
+        local = self._run(asked, result, wide, self._given(asked, before, wide))
+        shadow = self._run(asked, result, self.against.wide, self._shadows(asked, tf32))
+        sums = chains.partial_sum(asked, self.table, place)
+        scope = self._scope(place)
+        exact = local if wide == torch.float32 else self._run(
+            asked, result, torch.float64, self._exacts(asked, scope, sums))  # fmt: skip
+        for i in floats:
+            one = Result(i, tensors[i], self._double(local, i))
+            found = judge(asked, one, place, self.table, self.seen.num_ops, tf32, before)
+            if found is not None:
+                self._tell(found)
+        for i in floats:
+            self._carry(asked, tensors[i], i, place, (shadow, exact), sums, scope)
+
+    @staticmethod
+    def _double(values: list[Any] | None, index: int) -> torch.Tensor | None:
+        return values[index].double() if values is not None and index < len(values) else None
+
+    def _run(
+        self, asked: Asked, result: Any, wide: torch.dtype, value_of: Callable[..., Any]
+    ) -> list[Any] | None:
+        ran = run_wide(asked, value_of, wide, result)
+        if ran is None or (not asked.inputs() and not asked.written()):
+            return None
+        return results_of(asked, *ran)  # type: ignore[no-any-return]
+
+    def _given(
+        self, asked: Asked, before: dict[int, torch.Tensor], wide: torch.dtype
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        def value_of(tensor: torch.Tensor) -> torch.Tensor:
+            old = before.get(id(tensor))
+            if old is not None:
+                return old.to(wide, copy=True)
+            value = widened(tensor, wide)
+            return value if value.is_floating_point() or not asked.kind.written else value.clone()
+
+        return value_of
+
+    def _shadows(self, asked: Asked, tf32: bool) -> Callable[[torch.Tensor], torch.Tensor]:
+        operands: set[int] = set()
+        if tf32 and self.against.has_tf32:
+            places = _OPERANDS.get(asked.kind.base, ())
+            operands = {id(asked.args[i]) for i in places if i < len(asked.args)}
+        written = {id(t) for t in asked.written()}
+
+        def value_of(tensor: torch.Tensor) -> torch.Tensor:
+            held = self.table.of(tensor) if is_card(tensor) else None
+            seen = held.shadow.seen_as(tensor) if held is not None and held.shadow else None
+            if seen is None:
+                wide = self._wide_of(tensor) if is_card(tensor) else self.against.wide
+                value = widened(tensor, wide)
+                return value.clone() if asked.kind.written else value
+            if id(tensor) in operands and seen.dtype == torch.float32:
+                return _shim.round_to_tf32(seen.contiguous())
+            return seen if id(tensor) in written else seen.detach()
+
+        return value_of
+
+    def _exacts(
+        self, asked: Asked, scope: tuple[object, ...], sums: torch.Tensor | None
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        written = {id(t) for t in asked.written()}
+
+        def value_of(tensor: torch.Tensor) -> torch.Tensor:
+            held = self.table.of(tensor) if is_card(tensor) else None
+            if held is not None and held.exact is not None:
+                is_sum = sums is not None and (tensor is sums or id(tensor) in written)
+                is_ours = held.scope == scope if sums is None else is_sum
+                seen = held.exact.seen_as(tensor) if is_ours or id(tensor) in written else None
+                if seen is not None:
+                    return seen
+            value = widened(tensor, torch.float64)
+            return value.clone() if asked.kind.written else value
+
+        return value_of
+
+    def _carry(
+        self, asked: Asked, tensor: torch.Tensor, i: int, place: Place,
+        ran: tuple[list[Any] | None, list[Any] | None],
+        sums: torch.Tensor | None, scope: tuple[object, ...],
+    ) -> None:  # fmt: skip
+        """What stands beside the result from now on."""
+        shadow, exact = ran
+        card = on_host(tensor)
+        holder = self.table.of(sums) if sums is not None else None
+        operands = self._operands(asked, scope, sums)
+        chain = chains.grown(asked, holder, place)
+        held = self.table.make(tensor)
+        s = shadow[i] if shadow is not None and i < len(shadow) else card
+        if s.shape != card.shape:
+            s = card
+        s = self.against.rounded(s, tensor.dtype)
+        held.shadow = write(held.shadow, tensor, s, self._wide_of(tensor))
+        e = exact[i] if exact is not None and i < len(exact) else card
+        if e.shape != card.shape:
+            e = card
+        held.exact = write(held.exact, tensor, e, torch.float64)
+        held.scope, held.maker, held.chain = scope, place, chain
+        held.readers = set()
+        if tensor.dtype not in UNIT or not tensor.numel():
+            return
+        self.seen.parting.note(place, card, s, tensor.dtype)
+        error, size = chains.off_by(card, e.double())
+        held.error = error if error == error else 0.0
+        lost = chains.lost(asked, tensor.dtype, held.error, size, chain, operands)
+        if lost is not None:
+            self._lost(lost, asked, tensor, place)
+
+    def _operands(
+        self, asked: Asked, scope: tuple[object, ...], sums: torch.Tensor | None
+    ) -> list[tuple[float, float]]:
+        if asked.kind.base not in ("add", "sub", "rsub"):
+            return []
+        found = []
+        for tensor in asked.inputs():
+            held = self.table.of(tensor) if is_card(tensor) else None
+            ours = held is not None and (held.scope == scope or tensor is sums)
+            norm = float(torch.linalg.vector_norm(widened(tensor, torch.float64)))
+            found.append((held.error if ours and held is not None else 0.0, norm))
+        return found
+
+    def _lost(self, lost: chains.Lost, asked: Asked, tensor: torch.Tensor, place: Place) -> None:
+        unit = UNIT[tensor.dtype]
+        name = format_name(tensor.dtype)
+        if lost.what == "accumulation":
+            cause = (
+                f"{lost.length} terms were added one after the other, each sum rounded to {name}: "
+                f"{100 * lost.error:.2g} % off the exact sum, {lost.error / unit:.3g} roundoffs"
+            )
+        else:
+            cause = (
+                f"the operands are {lost.condition:.3g} times as large as their difference, and "
+                f"carry {name} roundings: {100 * lost.error:.2g} % of it is error"
+            )
+        quiet = lost.what == "cancellation" and place.phase == "backward"
+        trouble = Trouble(
+            "accumulation" if lost.what == "accumulation" else "cancellation", place, cause,
+            "note" if quiet else "trouble", name, self.seen.num_ops, None,
+            [*(statistics(t, f"input {i}") for i, t in enumerate(asked.inputs()[:4])),
+             statistics(tensor, "result")],
+            {"relative": lost.error, "units": lost.error / unit, "condition": lost.condition},
+            chain=lost.length,
+        )  # fmt: skip
+        self._tell(trouble)
+
+    def _tell(self, found: Trouble) -> None:
+        found.last_step = found.place.step
+        if found.what in ("nan", "infinity", "overflow") and self.scaling.is_scaled:
+            found.scaled = True
+            found.weight = "pending"
+        known = self._known.get((found.what, found.place.key))
+        if known is not None:
+            known.times += 1
+            known.last_step = found.place.step
+            if found.chain > known.chain or found.error.get("relative", 0) > known.error.get(
+                "relative", 0
+            ):
+                known.chain, known.error, known.cause = found.chain, found.error, found.cause
+            if found.weight == "trouble" and known.weight != "trouble":
+                known.weight = "trouble"
+            return
+        self._known[(found.what, found.place.key)] = found
+        self.seen.troubles.append(found)
+        self.on_trouble(found)
+
+    # ---- what an op is
+
+    def _scope(self, place: Place) -> tuple[object, ...]:
+        if place.phase == "backward":
+            return (place.step, "backward", place.node, place.module, place.line)
+        if place.phase == "optimizer":
+            return (place.step, "optimizer")
+        calls = self.places.calls
+        return (place.step, place.phase, calls[-1] if calls else 0)
+
+    @staticmethod
+    def _in_tf32(asked: Asked) -> bool:
+        base = asked.kind.base
+        if not (base in _MATRIX or base.startswith(_ATTENTION)):
+            return False
+        kind = "conv" if base in _CONVOLUTIONS else "matmul"
+        return multiplies_in_tf32(kind) and any(
+            t.dtype == torch.float32 for t in asked.inputs() if is_card(t)
+        )
+
+    @staticmethod
+    def _flop(asked: Asked, results: list[torch.Tensor]) -> float:
+        base = asked.kind.base
+        if base not in _MATRIX or not results:
+            return 0.0
+        inputs = asked.inputs()
+        if base in _CONVOLUTIONS:
+            first, weight = inputs[0], inputs[-1] if "backward" in base else inputs[1]
+            size = results[0] if "backward" not in base else first
+            return 2.0 * size.numel() * weight.numel() / max(1, weight.shape[0])
+        return 2.0 * results[0].numel() * inputs[-1].shape[-2]
