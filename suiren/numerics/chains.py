@@ -33,7 +33,7 @@ USED_UNITS = 8.0
 LEAST_ERROR = 2e-4
 #: Roundoffs, and share, that a difference may be off by while its operands are not.
 CANCELLED_UNITS = 64.0
-CANCELLED_SHARE = 1e-2
+CANCELLED_SHARE = 2e-3
 #: Beyond this condition float64 itself does not hold the difference.
 MOST_CONDITION = 1e9
 

@@ -78,6 +78,8 @@ class Held:
     chain: Chain | None = None
     scope: tuple[object, ...] = ()
     """The expression that the exact values belong to: a module's call, a node, a step."""
+    unit: float = 0.0
+    """Unit roundoff of the coarsest format that the values came through."""
     error: float = 0.0
     """Norm of what differs from the exact values, over the norm of the values."""
     readers: set[tuple[str, int]] = field(default_factory=set)

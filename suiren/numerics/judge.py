@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from suiren.numerics.explain import LARGEST, NORMAL, SCATTERS, UNIT, allowed
+from suiren.numerics.explain import LARGEST, NORMAL, SCATTERS, UNIT, allowed, is_strict
 from suiren.numerics.host import Table, is_card, on_host
 from suiren.numerics.nonfinite import cause_of, number
 from suiren.numerics.place import Place
@@ -124,7 +124,9 @@ def _inexact(
         return None
     wide = card.double()
     off = (wide - exact).abs()
-    if bool((off <= 1.01 * UNIT[dtype] * exact.abs()).all()):
+    units = 1.01 if is_strict(asked) else 8.0
+    size = exact.abs()
+    if bool((off <= units * UNIT[dtype] * size).all()):
         return None
     found = _underflow(asked, result, card, exact, place, order, before)
     if found is not None:

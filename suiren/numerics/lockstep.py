@@ -39,6 +39,7 @@ _MATRIX = frozenset("mm bmm addmm baddbmm addbmm addmm_activation".split()) | _C
 #: Operands that enter the matrix engine, by position.
 _OPERANDS = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2), "addbmm": (1, 2),
              "addmm_activation": (1, 2), "convolution": (0, 1)}  # fmt: skip
+_TF32_UNIT = 2.0**-11
 _ATTENTION = "scaled_dot_product_fused_attention_overrideable"
 
 
@@ -251,12 +252,21 @@ class Lockstep(TorchDispatchMode):
         held.readers = set()
         if tensor.dtype not in UNIT or not tensor.numel():
             return
-        self.seen.parting.note(place, card, s, tensor.dtype)
+        held.unit = max(held.unit, self._coarsest(asked, tensor.dtype))
+        self.seen.parting.note(place, card, s, tensor.dtype, held.unit)
         error, size = chains.off_by(card, e.double())
         held.error = error if error == error else 0.0
         lost = chains.lost(asked, tensor.dtype, held.error, size, chain, operands)
         if lost is not None:
             self._lost(lost, asked, tensor, place)
+
+    def _coarsest(self, asked: Asked, dtype: torch.dtype) -> float:
+        """Unit roundoff of the coarsest format that went into the op."""
+        units = [UNIT[dtype], _TF32_UNIT if self._in_tf32(asked) else 0.0]
+        for tensor in asked.inputs():
+            held = self.table.of(tensor) if is_card(tensor) else None
+            units.append(held.unit if held is not None else UNIT.get(tensor.dtype, 0.0))
+        return max(units)
 
     def _operands(
         self, asked: Asked, scope: tuple[object, ...], sums: torch.Tensor | None

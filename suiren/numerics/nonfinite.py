@@ -25,10 +25,10 @@ class Cause:
 
 
 def number(value: float) -> str:
-    """A number as a reader writes it: four digits, a true minus, ∞."""
+    """A number as a reader writes it: a true minus, ∞, 65504 in full."""
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    text = f"{value:.4g}" if abs(value) < 1e5 else f"{value:.6g}"
+    text = f"{value:.6g}" if 1e3 <= abs(value) < 1e7 else f"{value:.4g}"
     return text.replace("-", "−", 1) if text.startswith("-") else text
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import torch
 
-from suiren.numerics.explain import UNIT
 from suiren.numerics.place import Place
 from suiren.numerics.trouble import format_name
 
@@ -23,7 +22,7 @@ class Parted:
     relative: float
     """Norm of the difference over the norm of the other run's tensor."""
     units: float
-    """The same in unit roundoffs of the tensor's format."""
+    """The same in unit roundoffs of the coarsest format that the values came through."""
 
 
 @dataclass
@@ -38,9 +37,14 @@ class Parting:
     """Step -> the largest relative difference."""
 
     def note(
-        self, place: Place, card: torch.Tensor, shadow: torch.Tensor, dtype: torch.dtype
+        self,
+        place: Place,
+        card: torch.Tensor,
+        shadow: torch.Tensor,
+        dtype: torch.dtype,
+        unit: float,
     ) -> None:
-        """Sets one result beside its shadow."""
+        """Sets one result beside its shadow; `unit` is of the coarsest format behind it."""
         size = float(torch.linalg.vector_norm(shadow, dtype=torch.float64))
         off = float(torch.linalg.vector_norm(card.double() - shadow.double()))
         if not (size > 0 and off < float("inf")):
@@ -49,7 +53,7 @@ class Parting:
         self.by_step[place.step] = max(self.by_step.get(place.step, 0.0), relative)
         key = f"{place.phase} {place.module}"
         known = self.by_module.get(key)
-        units = relative / UNIT[dtype]
+        units = relative / unit
         if self.first is not None and known is not None and known.relative >= relative:
             return
         parted = Parted(place, format_name(dtype), relative, units)

@@ -98,6 +98,14 @@ class Places:
         self.modules.pop()
         self.calls.pop()
 
+    def path_of(self, module: torch.nn.Module) -> str:
+        """The path that the module has, or will have when it is called now."""
+        found = self._paths.get(id(module))
+        if found is None or found[0]() is not module:
+            self._name_all(module)
+            found = self._paths[id(module)]
+        return found[1]
+
     def _name_all(self, root: torch.nn.Module) -> None:
         import weakref
 
