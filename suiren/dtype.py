@@ -53,18 +53,18 @@ class Format:
         top = 2**self.exponent - 1 - self._bias
         last = 2**self.mantissa - 1 - self.spare
         if last < 0:
-            return 2.0 ** (top - 1)
+            return float(2.0 ** (top - 1))
         return float((1 + last * 2.0**-self.mantissa) * 2.0**top)
 
     @property
     def unit_roundoff(self) -> float:
         """Half the distance from 1 to the next number: what rounding may change, relatively."""
-        return 2.0 ** -(self.mantissa + 1)
+        return float(2.0 ** -(self.mantissa + 1))
 
     @property
     def smallest_normal(self) -> float:
         """Below it the spacing no longer shrinks."""
-        return 2.0**self.lowest_exponent
+        return float(2.0**self.lowest_exponent)
 
     @property
     def _bias(self) -> int:

@@ -39,7 +39,7 @@ class Accumulation:
         )
 
 
-_FASI = "Fasi, Higham, Mikaitis, Pranesh: Numerical behavior of NVIDIA tensor cores, PeerJ CS 7:e330"
+_FASI = "Fasi et al., Numerical behavior of NVIDIA tensor cores, PeerJ Comput. Sci. 7:e330, 2021"
 _BITS = (
     "alignment bits beyond Volta's, as the software models of arXiv:2512.07004 were built to "
     "find; the count was read second hand"

@@ -26,12 +26,12 @@ class Against:
 
     @property
     def rounds(self) -> bool:
-        """Is every result rounded to the format in which the script stores it?"""
+        """Every result is rounded to the format in which the script stores it."""
         return self.card is not None
 
     @property
     def has_tf32(self) -> bool:
-        """Can its matrix engine multiply FP32 in TF32?"""
+        """Its matrix engine can multiply FP32 in TF32."""
         return self.card is not None and "tf32" in self.card.formats()
 
     def rounded(self, result: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -63,6 +63,7 @@ def _parted(parted: Parted) -> dict[str, Any]:
         "step": place.step, "phase": place.phase, "module": place.module, "file": place.file,
         "line": place.line, "op": place.op, "format": parted.format,
         "relative": parted.relative, "units": parted.units,
+        "inputs_relative": parted.inputs, "how": parted.how,
     }  # fmt: skip
 
 

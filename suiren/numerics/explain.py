@@ -57,7 +57,6 @@ def allowed(
 
     `before` holds, by identity, the values that tensors had before the op wrote to them.
     """
-    base = asked.kind.base
     unit, size = UNIT[dtype], exact.abs()
     accumulator = 2.0**-53 if dtype == torch.float64 else _ACCUMULATOR
     rounding = 1.01 * unit * size + _HALF_STEP[dtype]
@@ -73,8 +72,8 @@ def allowed(
     inputs = [_largest(t) for t in _beside(asked, index)]
     largest = max(inputs, default=0.0)
     if asked.kind.is_pointwise:
-        slack = 8 * unit * size + 16 * accumulator * largest + 2 * _HALF_STEP[dtype]
-        return Allowed(slack, "one rounding an element", 1)
+        pointwise = 8 * unit * size + 16 * accumulator * largest + 2 * _HALF_STEP[dtype]
+        return Allowed(pointwise, "one rounding an element", 1)
     return _inside(asked, exact, dtype, accumulator, inputs, tf32)
 
 
@@ -85,7 +84,7 @@ def _inside(
     """Ops that sum in ways of their own: only gross errors stand out."""
     terms = _terms(asked, exact)
     narrowest = max([UNIT[dtype], *(UNIT.get(t.dtype, 0.0) for t in asked.inputs()[:8])])
-    first, second = (sorted(inputs, reverse=True) + [1.0, 1.0])[:2]
+    first, second = [*sorted(inputs, reverse=True), 1.0, 1.0][:2]
     size = exact.abs()
     peak = float(size.max()) if size.numel() else 0.0
     bulk = max(peak, first, first * second * terms)
@@ -95,7 +94,7 @@ def _inside(
 
 
 def is_strict(asked: Asked) -> bool:
-    """Is the op's bound so tight that every digit counts: products, sums, own kernels?"""
+    """Products, sums and own kernels: their bounds are so tight that every digit counts."""
     base = asked.kind.base
     return base in _PRODUCTS or base in _SUMS or base in SCATTERS or asked.kind.is_own
 

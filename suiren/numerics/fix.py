@@ -173,7 +173,7 @@ def _bf16(_: Fix, __: Places) -> Iterator[None]:
     torch.float16 = torch.half = torch.bfloat16
     torch.Tensor.half = torch.Tensor.bfloat16  # type: ignore[method-assign]
     torch.nn.Module.half = torch.nn.Module.bfloat16  # type: ignore[method-assign]
-    torch.amp.autocast_mode.autocast.__init__ = init  # type: ignore[method-assign]
+    torch.amp.autocast_mode.autocast.__init__ = init  # type: ignore[method-assign,assignment]
     try:
         yield
     finally:

@@ -17,11 +17,11 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from suiren.numerics.place import Place
 
 #: Ops between two sweeps of what belongs to dead storages.
-SWEEP_EVERY = 512
+SWEEP_EVERY = 64
 
 
 def is_card(thing: object) -> bool:
-    """Is it a tensor on the card, whatever device it says it is on?"""
+    """A tensor on the card, whatever device it says it is on."""
     return (
         isinstance(thing, torch.Tensor)
         and not thing.is_cpu
@@ -80,6 +80,8 @@ class Held:
     """The expression that the exact values belong to: a module's call, a node, a step."""
     unit: float = 0.0
     """Unit roundoff of the coarsest format that the values came through."""
+    apart: float = 0.0
+    """Norm of what differs from the shadow, over the norm of the shadow."""
     error: float = 0.0
     """Norm of what differs from the exact values, over the norm of the values."""
     readers: set[tuple[str, int]] = field(default_factory=set)

@@ -60,33 +60,32 @@ def _not_finite(
     asked: Asked, result: Result, card: torch.Tensor, place: Place, table: Table, order: int,
     before: dict[int, torch.Tensor],
 ) -> Trouble | None:  # fmt: skip
-    inputs = _inputs(asked, before)
     has_nan = bool(card.isnan().any())
-    given_nan = any(bool(t.isnan().any()) for t in inputs)
-    given_inf = any(bool(t.isinf().any()) for t in inputs)
-    given_inf = given_inf or any(math.isinf(n) for n in asked.numbers())
-    if (has_nan and given_nan) or (not has_nan and (given_inf or given_nan)):
-        return None
-    from_host = not any(is_card(t) for t in asked.inputs())
     name = format_name(result.tensor.dtype)
-    if from_host and not _is_computed(asked):
+    if not any(is_card(t) for t in asked.inputs()) and not _is_computed(asked):
         if not has_nan:
             return None
         count = int(card.isnan().sum())
         cause = f"{count} of {card.numel()} values were NaN when they came to the card"
         return Trouble("nan", place, cause, "trouble", name, order,
                        tensors=[statistics(result.tensor, "result")])  # fmt: skip
-    cause = cause_of(asked, card, result.exact, before)
+    inputs = _inputs(asked, before)
+    given_nan = any(bool(t.isnan().any()) for t in inputs)
+    given_inf = any(bool(t.isinf().any()) for t in inputs)
+    given_inf = given_inf or any(math.isinf(n) for n in asked.numbers())
+    if (has_nan and given_nan) or (not has_nan and (given_inf or given_nan)):
+        return None
+    why = cause_of(asked, card, result.exact, before)
     what, weight = _kind(card, result, has_nan)
     made_by = None
-    for culprit in cause.culprits:
+    for culprit in why.culprits:
         held = table.of(culprit) if is_card(culprit) else None
         if held is not None and held.maker is not None and held.maker.op != place.op:
             made_by = held.maker
             break
         if held is not None and held.maker is not None and made_by is None:
             made_by = held.maker
-    return Trouble(what, place, cause.words, weight, name, order, made_by,
+    return Trouble(what, place, why.words, weight, name, order, made_by,
                    _tensors(asked, result, before))  # fmt: skip
 
 

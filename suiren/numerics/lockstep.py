@@ -27,20 +27,8 @@ from suiren.numerics.parting import Parting
 from suiren.numerics.place import Place, Places
 from suiren.numerics.special import run_wide
 from suiren.numerics.trouble import Trouble, format_name, statistics
+from suiren.numerics.values import LARGE_FLOP, OPERANDS, TF32_UNIT, Given, flop, in_tf32
 from suiren.numerics.wide import Asked, kind_of, results_of, tensors_in
-from suiren.torch import _shim
-from suiren.torch.device import multiplies_in_tf32
-
-#: FLOP of a product from which its reference is computed in float32.
-LARGE_FLOP = 2e9
-_CONVOLUTIONS = frozenset("convolution convolution_overrideable convolution_backward "
-                          "convolution_backward_overrideable".split())  # fmt: skip
-_MATRIX = frozenset("mm bmm addmm baddbmm addbmm addmm_activation".split()) | _CONVOLUTIONS
-#: Operands that enter the matrix engine, by position.
-_OPERANDS = {"mm": (0, 1), "bmm": (0, 1), "addmm": (1, 2), "baddbmm": (1, 2), "addbmm": (1, 2),
-             "addmm_activation": (1, 2), "convolution": (0, 1)}  # fmt: skip
-_TF32_UNIT = 2.0**-11
-_ATTENTION = "scaled_dot_product_fused_attention_overrideable"
 
 
 @dataclass
@@ -72,6 +60,7 @@ class Lockstep(TorchDispatchMode):
         self.against = against
         self.places = places or Places()
         self.table = Table()
+        self.given = Given(self.table, against)
         self.seen = Watched()
         self.scaling = Scaling()
         self.on_trouble = on_trouble
@@ -96,7 +85,7 @@ class Lockstep(TorchDispatchMode):
             return result
         self.table.sweep()
         self.seen.num_ops += 1
-        if self.engine is not None and kind.base in _OPERANDS:
+        if self.engine is not None and kind.base in OPERANDS:
             self.engine(asked, result)
         try:
             self._compare(asked, result, place, before)
@@ -124,16 +113,13 @@ class Lockstep(TorchDispatchMode):
             if not asked.kind.overwrites:
                 kept[id(tensor)] = host.clone()
             held = self.table.make(tensor)
-            wide = self._wide_of(tensor)
+            wide = self.given.wide_of(tensor)
             if held.shadow is None or held.shadow.seen_as(tensor) is None:
                 held.shadow = write(None, tensor, host, wide)
             if held.exact is None or held.exact.seen_as(tensor) is None:
                 held.exact = write(None, tensor, host, torch.float64)
                 held.error = 0.0
         return kept
-
-    def _wide_of(self, tensor: torch.Tensor) -> torch.dtype:
-        return torch.float64 if tensor.dtype == torch.float64 else self.against.wide
 
     # ---- after the op
 
@@ -149,14 +135,14 @@ class Lockstep(TorchDispatchMode):
                 held.readers.add(line)
         if not floats:
             return
-        tf32 = self._in_tf32(asked)
-        wide = torch.float32 if self._flop(asked, tensors) > LARGE_FLOP else torch.float64
-        local = self._run(asked, result, wide, self._given(asked, before, wide))
-        shadow = self._run(asked, result, self.against.wide, self._shadows(asked, tf32))
+        tf32 = in_tf32(asked)
+        wide = torch.float32 if flop(asked, tensors) > LARGE_FLOP else torch.float64
+        local = self._run(asked, result, wide, self.given.locally(asked, before, wide))
+        shadow = self._run(asked, result, self.against.wide, self.given.shadows(asked, tf32))
         sums = chains.partial_sum(asked, self.table, place)
         scope = self._scope(place)
         exact = local if wide == torch.float32 else self._run(
-            asked, result, torch.float64, self._exacts(asked, scope, sums))  # fmt: skip
+            asked, result, torch.float64, self.given.exactly(asked, scope, sums))  # fmt: skip
         for i in floats:
             one = Result(i, tensors[i], self._double(local, i))
             found = judge(asked, one, place, self.table, self.seen.num_ops, tf32, before)
@@ -177,56 +163,6 @@ class Lockstep(TorchDispatchMode):
             return None
         return results_of(asked, *ran)  # type: ignore[no-any-return]
 
-    def _given(
-        self, asked: Asked, before: dict[int, torch.Tensor], wide: torch.dtype
-    ) -> Callable[[torch.Tensor], torch.Tensor]:
-        def value_of(tensor: torch.Tensor) -> torch.Tensor:
-            old = before.get(id(tensor))
-            if old is not None:
-                return old.to(wide, copy=True)
-            value = widened(tensor, wide)
-            return value if value.is_floating_point() or not asked.kind.written else value.clone()
-
-        return value_of
-
-    def _shadows(self, asked: Asked, tf32: bool) -> Callable[[torch.Tensor], torch.Tensor]:
-        operands: set[int] = set()
-        if tf32 and self.against.has_tf32:
-            places = _OPERANDS.get(asked.kind.base, ())
-            operands = {id(asked.args[i]) for i in places if i < len(asked.args)}
-        written = {id(t) for t in asked.written()}
-
-        def value_of(tensor: torch.Tensor) -> torch.Tensor:
-            held = self.table.of(tensor) if is_card(tensor) else None
-            seen = held.shadow.seen_as(tensor) if held is not None and held.shadow else None
-            if seen is None:
-                wide = self._wide_of(tensor) if is_card(tensor) else self.against.wide
-                value = widened(tensor, wide)
-                return value.clone() if asked.kind.written else value
-            if id(tensor) in operands and seen.dtype == torch.float32:
-                return _shim.round_to_tf32(seen.contiguous())
-            return seen if id(tensor) in written else seen.detach()
-
-        return value_of
-
-    def _exacts(
-        self, asked: Asked, scope: tuple[object, ...], sums: torch.Tensor | None
-    ) -> Callable[[torch.Tensor], torch.Tensor]:
-        written = {id(t) for t in asked.written()}
-
-        def value_of(tensor: torch.Tensor) -> torch.Tensor:
-            held = self.table.of(tensor) if is_card(tensor) else None
-            if held is not None and held.exact is not None:
-                is_sum = sums is not None and (tensor is sums or id(tensor) in written)
-                is_ours = held.scope == scope if sums is None else is_sum
-                seen = held.exact.seen_as(tensor) if is_ours or id(tensor) in written else None
-                if seen is not None:
-                    return seen
-            value = widened(tensor, torch.float64)
-            return value.clone() if asked.kind.written else value
-
-        return value_of
-
     def _carry(
         self, asked: Asked, tensor: torch.Tensor, i: int, place: Place,
         ran: tuple[list[Any] | None, list[Any] | None],
@@ -243,7 +179,7 @@ class Lockstep(TorchDispatchMode):
         if s.shape != card.shape:
             s = card
         s = self.against.rounded(s, tensor.dtype)
-        held.shadow = write(held.shadow, tensor, s, self._wide_of(tensor))
+        held.shadow = write(held.shadow, tensor, s, self.given.wide_of(tensor))
         e = exact[i] if exact is not None and i < len(exact) else card
         if e.shape != card.shape:
             e = card
@@ -253,16 +189,22 @@ class Lockstep(TorchDispatchMode):
         if tensor.dtype not in UNIT or not tensor.numel():
             return
         held.unit = max(held.unit, self._coarsest(asked, tensor.dtype))
-        self.seen.parting.note(place, card, s, tensor.dtype, held.unit)
+        given = self._apart(asked)
+        held.apart = self.seen.parting.note(place, card, s, tensor.dtype, held.unit, given)
         error, size = chains.off_by(card, e.double())
         held.error = error if error == error else 0.0
         lost = chains.lost(asked, tensor.dtype, held.error, size, chain, operands)
         if lost is not None:
             self._lost(lost, asked, tensor, place)
 
+    def _apart(self, asked: Asked) -> float:
+        """The largest relative difference between the runs among the op's inputs."""
+        held = [self.table.of(t) for t in asked.inputs() if is_card(t)]
+        return max((h.apart for h in held if h is not None), default=0.0)
+
     def _coarsest(self, asked: Asked, dtype: torch.dtype) -> float:
         """Unit roundoff of the coarsest format that went into the op."""
-        units = [UNIT[dtype], _TF32_UNIT if self._in_tf32(asked) else 0.0]
+        units = [UNIT[dtype], TF32_UNIT if in_tf32(asked) else 0.0]
         for tensor in asked.inputs():
             held = self.table.of(tensor) if is_card(tensor) else None
             units.append(held.unit if held is not None else UNIT.get(tensor.dtype, 0.0))
@@ -334,25 +276,3 @@ class Lockstep(TorchDispatchMode):
             return (place.step, "optimizer")
         calls = self.places.calls
         return (place.step, place.phase, calls[-1] if calls else 0)
-
-    @staticmethod
-    def _in_tf32(asked: Asked) -> bool:
-        base = asked.kind.base
-        if not (base in _MATRIX or base.startswith(_ATTENTION)):
-            return False
-        kind = "conv" if base in _CONVOLUTIONS else "matmul"
-        return multiplies_in_tf32(kind) and any(
-            t.dtype == torch.float32 for t in asked.inputs() if is_card(t)
-        )
-
-    @staticmethod
-    def _flop(asked: Asked, results: list[torch.Tensor]) -> float:
-        base = asked.kind.base
-        if base not in _MATRIX or not results:
-            return 0.0
-        inputs = asked.inputs()
-        if base in _CONVOLUTIONS:
-            first, weight = inputs[0], inputs[-1] if "backward" in base else inputs[1]
-            size = results[0] if "backward" not in base else first
-            return 2.0 * size.numel() * weight.numel() / max(1, weight.shape[0])
-        return 2.0 * results[0].numel() * inputs[-1].shape[-2]

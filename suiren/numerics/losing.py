@@ -52,7 +52,7 @@ def watch_scaler(
     def stepped(self: Any, optimizer: Any, *arguments: Any, **keywords: Any) -> Any:
         before = step_now()
         found = step(self, optimizer, *arguments, **keywords)
-        states = self._per_optimizer_states.get(id(optimizer), {})
+        states = getattr(self, "_per_optimizer_states", {}).get(id(optimizer), {})
         flags = states.get("found_inf_per_device", {})
         if self.is_enabled() and any(float(flag) for flag in flags.values()):
             scaling.skipped.append(before)

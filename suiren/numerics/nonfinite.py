@@ -195,7 +195,8 @@ def _softmax(asked: Asked, place: tuple[int, ...]) -> Cause | None:
 def _plain(asked: Asked, value: Any, given: Any) -> Cause:
     """What can be said of any op: what it was given."""
     result = "NaN" if math.isnan(float(value)) else number(float(value))
-    parts, culprits = [], []
+    parts: list[str] = []
+    culprits: list[torch.Tensor] = []
     for tensor in asked.inputs()[:4]:
         host = widened(tensor, torch.float64) if is_card(tensor) else tensor.double()
         if not host.numel():
@@ -206,6 +207,7 @@ def _plain(asked: Asked, value: Any, given: Any) -> Cause:
             parts.append(f"an input with {count} value{'s' * (count != 1)} that are not finite")
         else:
             culprits.append(tensor)
-            parts.append(f"an input from {number(float(host.min()))} to {number(float(host.max()))}")
+            low, high = number(float(host.min())), number(float(host.max()))
+            parts.append(f"an input from {low} to {high}")
     return Cause(f"{asked.kind.base} of {' and '.join(parts) or 'nothing'} gives {result}",
                  tuple(culprits))  # fmt: skip

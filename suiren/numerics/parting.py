@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -11,6 +12,8 @@ from suiren.numerics.trouble import format_name
 
 #: Roundoffs of its format that a tensor may differ by, as norms, before the runs part.
 PARTED_UNITS = 32.0
+#: An op that makes the difference so many times larger amplifies it.
+AMPLIFIED = 8.0
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,13 @@ class Parted:
     """Norm of the difference over the norm of the other run's tensor."""
     units: float
     """The same in unit roundoffs of the coarsest format that the values came through."""
+    inputs: float
+    """The largest relative difference among what the op was given."""
+
+    @property
+    def how(self) -> str:
+        """`amplified` where the op was given much less of a difference, else `accumulated`."""
+        return "amplified" if self.relative > AMPLIFIED * self.inputs else "accumulated"
 
 
 @dataclass
@@ -43,21 +53,26 @@ class Parting:
         shadow: torch.Tensor,
         dtype: torch.dtype,
         unit: float,
-    ) -> None:
-        """Sets one result beside its shadow; `unit` is of the coarsest format behind it."""
+        inputs: float,
+    ) -> float:
+        """Sets one result beside its shadow; the relative difference.
+
+        `unit` is of the coarsest format behind it, `inputs` the difference among its inputs.
+        """
         size = float(torch.linalg.vector_norm(shadow, dtype=torch.float64))
         off = float(torch.linalg.vector_norm(card.double() - shadow.double()))
-        if not (size > 0 and off < float("inf")):
-            return
-        relative = off / size
+        if not (0 < size < math.inf):
+            return 0.0
+        relative = off / size if math.isfinite(off) else math.inf
         self.by_step[place.step] = max(self.by_step.get(place.step, 0.0), relative)
         key = f"{place.phase} {place.module}"
         known = self.by_module.get(key)
         units = relative / unit
         if self.first is not None and known is not None and known.relative >= relative:
-            return
-        parted = Parted(place, format_name(dtype), relative, units)
+            return relative
+        parted = Parted(place, format_name(dtype), relative, units, inputs)
         if known is None or relative > known.relative:
             self.by_module[key] = parted
         if self.first is None and units > PARTED_UNITS:
             self.first = parted
+        return relative

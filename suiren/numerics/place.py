@@ -60,9 +60,7 @@ class Place:
 
 
 def _is_users(filename: str) -> bool:
-    return not (
-        filename.startswith((_OURS, _TORCH, *_LIBRARY)) or filename.startswith("<")
-    )
+    return not filename.startswith((_OURS, _TORCH, *_LIBRARY, "<"))
 
 
 class Places:
@@ -175,10 +173,9 @@ class Places:
         number = node._sequence_nr()
         forward = self._by_sequence.get(number) if number < _NO_NODE else None
         if forward is not None:
-            return replace(
-                forward, step=self.step, phase="backward", op=op, node=name,
-                **({} if forward.file else {"file": file, "line": line}),
-            )  # fmt: skip
+            if not forward.file:
+                forward = replace(forward, file=file, line=line)
+            return replace(forward, step=self.step, phase="backward", op=op, node=name)
         return Place(self.step, "backward", self._owner(node), file, line, op, name)
 
     def _owner(self, node: Any) -> str:

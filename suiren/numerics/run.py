@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,8 +66,10 @@ class Found:
 class Run:
     """One run of a script in lock-step."""
 
-    def __init__(self, card: Card, against: Against, ways: Ways) -> None:
-        self.session = Session(card)
+    def __init__(
+        self, card: Card, against: Against, ways: Ways, session: Session | None = None
+    ) -> None:
+        self.session = session or Session(card)
         self.ways = ways
         self.places = Places()
         engine = engine_of(card) if ways.accumulate == "chip" else None
@@ -80,7 +82,7 @@ class Run:
     def script(self, script: Path, arguments: Sequence[str]) -> Found:
         """Runs it."""
         how = How(tf32=self.ways.tf32, seed=self.ways.seed)
-        outcome = run_script(script, arguments, self.session, how, self._around)
+        outcome = run_script(script, arguments, self.session, how, self.watching)
         if self.stopped:
             outcome = Outcome(outcome.program, 0, "finished")
         seen, scaling = self.mode.seen, self.mode.scaling
@@ -94,15 +96,19 @@ class Run:
             scaling=scaling,
             losses=self.losses,
             num_steps=steps,
-            findings=decide(seen.troubles, self.losses, scaling, steps),
+            findings=self.findings(),
             stopped=self.stopped,
             held_bytes=max(self.held_bytes, self.mode.table.size_bytes()),
         )
 
+    def findings(self) -> list[Trouble]:
+        """What was found so far, trouble first."""
+        scaling = self.mode.scaling
+        return decide(self.mode.seen.troubles, self.losses, scaling, self.places.step)
+
     @contextlib.contextmanager
-    def _around(self) -> Iterator[None]:
-        """What surrounds the script: watchers, a fix, and the mode itself."""
-        torch.compiler.set_stance("force_eager")
+    def watching(self) -> Iterator[None]:
+        """What surrounds a script on a session that began: watchers, a fix, the mode itself."""
         on_step = self.session.on_step
 
         def stepped(count: int) -> None:
@@ -117,6 +123,7 @@ class Run:
                 self.mode.scaling, lambda: self.places.step, self._step_ended, self._loss
             ),
             watch_backward(self._root),
+            _without_compiling(),
         ]
         try:
             with applied(self.ways.fix, self.places), self.mode:
@@ -126,6 +133,7 @@ class Run:
                 stop()
             for hook in hooks:
                 hook.remove()
+            self.session.on_step = on_step
 
     def _step_ended(self) -> None:
         self.places.step += 1
@@ -162,6 +170,21 @@ class Run:
         card = float(on_host(root))
         shadow = float(seen) if seen is not None else math.nan
         self.losses.append(Loss(step, card, shadow))
+
+
+def _without_compiling() -> Callable[[], None]:
+    """Compiled graphs run op by op: their values are those of eager mode bit for bit."""
+    original = torch.compile
+
+    def compile_(model: Any = None, **_: Any) -> Any:
+        return model if model is not None else lambda function: function
+
+    torch.compile = compile_
+
+    def stop() -> None:
+        torch.compile = original
+
+    return stop
 
 
 def _watch_optimizers(places: Places) -> list[Any]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from suiren.numerics.nonfinite import number
-from suiren.numerics.parting import PARTED_UNITS
+from suiren.numerics.parting import PARTED_UNITS, Parted
 from suiren.numerics.place import Place
 from suiren.numerics.retry import Tried, advice
 from suiren.numerics.run import Found
@@ -66,11 +66,18 @@ def _headline(found: Found) -> RenderableType:
     parted = found.seen.parting.first
     where = "they do not" if parted is None else (
         f"step {parted.place.step}, {escape(_where(parted.place))}: "
-        f"{100 * parted.relative:.2g} % apart, {parted.units:.3g} roundoffs"
+        f"{_apart(parted)}"
     )  # fmt: skip
     grid.add_row("runs part", f"{where}   (beyond {PARTED_UNITS:.0f} roundoffs)")
     grid.add_row("ran", f"{found.num_steps} steps, {found.seen.num_ops:,} ops in lock-step")
     return grid
+
+
+def _apart(parted: Parted) -> str:
+    if math.isinf(parted.relative):
+        return "not finite on the card"
+    given = f"{parted.how}, its inputs were {100 * parted.inputs:.2g} % apart"
+    return f"{100 * parted.relative:.2g} % apart, {parted.units:.3g} roundoffs ({given})"
 
 
 def _where(place: Place) -> str:
@@ -141,7 +148,7 @@ def _divergence(found: Found) -> Iterator[RenderableType]:
         place = row.place
         table.add_row(
             escape(place.module or place.where), place.phase, escape(place.op), str(place.step),
-            f"{100 * row.relative:.3g} %", f"{row.units:.3g}",
+            number(100 * row.relative) + " %", number(row.units),
         )  # fmt: skip
     yield table
 

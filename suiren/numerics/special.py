@@ -20,7 +20,7 @@ def run_wide(
         return None
     special = _SPECIAL.get(asked.kind.base)
     if special is not None:
-        return special(asked, value_of, wide, device_result)
+        return special(asked, value_of, wide, device_result)  # type: ignore[no-any-return]
     if asked.kind.is_own:
         with unrounded():
             return _own(asked, value_of)
@@ -32,7 +32,7 @@ def _own(asked: Asked, value_of: ValueOf) -> tuple[Any, dict[int, torch.Tensor]]
     from suiren.torch.own_op import compute_exactly
 
     seen = {id(t): value_of(t) for t in tensors_in(asked.args)}
-    originals = [t for t in tensors_in(asked.args)]
+    originals = list(tensors_in(asked.args))
     values = [seen[id(t)] for t in originals]
     name = asked.kind.name.split(".")[1]
     return compute_exactly(name, values, [t.dtype for t in originals]), seen

@@ -39,7 +39,7 @@ class How:
     """Ends the script after so many training steps."""
 
 
-class EnoughSteps(BaseException):  # noqa: N818 - it is no error
+class EnoughSteps(BaseException):
     """Raised inside a script that has run as far as was asked for."""
 
 
