@@ -11,7 +11,8 @@ import pytest
 from suiren.core.accumulate import product
 from suiren.core.formats import round_to
 from suiren.hw.accumulate import MULTIPLIED, Accumulation, accumulation, stored_formats
-from suiren.hw.load import CARDS, resolve_card
+from suiren.hw.catalog import CARDS
+from suiren.hw.load import resolve_card
 
 STORED = {"bf16": "bf16", "fp16": "f16", "tf32": "tf32", "fp8": "f8e4m3"}
 ROWS = [("t21", "bf16"), ("v100", "fp16"), ("a100", "bf16"), ("a100", "tf32"), ("h100", "fp16"),
@@ -79,7 +80,7 @@ def test_a_wide_accumulator_stays_within_the_bound_of_fp32(chip: str, peak: str)
 
 
 def test_fp8_on_hopper_is_visibly_worse() -> None:
-    """Fourteen bits: the same operands, summed as FP16's engine would, are a hundred times closer."""
+    """Fourteen bits: summed as the FP16 engine would, the same operands are far closer."""
     a, b = operands("fp8", 16, 2048, 16)
     h100 = resolve_card("h100")
     exact = a @ b

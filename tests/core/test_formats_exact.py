@@ -83,14 +83,15 @@ def test_halfway_between_neighbours_goes_to_even(name: str) -> None:
 @pytest.mark.parametrize("name", SIGNED)
 def test_a_spread_of_all_floats_rounds_as_the_reference_does(name: str) -> None:
     every = np.arange(0, 2**32, 65521, dtype=np.uint64).astype(np.uint32)
-    values = every.view(np.float32).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        values = every.view(np.float32).astype(np.float64)
     if FORMATS[name].beyond == "largest":
         values = values[~np.isnan(values)]  # a format without NaN keeps ours as a mark
     assert same(round_to(values, name), reference(values, name)).all()
 
 
 @pytest.mark.parametrize("name", ROUNDED)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(value=FLOATS)
 def test_any_float_rounds_as_the_reference_does(name: str, value: float) -> None:
     ours = round_to(np.array([value]), name)
@@ -100,7 +101,7 @@ def test_any_float_rounds_as_the_reference_does(name: str, value: float) -> None
     assert same(ours, theirs).all(), (ours, theirs)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(exponent=st.integers(-125, 126), fraction=st.floats(1, 2, exclude_max=True, width=32))
 def test_a_scale_is_the_nearest_power_of_two(exponent: int, fraction: float) -> None:
     value = np.array([fraction * 2.0**exponent])

@@ -72,6 +72,13 @@ def test_nothing_is_found_where_nothing_is_wrong(found: dict[str, Any], name: st
     assert troubles == []
 
 
+@pytest.mark.parametrize("name", PLANTED.FIXED)
+def test_a_fix_takes_its_trouble_away(found: dict[str, Any], name: str) -> None:
+    first(found[name]["findings"])
+    left = [t["headline"] for t in found[f"{name}, fixed"]["findings"] if t["weight"] == "trouble"]
+    assert left == []
+
+
 def test_every_op_was_run_again(found: dict[str, Any]) -> None:
     lost = {name: run["unwatched"] for name, run in found.items() if run["unwatched"]}
     assert lost == {}

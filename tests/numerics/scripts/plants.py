@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 D = "cuda"
-PLANTS, FINE = {}, {}
+PLANTS, FINE, FIXED = {}, {}, {}
 
 
 def plant(what, op, phase="forward", cause="", module="", step=0, **more):
@@ -415,16 +415,89 @@ def accumulated_gradients():
         model(torch.randn(4, 16, device=D).bfloat16()).square().mean().backward()
 
 
+# ---- troubles that a fix takes away
+
+
+def fixed(**fix):
+    def keep(function):
+        source, first = inspect.getsourcelines(function)
+        lines = [first + i for i, text in enumerate(source) if text.rstrip().endswith("# HERE")]
+        if fix["kind"] == "line":
+            fix.update(file=__file__, line=lines[0])
+        FIXED[function.__name__] = (function, {"title": "", **fix})
+        return function
+
+    return keep
+
+
+@fixed(kind="line")
+def sum_in_fp32():
+    x = torch.rand(300, device=D).bfloat16()
+    total = torch.zeros((), device=D, dtype=torch.bfloat16)
+    for i in range(300):
+        total += x[i]  # HERE
+    return total
+
+
+class Loud(nn.Module):
+    def forward(self, x):
+        y = x * 3000
+        return y.sum(1, keepdim=True) / 3000
+
+
+@fixed(kind="module", module="Sequential.1")
+def module_in_fp32():
+    with torch.autocast(D, dtype=torch.float16):
+        nn.Sequential(nn.Linear(16, 16), Loud()).to(D)(torch.full((4, 16), 50.0, device=D))
+
+
+@fixed(kind="module", module="Sequential.1")
+def half_module_in_fp32():
+    model = nn.Sequential(nn.Linear(16, 16), Loud()).to(D).half()
+    model(torch.full((4, 16), 50.0, device=D).half())
+
+
+@fixed(kind="bf16")
+def bf16_for_autocast():
+    with torch.autocast(D, dtype=torch.float16):
+        x = torch.full((4, 16), 300.0, device=D)
+        x @ (x.T * 300)
+
+
+@fixed(kind="bf16")
+def bf16_for_half():
+    x = torch.full((4, 16), 3000.0, device=D).half()
+    x * x.to(torch.float16)
+
+
+@fixed(kind="scale", factor=2.0**16)
+def loss_scaled_up():
+    model = nn.Linear(64, 64).to(D)
+    optimizer = torch.optim.SGD(model.parameters(), 1.0)
+    before = model.weight.detach().clone()
+    with torch.autocast(D, dtype=torch.float16):
+        y = model(torch.randn(64, 64, device=D))
+    (y.float().square().mean() * 1e-4).backward()
+    optimizer.step()
+    change = (model.weight - before).abs().max().item()
+    assert 1e-8 < change < 1e-3, change  # the gradient was divided again
+
+
+@fixed(kind="scale", factor=2.0**-30)
+def scaler_starting_lower():
+    loss_scale_too_high()
+
+
 # ---- running them
 
 
-def findings_of(function, session, card):
+def findings_of(function, session, card, fix=None):
     from suiren.numerics.against import FP32
     from suiren.numerics.document import as_json
     from suiren.numerics.run import Run, Ways
 
     torch.manual_seed(1)
-    run = Run(card, FP32, Ways(max_steps=1000), session)
+    run = Run(card, FP32, Ways(max_steps=1000, fix=fix), session)
     with run.watching():
         function()
     seen = run.mode.seen
@@ -448,6 +521,11 @@ def main(out):
     transfer.install()
     found = {name: findings_of(f, session, card) for name, (f, _) in PLANTS.items()}
     found |= {name: findings_of(f, session, card) for name, f in FINE.items()}
+    from suiren.numerics.fix import Fix
+
+    for name, (f, fix) in FIXED.items():
+        found[name] = findings_of(f, session, card)
+        found[f"{name}, fixed"] = findings_of(f, session, card, Fix(**fix))
     Path(out).write_text(json.dumps(found))
 
 
