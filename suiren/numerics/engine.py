@@ -48,6 +48,22 @@ class Engine:
                 found = torch.nn.functional.gelu(found)
         host.copy_(found)
 
+    def shadow(
+        self, asked: Asked, value_of: Callable[[torch.Tensor], torch.Tensor]
+    ) -> torch.Tensor | None:
+        """The op's result on other values of its operands, as this card would sum it."""
+        base = asked.kind.base
+        if base not in ("mm", "bmm", "addmm", "baddbmm") or asked.written():
+            return None
+        first = 0 if base in ("mm", "bmm") else 1
+        a, b = (value_of(t).to(t.dtype) for t in asked.args[first : first + 2])
+        found = self.product(a, b, tf32=multiplies_in_tf32("matmul"))
+        if found is None or first == 0:
+            return found
+        named = dict(asked.named())
+        bias = value_of(asked.args[0])
+        return torch.as_tensor(named.get("alpha", 1) * found + named.get("beta", 1) * bias)
+
     def product(self, a: torch.Tensor, b: torch.Tensor, *, tf32: bool) -> torch.Tensor | None:
         """`a @ b` of host tensors as float32; None where the host's own sum has to do."""
         peak = _PEAK.get(a.dtype, "tf32" if a.dtype == torch.float32 and tf32 else "")
@@ -68,8 +84,3 @@ class Engine:
 
 def _batched(t: torch.Tensor) -> list[torch.Tensor]:
     return [t] if t.dim() == 2 else list(t)
-
-
-def engine_of(card: Card) -> Callable[[Asked, Any], None]:
-    """What replaces the host's products by the card's own."""
-    return Engine(card)

@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from suiren.numerics import chains
 from suiren.numerics.against import FP32, Against
+from suiren.numerics.engine import Engine
 from suiren.numerics.explain import UNIT
 from suiren.numerics.host import Table, is_card, on_host, widened, write
 from suiren.numerics.judge import Result, judge
@@ -43,9 +44,6 @@ class Watched:
     why_unwatched: dict[str, str] = field(default_factory=dict)
 
 
-Change = Callable[[Asked, Any], None]
-
-
 class Lockstep(TorchDispatchMode):
     """While it is entered, every op on the card is run in lock-step."""
 
@@ -54,7 +52,7 @@ class Lockstep(TorchDispatchMode):
         against: Against = FP32,
         places: Places | None = None,
         on_trouble: Callable[[Trouble], None] = lambda _: None,
-        engine: Change | None = None,
+        engine: Engine | None = None,
     ) -> None:
         super().__init__()
         self.against = against
@@ -66,6 +64,8 @@ class Lockstep(TorchDispatchMode):
         self.on_trouble = on_trouble
         self.engine = engine
         """Replaces the card's products, where the chip's own order of sums is asked for."""
+        other = against.card if engine is not None else None
+        self.other_engine = Engine(other) if other is not None else None
         self._known: dict[Any, Trouble] = {}
 
     def __torch_dispatch__(
@@ -138,7 +138,11 @@ class Lockstep(TorchDispatchMode):
         tf32 = in_tf32(asked)
         wide = torch.float32 if flop(asked, tensors) > LARGE_FLOP else torch.float64
         local = self._run(asked, result, wide, self.given.locally(asked, before, wide))
-        shadow = self._run(asked, result, self.against.wide, self.given.shadows(asked, tf32))
+        shadows = self.given.shadows(asked, tf32)
+        shadow = self._run(asked, result, self.against.wide, shadows)
+        if self.other_engine is not None and shadow is not None:
+            summed = self.other_engine.shadow(asked, shadows)
+            shadow = shadow if summed is None else [summed]
         sums = chains.partial_sum(asked, self.table, place)
         scope = self._scope(place)
         exact = local if wide == torch.float32 else self._run(

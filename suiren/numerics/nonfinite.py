@@ -204,7 +204,9 @@ def _plain(asked: Asked, value: Any, given: Any) -> Cause:
         if not bool(torch.isfinite(host).all()):
             culprits.insert(0, tensor)
             count = int((~torch.isfinite(host)).sum())
-            parts.append(f"an input with {count} value{'s' * (count != 1)} that are not finite")
+            both = bool(torch.isposinf(host).any()) and bool(torch.isneginf(host).any())
+            parts.append("an input that holds both ∞ and −∞" if both else
+                         f"an input with {count} value{'s' * (count != 1)} not finite")
         else:
             culprits.append(tensor)
             low, high = number(float(host.min())), number(float(host.max()))

@@ -13,7 +13,7 @@ import torch
 
 from suiren.hw.spec import Card
 from suiren.numerics.against import Against
-from suiren.numerics.engine import engine_of
+from suiren.numerics.engine import Engine
 from suiren.numerics.fix import Fix, applied
 from suiren.numerics.host import is_card, on_host
 from suiren.numerics.lockstep import Lockstep, Watched
@@ -72,7 +72,7 @@ class Run:
         self.session = session or Session(card)
         self.ways = ways
         self.places = Places()
-        engine = engine_of(card) if ways.accumulate == "chip" else None
+        engine = Engine(card) if ways.accumulate == "chip" else None
         self.mode = Lockstep(against, self.places, self._heard, engine)
         self.losses: list[Loss] = []
         self.stopped = False

@@ -135,7 +135,8 @@ def _fixes(fixes: Sequence[Tried], before_s: float | None) -> Table:
 
 
 def _divergence(found: Found) -> Iterator[RenderableType]:
-    rows = sorted(found.seen.parting.by_module.values(), key=lambda p: -p.units)[:6]
+    finite = [p for p in found.seen.parting.by_module.values() if math.isfinite(p.units)]
+    rows = sorted(finite, key=lambda p: -p.units)[:6]
     if not rows or rows[0].relative == 0:
         return
     table = Table(title="where the two runs are furthest apart", title_justify="left")

@@ -381,11 +381,11 @@ def first_scale_too_high():
     """A scaler that skips its first step is at work as it should be."""
     model = nn.Linear(8, 8).to(D)
     optimizer = torch.optim.SGD(model.parameters(), 1e-3)
-    scaler = torch.amp.GradScaler("cuda", init_scale=2.0**16)
+    scaler = torch.amp.GradScaler("cuda", init_scale=2.0**19)
     for _ in range(5):
         with torch.autocast(D, dtype=torch.float16):
             y = model(torch.randn(4, 8, device=D))
-        scaler.scale(y.float().square().sum()).backward()
+        scaler.scale(y.float().square().mean()).backward()
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad()
