@@ -7,7 +7,8 @@ wrong. So the exact value of such a chain is carried beside it, from the card's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 
@@ -19,7 +20,7 @@ from suiren.numerics.wide import Asked
 ADDS = frozenset("add sub rsub foreach_add foreach_sub addmm addmv baddbmm addbmm addcmul addr "
                  "addcdiv lerp foreach_addcmul foreach_addcdiv foreach_lerp".split())  # fmt: skip
 #: Ops after which a partial sum is still the partial sum.
-_PASSES = frozenset("to_copy clone".split())
+_PASSES = frozenset("to_copy clone copy".split())
 #: Ops that scale a partial sum in place: a moving average.
 _SCALES = frozenset("mul div foreach_mul foreach_div".split())
 _DIFFERENCES = frozenset("add sub rsub".split())
@@ -42,13 +43,26 @@ MOST_CONDITION = 1e9
 class Lost:
     """Digits lost by a chain or a difference."""
 
-    what: str
-    """`accumulation` or `cancellation`."""
+    what: Literal["accumulation", "cancellation"]
     error: float
     """Norm of the error over the norm of the exact values."""
     length: int
     condition: float
-    starts: Place | None
+    unit: float
+    """Unit roundoff of the format that lost them."""
+
+    def words(self, name: str) -> str:
+        """What happened, in the format of that name."""
+        percent = f"{100 * self.error:.2g} %"
+        if self.what == "accumulation":
+            return (
+                f"{self.length} terms were added one after the other, each sum rounded to {name}: "
+                f"{percent} off the exact sum, {self.error / self.unit:.3g} roundoffs"
+            )
+        return (
+            f"the operands are {self.condition:.3g} times as large as their difference, and "
+            f"carry {name} roundings: {percent} of it is error"
+        )
 
 
 def partial_sum(asked: Asked, table: Table, place: Place) -> torch.Tensor | None:
@@ -63,30 +77,30 @@ def partial_sum(asked: Asked, table: Table, place: Place) -> torch.Tensor | None
     line = (place.file, place.line)
     for tensor in asked.inputs():
         held = table.of(tensor) if not tensor.is_cpu else None
-        if held is None or held.maker is None:
+        if held is None or held.chain is None:
             continue
-        if held.chain is not None and held.chain.line == line:
-            return tensor
-        maker = held.maker.op.split(".")[1].strip("_")
-        if (held.maker.file, held.maker.line) == line and maker in ADDS and place.file:
+        if held.chain.line == line or asked.kind.base in _PASSES:
             return tensor
     return None
 
 
-def grown(asked: Asked, held: Held | None, place: Place) -> Chain | None:
-    """The chain after this op; `held` is what stands beside the sum so far."""
+def grown(asked: Asked, held: Held | None, place: Place, dtype: torch.dtype) -> Chain | None:
+    """The chain after this op; `held` is what stands beside the sum so far, if there is one."""
     base = asked.kind.base
     line = (place.file, place.line)
+    unit = UNIT.get(dtype, 0.0)
     before = held.chain if held is not None else None
+    if before is not None:
+        unit = max(unit, before.unit)
     if base in _PASSES | _SCALES:
-        return before
-    if base not in ADDS or held is None:
+        return None if before is None else replace(before, unit=unit)
+    if base not in ADDS:
         return None
-    if before is None:
-        return Chain(line, 1, place.node == "", place)
+    if before is None or held is None:
+        return Chain(line, 1, place.node == "", place, unit)
     others = {reader for reader in held.readers if reader not in (line, before.line)}
     is_pure = before.is_pure and place.node == "" and place.phase != "optimizer" and not others
-    return Chain(before.line, before.length + 1, is_pure, before.starts)
+    return Chain(before.line, before.length + 1, is_pure, before.starts, unit)
 
 
 def off_by(card: torch.Tensor, exact: torch.Tensor) -> tuple[float, float]:
@@ -105,8 +119,8 @@ def lost(
     unit = UNIT[dtype]
     if chain is not None and chain.length >= LEAST_TERMS:
         units = PURE_UNITS if chain.is_pure else USED_UNITS
-        if error > max(units * unit, LEAST_ERROR):
-            return Lost("accumulation", error, chain.length, 1.0, chain.starts)
+        if asked.kind.base in ADDS and error > max(units * chain.unit, LEAST_ERROR):
+            return Lost("accumulation", error, chain.length, 1.0, chain.unit)
         return None
     if asked.kind.base not in _DIFFERENCES or len(operands) < 2 or size == 0:
         return None
@@ -116,4 +130,4 @@ def lost(
         return None
     if error < 8 * worst:
         return None
-    return Lost("cancellation", error, 0, condition, None)
+    return Lost("cancellation", error, 0, condition, unit)

@@ -19,6 +19,7 @@ from suiren.numerics.wide import Asked, call, results_of
 
 UNIT = {torch.float16: 2.0**-11, torch.bfloat16: 2.0**-8, torch.float32: 2.0**-24,
         torch.float64: 2.0**-53}  # fmt: skip
+UNIT_NAMES = {2.0**-11: "FP16", 2.0**-8: "BF16", 2.0**-24: "FP32", 2.0**-53: "FP64"}
 LARGEST = {d: torch.finfo(d).max for d in UNIT}
 NORMAL = {d: torch.finfo(d).smallest_normal for d in UNIT}
 #: Half the smallest subnormal: what rounding may change near zero.

@@ -97,6 +97,8 @@ class Chain:
     is_pure: bool
     """Nothing but the next addition read the partial sums."""
     starts: Place
+    unit: float
+    """Unit roundoff of the coarsest format that a partial sum was held in."""
 
 
 class Table:

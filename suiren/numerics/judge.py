@@ -20,6 +20,9 @@ LOST_NOTE, LOST_TROUBLE = 0.05, 0.2
 LEAST_ELEMENTS = 16
 #: An error beyond the allowed one by less may be the reference's own.
 SLACK = 1.5
+#: Ops that put a constant of the script's into a tensor: it may be meant to be infinite.
+_CONSTANTS = frozenset("masked_fill fill full where scatter index_fill constant_pad_nd clamp "
+                       "new_full full_like scalar_tensor index_put".split())  # fmt: skip
 #: Ops whose memory holds nothing yet.
 _UNWRITTEN = ("empty", "new_empty", "empty_like", "empty_strided", "resize", "new_empty_strided")
 
@@ -66,13 +69,15 @@ def _not_finite(
         if not has_nan:
             return None
         count = int(card.isnan().sum())
-        cause = f"{count} of {card.numel()} values were NaN when they came to the card"
+        came = "when they came to the card" if asked.inputs() else "because the script said so"
+        cause = f"{count} of {card.numel()} values were NaN {came}"
         return Trouble("nan", place, cause, "trouble", name, order,
                        tensors=[statistics(result.tensor, "result")])  # fmt: skip
     inputs = _inputs(asked, before)
     given_nan = any(bool(t.isnan().any()) for t in inputs)
     given_inf = any(bool(t.isinf().any()) for t in inputs)
-    given_inf = given_inf or any(math.isinf(n) for n in asked.numbers())
+    if asked.kind.base in _CONSTANTS:
+        given_inf = given_inf or any(math.isinf(n) for n in asked.numbers())
     if (has_nan and given_nan) or (not has_nan and (given_inf or given_nan)):
         return None
     why = cause_of(asked, card, result.exact, before)

@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from suiren.numerics import chains
 from suiren.numerics.against import FP32, Against
 from suiren.numerics.engine import Engine
-from suiren.numerics.explain import UNIT
+from suiren.numerics.explain import UNIT, UNIT_NAMES
 from suiren.numerics.host import Table, is_card, on_host, widened, write
 from suiren.numerics.judge import Result, judge
 from suiren.numerics.losing import Scaling
@@ -39,6 +39,8 @@ class Watched:
     troubles: list[Trouble] = field(default_factory=list)
     parting: Parting = field(default_factory=Parting)
     num_ops: int = 0
+    nan_steps: set[int] = field(default_factory=set)
+    """Steps in whose backward or optimizer a NaN was."""
     unwatched: Counter[str] = field(default_factory=Counter)
     """Ops that could not be run again; the card's values stand for theirs."""
     why_unwatched: dict[str, str] = field(default_factory=dict)
@@ -78,9 +80,11 @@ class Lockstep(TorchDispatchMode):
             return op(*args, **kwargs)
         asked = Asked(op, kind, args, kwargs)
         cards = [t for t in tensors_in([*args, *kwargs.values()]) if is_card(t)]
-        place = self.places.here(kind.name, not any(t.is_floating_point() for t in cards))
         before = self._before(asked)
         result = op(*args, **kwargs)
+        if not cards and not any(is_card(t) for t in tensors_in(result)):
+            return result
+        place = self.places.here(kind.name, not any(t.is_floating_point() for t in cards))
         if not any(is_card(t) for t in results_of(asked, result, None)):
             return result
         self.table.sweep()
@@ -177,7 +181,7 @@ class Lockstep(TorchDispatchMode):
         card = on_host(tensor)
         holder = self.table.of(sums) if sums is not None else None
         operands = self._operands(asked, scope, sums)
-        chain = chains.grown(asked, holder, place)
+        chain = chains.grown(asked, holder, place, tensor.dtype)
         held = self.table.make(tensor)
         s = shadow[i] if shadow is not None and i < len(shadow) else card
         if s.shape != card.shape:
@@ -190,6 +194,9 @@ class Lockstep(TorchDispatchMode):
         held.exact = write(held.exact, tensor, e, torch.float64)
         held.scope, held.maker, held.chain = scope, place, chain
         held.readers = set()
+        is_update = place.phase in ("backward", "optimizer") and not self.scaling.is_scaled
+        if is_update and bool(card.isnan().any()):
+            self.seen.nan_steps.add(place.step)
         if tensor.dtype not in UNIT or not tensor.numel():
             return
         held.unit = max(held.unit, self._coarsest(asked, tensor.dtype))
@@ -228,27 +235,17 @@ class Lockstep(TorchDispatchMode):
         return found
 
     def _lost(self, lost: chains.Lost, asked: Asked, tensor: torch.Tensor, place: Place) -> None:
-        unit = UNIT[tensor.dtype]
-        name = format_name(tensor.dtype)
-        if lost.what == "accumulation":
-            cause = (
-                f"{lost.length} terms were added one after the other, each sum rounded to {name}: "
-                f"{100 * lost.error:.2g} % off the exact sum, {lost.error / unit:.3g} roundoffs"
-            )
-        else:
-            cause = (
-                f"the operands are {lost.condition:.3g} times as large as their difference, and "
-                f"carry {name} roundings: {100 * lost.error:.2g} % of it is error"
-            )
-        quiet = lost.what == "cancellation" and place.phase == "backward"
+        what, name = lost.what, UNIT_NAMES.get(lost.unit, format_name(tensor.dtype))
+        quiet = what == "cancellation" and place.phase == "backward"
         trouble = Trouble(
-            "accumulation" if lost.what == "accumulation" else "cancellation", place, cause,
-            "note" if quiet else "trouble", name, self.seen.num_ops, None,
-            [*(statistics(t, f"input {i}") for i, t in enumerate(asked.inputs()[:4])),
-             statistics(tensor, "result")],
-            {"relative": lost.error, "units": lost.error / unit, "condition": lost.condition},
-            chain=lost.length,
+            what, place, lost.words(name), "note" if quiet else "trouble", name,
+            self.seen.num_ops, chain=lost.length,
+            error={"relative": lost.error, "units": lost.error / lost.unit,
+                   "condition": lost.condition},
         )  # fmt: skip
+        if (what, place.key) not in self._known:
+            inputs = [statistics(t, f"input {i}") for i, t in enumerate(asked.inputs()[:4])]
+            trouble.tensors = [*inputs, statistics(tensor, "result")]
         self._tell(trouble)
 
     def _tell(self, found: Trouble) -> None:

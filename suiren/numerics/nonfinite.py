@@ -59,7 +59,7 @@ def cause_of(
         if found is not None:
             return found
     found = _softmax(asked, place)
-    return found or _plain(asked, result[place], given)
+    return found or _plain(asked, result[place], before)
 
 
 def _operands(
@@ -192,13 +192,14 @@ def _softmax(asked: Asked, place: tuple[int, ...]) -> Cause | None:
     return None
 
 
-def _plain(asked: Asked, value: Any, given: Any) -> Cause:
+def _plain(asked: Asked, value: Any, before: dict[int, torch.Tensor]) -> Cause:
     """What can be said of any op: what it was given."""
     result = "NaN" if math.isnan(float(value)) else number(float(value))
     parts: list[str] = []
     culprits: list[torch.Tensor] = []
     for tensor in asked.inputs()[:4]:
-        host = widened(tensor, torch.float64) if is_card(tensor) else tensor.double()
+        host = before.get(id(tensor), tensor)
+        host = widened(host, torch.float64)
         if not host.numel():
             continue
         if not bool(torch.isfinite(host).all()):

@@ -104,7 +104,8 @@ class Run:
     def findings(self) -> list[Trouble]:
         """What was found so far, trouble first."""
         scaling = self.mode.scaling
-        return decide(self.mode.seen.troubles, self.losses, scaling, self.places.step)
+        seen = self.mode.seen
+        return decide(seen.troubles, self.losses, scaling, self.places.step, seen.nan_steps)
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -138,7 +139,7 @@ class Run:
     def _step_ended(self) -> None:
         self.places.step += 1
         self.held_bytes = max(self.held_bytes, self.mode.table.size_bytes())
-        if self._stop_at_step:
+        if self._stop_at_step and any(t.weight == "trouble" for t in self.findings()):
             self.stopped = True
             raise EnoughSteps
         if self.places.step >= self.ways.max_steps:
@@ -155,7 +156,7 @@ class Run:
     def _root(self, root: torch.Tensor) -> None:
         if not self.mode.scaling.is_scaled:
             self._loss(root)
-        if self._stop_at_step and self.ways.until_nan:
+        if self._stop_at_step and not bool(torch.isfinite(on_host(root)).all()):
             self.stopped = True
             raise EnoughSteps
 

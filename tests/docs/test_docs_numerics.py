@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -28,7 +29,8 @@ def test_the_script_gives_what_is_shown(tmp_path: Path) -> None:
             (tmp_path / name[1]).write_text(block.text)
     command, shown = next(pair for pair in commands(CHAPTER) if " run " in pair[0])
     ran = subprocess.run(
-        [sys.executable, "-m", "suiren.cli", *command.split()[1:]], cwd=tmp_path,
+        [sys.executable, "-m", "suiren.cli", *command.split()[1:], "--json", "found.json"],
+        cwd=tmp_path,
         capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
@@ -36,6 +38,11 @@ def test_the_script_gives_what_is_shown(tmp_path: Path) -> None:
     said = [words(line) for line in ran.stdout.splitlines()]
     for line in shown.splitlines():
         assert any(words(line) in one for one in said), line
+    found = json.loads((tmp_path / "found.json").read_text())
+    first = found["findings"][0]
+    assert (first["what"], first["line"], first["module"]) == ("overflow", 7, "Sequential.1")
+    assert [(f["kind"], f["vanished"]) for f in found["fixes"]] == [("line", True)]
+    assert found["fixes"][0]["step_time_s"] > 0
 
 
 def words(line: str) -> str:

@@ -248,6 +248,25 @@ def long_vector_term_by_term():
     return total
 
 
+@plant("accumulation", "add", cause="BF16", chain=100)
+def sum_cast_back_on_another_line():
+    total = torch.zeros(4, device=D).bfloat16()
+    for _ in range(150):
+        wide = total.float() + torch.rand(4, device=D)  # HERE
+        total = wide.bfloat16()
+    return total
+
+
+@plant("accumulation", "add_", cause="FP16", chain=100)
+def elements_of_a_vector_in_turn():
+    x = torch.rand(2, 120, device=D).half()
+    out = torch.zeros(2, device=D, dtype=torch.float16)
+    for i in range(2):
+        for j in range(120):
+            out[i] += x[i, j]  # HERE
+    return out
+
+
 @plant("accumulation", "add_", cause="FP16", chain=20)
 def split_k_with_half_partial_sums():
     a, b = torch.randn(32, 2048, device=D).half(), torch.randn(2048, 32, device=D).half()
@@ -259,11 +278,11 @@ def split_k_with_half_partial_sums():
 
 @plant("accumulation", "add_", cause="FP16", chain=100)
 def mean_by_hand_over_rows():
-    x = torch.rand(512, 16, device=D).half()
+    x = torch.rand(256, 16, device=D).half()
     total = torch.zeros(16, device=D).half()
     for row in x:
         total.add_(row)  # HERE
-    return total / 512
+    return total / 256
 
 
 @plant("overflow", "sum", cause="FP16's largest number is 65504", made_by="_to_copy")
@@ -377,6 +396,35 @@ def masks_of_infinity():
 
 
 @fine
+def nan_that_is_masked_away():
+    x = torch.rand(6, device=D, requires_grad=True)
+    torch.where(x > 2, (x.detach() - 5).log(), x).sum().backward()
+
+
+@fine
+def other_layers_and_optimizers():
+    for kind in (torch.optim.RAdam, torch.optim.Adagrad, torch.optim.RMSprop):
+        model = nn.LSTM(8, 16, batch_first=True).to(D)
+        optimizer = kind(model.parameters())
+        for _ in range(3):
+            with torch.autocast(D, dtype=torch.bfloat16):
+                y, _ = model(torch.randn(4, 12, 8, device=D))
+            y.float().square().mean().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+@fine
+def attention_and_norms_by_hand():
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        x = torch.randn(2, 2, 8, 4, device=D, dtype=dtype, requires_grad=True)
+        y = F.scaled_dot_product_attention(x, x, x, is_causal=True)
+        mean = y.mean(-1, keepdim=True)
+        y = (y - mean) / (((y - mean) ** 2).mean(-1, keepdim=True) + 1e-5).sqrt()
+        y.float().square().mean().backward()
+
+
+@fine
 def first_scale_too_high():
     """A scaler that skips its first step is at work as it should be."""
     model = nn.Linear(8, 8).to(D)
@@ -403,7 +451,7 @@ def residual_stream_in_bf16():
 @fine
 def running_loss_in_fp32():
     total = torch.zeros((), device=D)
-    for _ in range(300):
+    for _ in range(100):
         total += torch.rand((), device=D)
     return total
 
