@@ -8,6 +8,7 @@ explain.py    how much error an op's format explains
 nonfinite.py  where a NaN or an infinity came from, in words
 judge.py      what is wrong with one op's results
 values.py     what an op is given in each of the runs
+inherit.py    what a result takes over from its inputs
 chains.py     sums that lose digits term by term, and differences that lose them at once
 lockstep.py   the run itself: every op on the card is run and judged
 against.py    the formats of the other run

@@ -20,7 +20,7 @@ from suiren.numerics.wide import Asked
 ADDS = frozenset("add sub rsub foreach_add foreach_sub addmm addmv baddbmm addbmm addcmul addr "
                  "addcdiv lerp foreach_addcmul foreach_addcdiv foreach_lerp".split())  # fmt: skip
 #: Ops after which a partial sum is still the partial sum.
-_PASSES = frozenset("to_copy clone copy".split())
+_PASSES = frozenset("to_copy clone copy unsafe_view".split())
 #: Ops that scale a partial sum in place: a moving average.
 _SCALES = frozenset("mul div foreach_mul foreach_div".split())
 _DIFFERENCES = frozenset("add sub rsub".split())

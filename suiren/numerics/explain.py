@@ -70,7 +70,7 @@ def allowed(
                 slack += _TF32
             rule = "a rounded result of a sum in FP32"
             return Allowed(rounding + slack * torch.maximum(magnitude, size), rule, terms)
-    inputs = [_largest(t) for t in _beside(asked, index)]
+    inputs = [_largest(t) for t in beside(asked, index)]
     largest = max(inputs, default=0.0)
     if asked.kind.is_pointwise:
         pointwise = 8 * unit * size + 16 * accumulator * largest + 2 * _HALF_STEP[dtype]
@@ -100,7 +100,7 @@ def is_strict(asked: Asked) -> bool:
     return base in _PRODUCTS or base in _SUMS or base in SCATTERS or asked.kind.is_own
 
 
-def _beside(asked: Asked, index: int) -> list[torch.Tensor]:
+def beside(asked: Asked, index: int) -> list[torch.Tensor]:
     """Inputs of result `index`: of a list of tensors, the one at its position."""
     if "foreach" not in asked.kind.base and not asked.kind.base.startswith("fused_"):
         return asked.inputs()

@@ -80,6 +80,10 @@ class Held:
     """The expression that the exact values belong to: a module's call, a node, a step."""
     unit: float = 0.0
     """Unit roundoff of the coarsest format that the values came through."""
+    norm: float = 0.0
+    """Of its exact values."""
+    is_noise: bool = False
+    """A sum that cancelled to nothing but roundings, or what was made of such sums alone."""
     apart: float = 0.0
     """Norm of what differs from the shadow, over the norm of the shadow."""
     error: float = 0.0

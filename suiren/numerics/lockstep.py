@@ -17,18 +17,18 @@ import torch
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from suiren.numerics import chains
+from suiren.numerics import chains, inherit
 from suiren.numerics.against import FP32, Against
 from suiren.numerics.engine import Engine
 from suiren.numerics.explain import UNIT, UNIT_NAMES
-from suiren.numerics.host import Table, is_card, on_host, widened, write
+from suiren.numerics.host import Table, is_card, on_host, write
 from suiren.numerics.judge import Result, judge
 from suiren.numerics.losing import Scaling
 from suiren.numerics.parting import Parting
 from suiren.numerics.place import Place, Places
 from suiren.numerics.special import run_wide
 from suiren.numerics.trouble import Trouble, format_name, statistics
-from suiren.numerics.values import LARGE_FLOP, OPERANDS, TF32_UNIT, Given, flop, in_tf32
+from suiren.numerics.values import LARGE_FLOP, OPERANDS, Given, flop, in_tf32
 from suiren.numerics.wide import Asked, kind_of, results_of, tensors_in
 
 
@@ -180,7 +180,7 @@ class Lockstep(TorchDispatchMode):
         shadow, exact = ran
         card = on_host(tensor)
         holder = self.table.of(sums) if sums is not None else None
-        operands = self._operands(asked, scope, sums)
+        operands = inherit.operands(self.table, asked, scope, sums)
         chain = chains.grown(asked, holder, place, tensor.dtype)
         held = self.table.make(tensor)
         s = shadow[i] if shadow is not None and i < len(shadow) else card
@@ -192,47 +192,24 @@ class Lockstep(TorchDispatchMode):
         if e.shape != card.shape:
             e = card
         held.exact = write(held.exact, tensor, e, torch.float64)
-        held.scope, held.maker, held.chain = scope, place, chain
+        held.maker = inherit.made(self.table, asked) or place
+        held.scope, held.chain = scope, chain
         held.readers = set()
         is_update = place.phase in ("backward", "optimizer") and not self.scaling.is_scaled
         if is_update and bool(card.isnan().any()):
             self.seen.nan_steps.add(place.step)
         if tensor.dtype not in UNIT or not tensor.numel():
             return
-        held.unit = max(held.unit, self._coarsest(asked, tensor.dtype))
-        given = self._apart(asked)
-        held.apart = self.seen.parting.note(place, card, s, tensor.dtype, held.unit, given)
+        held.unit = max(held.unit, inherit.coarsest(self.table, asked, tensor.dtype))
         error, size = chains.off_by(card, e.double())
+        held.is_noise, held.norm = inherit.is_noise(self.table, asked, i, size, held.unit), size
+        held.apart = 0.0 if held.is_noise else self.seen.parting.note(
+            place, card, s, tensor.dtype, held.unit, inherit.apart(self.table, asked)
+        )  # fmt: skip
         held.error = error if error == error else 0.0
         lost = chains.lost(asked, tensor.dtype, held.error, size, chain, operands)
         if lost is not None:
             self._lost(lost, asked, tensor, place)
-
-    def _apart(self, asked: Asked) -> float:
-        """The largest relative difference between the runs among the op's inputs."""
-        held = [self.table.of(t) for t in asked.inputs() if is_card(t)]
-        return max((h.apart for h in held if h is not None), default=0.0)
-
-    def _coarsest(self, asked: Asked, dtype: torch.dtype) -> float:
-        """Unit roundoff of the coarsest format that went into the op."""
-        units = [UNIT[dtype], TF32_UNIT if in_tf32(asked) else 0.0]
-        for tensor in asked.inputs():
-            held = self.table.of(tensor) if is_card(tensor) else None
-            units.append(held.unit if held is not None else UNIT.get(tensor.dtype, 0.0))
-        return max(units)
-
-    def _operands(
-        self, asked: Asked, scope: tuple[object, ...], sums: torch.Tensor | None
-    ) -> list[tuple[float, float]]:
-        if asked.kind.base not in ("add", "sub", "rsub"):
-            return []
-        found = []
-        for tensor in asked.inputs():
-            held = self.table.of(tensor) if is_card(tensor) else None
-            ours = held is not None and (held.scope == scope or tensor is sums)
-            norm = float(torch.linalg.vector_norm(widened(tensor, torch.float64)))
-            found.append((held.error if ours and held is not None else 0.0, norm))
-        return found
 
     def _lost(self, lost: chains.Lost, asked: Asked, tensor: torch.Tensor, place: Place) -> None:
         what, name = lost.what, UNIT_NAMES.get(lost.unit, format_name(tensor.dtype))

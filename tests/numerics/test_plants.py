@@ -109,6 +109,12 @@ def test_the_nan_after_an_infinity_is_told_too(found: dict[str, Any]) -> None:
     assert findings[1]["made_by"]["op"] == "aten.log.default"
 
 
+def test_the_runs_part_where_the_difference_is_made(found: dict[str, Any]) -> None:
+    line = PLANTED.PLANTS["long_vector_term_by_term"][1]["line"]
+    assert found["long_vector_term_by_term"]["parts"] == {"line": line, "how": "accumulated"}
+    assert found["accumulated_gradients"]["parts"] is None
+
+
 def test_a_skipped_first_step_is_a_note(found: dict[str, Any]) -> None:
     run = found["first_scale_too_high"]
     assert 1 <= len(run["skipped"]) <= 2

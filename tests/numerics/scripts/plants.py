@@ -553,6 +553,9 @@ def findings_of(function, session, card, fix=None):
         "findings": [as_json(t) for t in run.findings()],
         "ops": seen.num_ops,
         "unwatched": seen.why_unwatched,
+        "parts": None if seen.parting.first is None else {
+            "line": seen.parting.first.place.line, "how": seen.parting.first.how,
+        },
         "skipped": run.mode.scaling.skipped,
         "losses": [(x.card, x.shadow) for x in run.losses],
     }
