@@ -18,6 +18,14 @@ class Format:
     exponent: int = 0
     mantissa: int = 0
     accumulator: str = ""
+    beyond: str = "infinity"
+    """What a value beyond the largest becomes: `infinity`, `nan` or `largest`."""
+    bias: int = 0
+    """Of the exponent; 0 where it is IEEE's, 2^(exponent - 1) - 1."""
+    spare: int = 0
+    """Codes at the top of the range that are no numbers, where the format has no infinity."""
+    has_negative_zero: bool = True
+    has_sign: bool = True
 
     @property
     def itemsize_bytes(self) -> int:
@@ -28,6 +36,39 @@ class Format:
     def is_float(self) -> bool:
         """True for the floating formats."""
         return self.exponent > 0
+
+    @property
+    def lowest_exponent(self) -> int:
+        """Exponent of the smallest normal number; subnormals have its spacing."""
+        if not self.has_sign:
+            return -self._bias
+        return 1 - self._bias
+
+    @property
+    def largest(self) -> float:
+        """The largest finite number."""
+        if self.beyond == "infinity":
+            top = 2**self.exponent - 2 - self._bias
+            return float((2 - 2.0**-self.mantissa) * 2.0**top)
+        top = 2**self.exponent - 1 - self._bias
+        last = 2**self.mantissa - 1 - self.spare
+        if last < 0:
+            return float(2.0 ** (top - 1))
+        return float((1 + last * 2.0**-self.mantissa) * 2.0**top)
+
+    @property
+    def unit_roundoff(self) -> float:
+        """Half the distance from 1 to the next number: what rounding may change, relatively."""
+        return float(2.0 ** -(self.mantissa + 1))
+
+    @property
+    def smallest_normal(self) -> float:
+        """Below it the spacing no longer shrinks."""
+        return float(2.0**self.lowest_exponent)
+
+    @property
+    def _bias(self) -> int:
+        return self.bias or 2 ** (self.exponent - 1) - 1
 
     @property
     def is_wide(self) -> bool:
@@ -43,7 +84,13 @@ FORMATS: dict[str, Format] = {
         Format("tf32", 32, 8, 10, "f32"),
         Format("bf16", 16, 8, 7, "f32"),
         Format("f16", 16, 5, 10, "f32"),
-        Format("f8e4m3", 8, 4, 3, "f32"),
+        Format("f8e4m3", 8, 4, 3, "f32", "nan", spare=1),
+        Format("f8e4m3fnuz", 8, 4, 3, "f32", "nan", 8, has_negative_zero=False),
+        Format("f8e5m2fnuz", 8, 5, 2, "f32", "nan", 16, has_negative_zero=False),
+        Format("f8e8m0", 8, 8, 0, "f32", "nan", spare=1, has_sign=False),
+        Format("f6e2m3", 6, 2, 3, "f32", "largest"),
+        Format("f6e3m2", 6, 3, 2, "f32", "largest"),
+        Format("f4e2m1", 4, 2, 1, "f32", "largest"),
         Format("f8e5m2", 8, 5, 2, "f32"),
         Format("i64", 64),
         Format("i32", 32),

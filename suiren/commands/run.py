@@ -89,7 +89,7 @@ def run(script: Path, arguments: tuple[str, ...], on: str, **options: Any) -> in
     card = card_named(on)
     if not script.is_file():
         raise click.UsageError(
-            f"there is no script {str(script)!r} in {Path.cwd()}{_nearest(script)}"
+            f"there is no script {str(script)!r} in {Path.cwd()}{nearest(script)}"
         )
     files = [options[k] for k in ("json_path", "perfetto_path", "page_path", "trace_path")]
     must_be_writable(*files)
@@ -109,7 +109,8 @@ def _with_memory(card: Card, memory_bytes: int | None, fit_to: float | None) -> 
     return replace(card, memory_bytes=assumed(wanted, "given on the command line: --memory"))
 
 
-def _nearest(script: Path) -> str:
+def nearest(script: Path) -> str:
+    """The end of a sentence: scripts beside it whose names are like the one that is missing."""
     from difflib import get_close_matches
 
     folder = script.parent if script.parent.is_dir() else Path()

@@ -59,6 +59,25 @@ def _results(own: Own, tensors: tuple[torch.Tensor, ...]) -> list[tuple[tuple[in
     return [(t.shape, t.dtype) for t in made[len(own.kernel.signature.inputs) :]]
 
 
+def compute_exactly(
+    name: str, values: list[torch.Tensor], dtypes: list[torch.dtype]
+) -> torch.Tensor | tuple[torch.Tensor, ...]:
+    """The op of that name on float64 values of tensors in the given formats, as float64.
+
+    Called under `suiren.core.formats.unrounded` it is what the kernel means to compute.
+    """
+    own = OWN[name]
+    shapes = [(tuple(v.shape), _DTYPES[d]) for v, d in zip(values, dtypes, strict=True)]
+    program = own.program(shapes)
+    names = [p.name for p in own.kernel.signature.inputs]
+    given = {n: v.to(torch.float64).numpy() for n, v in zip(names, values, strict=True)}
+    made = emulate(program, given)
+    results = [
+        torch.from_numpy(np.ascontiguousarray(made[p.name])) for p in own.kernel.signature.outputs
+    ]
+    return results[0] if len(results) == 1 else tuple(results)
+
+
 def _compute(own: Own) -> Callable[..., Any]:
     def compute(*tensors: torch.Tensor) -> Any:
         program = own.program(_given(tensors))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import runpy
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,12 +39,21 @@ class How:
     """Ends the script after so many training steps."""
 
 
-class _EnoughSteps(BaseException):
-    """Raised inside a script that has run as many steps as were asked for."""
+class EnoughSteps(BaseException):
+    """Raised inside a script that has run as far as was asked for."""
 
 
-def run_script(script: Path, arguments: Sequence[str], session: Session, how: How) -> Outcome:
-    """Runs the script in this process on the session's card."""
+Around = Callable[[], AbstractContextManager[None]]
+
+
+def run_script(
+    script: Path,
+    arguments: Sequence[str],
+    session: Session,
+    how: How,
+    around: Around = nullcontext,
+) -> Outcome:
+    """Runs the script in this process on the session's card, inside what `around` makes."""
     from suiren.torch import transfer
 
     session.facts["script"] = script.name
@@ -52,14 +62,14 @@ def run_script(script: Path, arguments: Sequence[str], session: Session, how: Ho
     def stepped(count: int) -> None:
         on_step(count)
         if how.max_steps is not None and count >= how.max_steps:
-            raise _EnoughSteps
+            raise EnoughSteps
 
     session.on_step = stepped
     session.begin(numerics=how.numerics, tf32=how.tf32, memory_bytes=how.memory_bytes)
     transfer.install()
     if how.seed is not None:
         _seed(how.seed)
-    return _run(script, arguments, session)
+    return _run(script, arguments, session, around)
 
 
 def _seed(seed: int) -> None:
@@ -73,7 +83,9 @@ def _seed(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def _run(script: Path, arguments: Sequence[str], session: Session) -> Outcome:
+def _run(
+    script: Path, arguments: Sequence[str], session: Session, around: Around
+) -> Outcome:
     import torch
 
     argv, path = sys.argv, list(sys.path)
@@ -81,8 +93,9 @@ def _run(script: Path, arguments: Sequence[str], session: Session) -> Outcome:
     sys.path.insert(0, str(script.resolve().parent))
     code, ended, error = 0, "finished", ""
     try:
-        runpy.run_path(str(script), run_name="__main__")
-    except _EnoughSteps:
+        with around():
+            runpy.run_path(str(script), run_name="__main__")
+    except EnoughSteps:
         pass
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
@@ -112,4 +125,4 @@ def _traceback(problem: BaseException, script: Path) -> str:
     return "".join(traceback.format_exception(type(problem), problem, frames)).rstrip()
 
 
-__all__ = ["UNLIMITED_BYTES", "How", "Outcome", "run_script"]
+__all__ = ["UNLIMITED_BYTES", "EnoughSteps", "How", "Outcome", "run_script"]
