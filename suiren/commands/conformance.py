@@ -130,10 +130,10 @@ def _tell_failures(summary: Summary) -> None:
     reasons = Counter((v.op, reason) for v, reason in summary.failures if reason)
     for (op, reason), count in reasons.most_common():
         screen.print(f"expected: {op} ({count}): {reason}", markup=False, soft_wrap=True)
-    for verdict in summary.surprises[:SHOWN_FAILURES]:
+    for judgement in summary.surprises[:SHOWN_FAILURES]:
         screen.print(
-            f"failed: {verdict.op} {verdict.dtype} sample {verdict.sample}, {verdict.check}: "
-            f"{verdict.message}",
+            f"failed: {judgement.op} {judgement.dtype} sample {judgement.sample}, {judgement.check}: "
+            f"{judgement.message}",
             style="red", markup=False, soft_wrap=True,
         )  # fmt: skip
     if len(summary.surprises) > SHOWN_FAILURES:

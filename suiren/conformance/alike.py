@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils._pytree import tree_flatten
 
-from suiren.conformance.verdict import CheckError, one_line
+from suiren.conformance.judgement import CheckError, one_line
 from suiren.torch.device import NAME
 
 #: Relative and absolute bound by format; PyTorch's own for the rest. The host may split a sum

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
-from suiren.conformance.verdict import Verdict
+from suiren.conformance.judgement import Judgement
 
 FILE = Path(__file__).with_name("expected.toml")
 
@@ -25,13 +25,13 @@ class Expected:
     message: str = ""
     """A part of the message; empty for any."""
 
-    def covers(self, verdict: Verdict) -> bool:
+    def covers(self, judgement: Judgement) -> bool:
         """Whether this is one of the failures meant."""
         return (
-            fnmatch(verdict.op, self.op)
-            and fnmatch(verdict.check, self.check)
-            and fnmatch(verdict.dtype, self.dtype)
-            and self.message in verdict.message
+            fnmatch(judgement.op, self.op)
+            and fnmatch(judgement.check, self.check)
+            and fnmatch(judgement.dtype, self.dtype)
+            and self.message in judgement.message
         )
 
 
@@ -42,6 +42,6 @@ def expected() -> tuple[Expected, ...]:
     return tuple(Expected(**row) for row in rows)
 
 
-def reason_of(verdict: Verdict) -> str:
+def reason_of(judgement: Judgement) -> str:
     """Why a failure is known; empty if it is not."""
-    return next((row.reason for row in expected() if row.covers(verdict)), "")
+    return next((row.reason for row in expected() if row.covers(judgement)), "")

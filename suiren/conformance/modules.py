@@ -11,9 +11,9 @@ import torch
 from torch.utils._pytree import tree_flatten
 
 from suiren.conformance.alike import must_be_alike
+from suiren.conformance.judgement import CheckError, Judgement, NotOnHostError, judged, one_line
 from suiren.conformance.operators import SEED, gradients
 from suiren.conformance.placing import CARD, HOST, placed
-from suiren.conformance.verdict import CheckError, NotOnHostError, Verdict, judged, one_line
 
 
 @cache
@@ -25,7 +25,7 @@ def database() -> dict[str, Any]:
     return {info.name: info for info in module_db}
 
 
-def verdicts(name: str, dtypes: tuple[torch.dtype, ...]) -> Iterator[Verdict]:
+def judgements(name: str, dtypes: tuple[torch.dtype, ...]) -> Iterator[Judgement]:
     """Every input of one module, training and, where it differs, evaluating."""
     info = database()[name]
     for dtype in dtypes:

@@ -18,8 +18,8 @@ import torch
 from torch.utils._pytree import tree_flatten, tree_map
 
 from suiren.conformance.alike import must_be_alike
+from suiren.conformance.judgement import CheckError, Judgement, NotOnHostError, judged, one_line
 from suiren.conformance.placing import CARD, HOST, placed
-from suiren.conformance.verdict import CheckError, NotOnHostError, Verdict, judged, one_line
 
 SEED = 20
 #: Formats beside the asked ones in which the first samples run, forward only.
@@ -48,7 +48,7 @@ def name_of(op: Any) -> str:
     return f"{op.name}.{op.variant_test_name}" if op.variant_test_name else str(op.name)
 
 
-def verdicts(name: str, dtypes: tuple[torch.dtype, ...]) -> Iterator[Verdict]:
+def judgements(name: str, dtypes: tuple[torch.dtype, ...]) -> Iterator[Judgement]:
     """Every sample of one operator in the given formats, then other formats, then wrong input."""
     op = database()[name]
     for dtype in dtypes:
@@ -68,20 +68,20 @@ def _drawn(op: Any, dtype: torch.dtype, grad: bool) -> Iterator[Any]:
     return iter(op.sample_inputs("cpu", dtype, requires_grad=grad))
 
 
-def _samples(op: Any, name: str, dtype: torch.dtype) -> Iterator[Verdict]:
+def _samples(op: Any, name: str, dtype: torch.dtype) -> Iterator[Judgement]:
     grad = op.supports_autograd and dtype in op.supported_backward_dtypes("cpu")
     for number, sample in enumerate(_drawn(op, dtype, grad)):
         yield from judged(name, _short(dtype), number, _Trial(op, name, sample, grad).everything)
 
 
-def _other(op: Any, name: str, dtype: torch.dtype) -> Iterator[Verdict]:
+def _other(op: Any, name: str, dtype: torch.dtype) -> Iterator[Judgement]:
     for number, sample in enumerate(islice(_drawn(op, dtype, False), OTHER_SAMPLES)):
         yield from judged(
             name, _short(dtype), number, _Trial(op, name, sample, False).in_other_format
         )
 
 
-def _sparse(op: Any, name: str, layout: torch.layout) -> Iterator[Verdict]:
+def _sparse(op: Any, name: str, layout: torch.layout) -> Iterator[Judgement]:
     """Samples of a sparse layout in FP32, forward only: PyTorch's list has no gradients for it."""
     for number, sample in enumerate(islice(_drawn_sparse(op, layout), SPARSE_SAMPLES)):
         trial = _Trial(op, name, sample, False)
@@ -288,7 +288,7 @@ def _shares(a: torch.Tensor, b: torch.Tensor) -> bool:
     return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
 
 
-def _errors(op: Any, name: str) -> Iterator[Verdict]:
+def _errors(op: Any, name: str) -> Iterator[Judgement]:
     if op.error_inputs_func is None:
         return
     torch.manual_seed(SEED)

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from suiren.conformance.alike import must_be_alike
+from suiren.conformance.judgement import CheckError, Judgement, NotOnHostError, judged, one_line
 from suiren.conformance.operators import SEED
 from suiren.conformance.placing import CARD, HOST, placed
-from suiren.conformance.verdict import CheckError, NotOnHostError, Verdict, judged, one_line
 
 STEPS = 3
 _SHAPES = ((5, 7), (7, 3))
@@ -27,7 +27,7 @@ def database() -> dict[str, Any]:
     return {f"optim.{info.optim_cls.__name__}": info for info in optim_db}  # type: ignore[attr-defined]
 
 
-def verdicts(name: str, dtypes: tuple[torch.dtype, ...]) -> Iterator[Verdict]:
+def judgements(name: str, dtypes: tuple[torch.dtype, ...]) -> Iterator[Judgement]:
     """Every configuration of one optimizer, in every implementation that it offers."""
     info = database()[name]
     for dtype in dtypes:

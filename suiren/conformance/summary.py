@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from suiren.conformance.expected import reason_of
+from suiren.conformance.judgement import FAILED, PASSED, SKIPPED, Judgement
 from suiren.conformance.sweep import Found
-from suiren.conformance.verdict import FAILED, PASSED, SKIPPED, Verdict
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Summary:
     @cached_property
     def states(self) -> Counter[str]:
         """Samples by state."""
-        return Counter(v.state for v in self.found.verdicts)
+        return Counter(v.state for v in self.found.judgements)
 
     @property
     def passed(self) -> int:
@@ -36,15 +36,15 @@ class Summary:
     @cached_property
     def ops(self) -> list[str]:
         """Subjects of which at least one sample counts."""
-        return sorted({v.op for v in self.found.verdicts if v.state != SKIPPED})
+        return sorted({v.op for v in self.found.judgements if v.state != SKIPPED})
 
     @cached_property
-    def failures(self) -> list[tuple[Verdict, str]]:
+    def failures(self) -> list[tuple[Judgement, str]]:
         """Every failure with the reason why it is expected; empty if it is not."""
-        return [(v, reason_of(v)) for v in self.found.verdicts if v.state == FAILED]
+        return [(v, reason_of(v)) for v in self.found.judgements if v.state == FAILED]
 
     @cached_property
-    def surprises(self) -> list[Verdict]:
+    def surprises(self) -> list[Judgement]:
         """Failures that nobody expected."""
         return [v for v, reason in self.failures if not reason]
 
@@ -59,7 +59,7 @@ class Summary:
 
     def by_dtype(self) -> dict[str, tuple[int, int]]:
         """(samples, passed) for every format; `error` are wrong inputs."""
-        kept = [v for v in self.found.verdicts if v.state != SKIPPED]
+        kept = [v for v in self.found.judgements if v.state != SKIPPED]
         every = Counter(v.dtype for v in kept)
         good = Counter(v.dtype for v in kept if v.state == PASSED)
         return {dtype: (every[dtype], good[dtype]) for dtype in every}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import Any
 
-from suiren.conformance.verdict import FAILED, Times, Verdict
+from suiren.conformance.judgement import FAILED, Judgement, Times
 
 #: A subject may take this long before it counts as hanging.
 PATIENCE_S = 300.0
@@ -23,7 +23,7 @@ PATIENCE_S = 300.0
 class Found:
     """Everything a sweep learnt."""
 
-    verdicts: list[Verdict] = field(default_factory=list)
+    judgements: list[Judgement] = field(default_factory=list)
     times: dict[str, Times] = field(default_factory=dict)
     interrupted: bool = False
 
@@ -163,8 +163,8 @@ class Sweep:
         dead = worker.process.poll() is not None
         for row in worker.rows():
             kind = row.pop("kind")
-            if kind == "verdict":
-                self.found.verdicts.append(Verdict(**row))
+            if kind == "judgement":
+                self.found.judgements.append(Judgement(**row))
                 continue
             if kind == "times":
                 self._keep_times(row)
@@ -178,7 +178,7 @@ class Sweep:
         times = Times(row["calls"], tuple(row["approximated"]), tuple(row["failed"]))
         self.found.times[name] = times
         for number, failed in enumerate(times.failed):
-            self.found.verdicts.append(Verdict(name, "time", number, FAILED, "time", failed))
+            self.found.judgements.append(Judgement(name, "time", number, FAILED, "time", failed))
 
     def _after(self, worker: _Worker, on_subject: Callable[[str], None]) -> list[_Worker]:
         """Ends a worker that is done, dead or hanging; another one takes the rest."""
@@ -189,6 +189,6 @@ class Sweep:
             return []
         code = worker.process.returncode
         how = f"took more than {PATIENCE_S:.0f} s" if hangs else f"ended its process ({code})"
-        self.found.verdicts.append(Verdict(subject, "", -1, FAILED, "forward", f"{how} {last}"))
+        self.found.judgements.append(Judgement(subject, "", -1, FAILED, "forward", f"{how} {last}"))
         on_subject(subject)
         return [self._start()] if self.queue else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from suiren.conformance.verdict import Times, one_line
+from suiren.conformance.judgement import Times, one_line
 from suiren.hw.spec import Card
 from suiren.mapper.price import price
 from suiren.torch import _shim

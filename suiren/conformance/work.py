@@ -1,4 +1,4 @@
-"""One process that judges subjects: names come in, one JSON line a verdict goes out.
+"""One process that judges subjects: names come in, one JSON line a judgement goes out.
 
 Run as `python -m suiren.conformance.work CARD DTYPES`; the parent is `sweep.py`. A subject
 that takes the process down costs itself alone: the parent starts another one.
@@ -16,8 +16,8 @@ from typing import Any, TextIO
 import torch
 
 from suiren.conformance import modules, operators, optimizers
+from suiren.conformance.judgement import FAILED, Judgement, one_line
 from suiren.conformance.timing import Watch
-from suiren.conformance.verdict import FAILED, Verdict, one_line
 from suiren.hw.load import resolve_card
 from suiren.torch.session import UNLIMITED_BYTES, Session
 
@@ -29,11 +29,11 @@ def subjects() -> list[str]:
     return [name for database in DATABASES for name in sorted(database.database())]
 
 
-def verdicts(name: str, dtypes: tuple[torch.dtype, ...]) -> Iterator[Verdict]:
+def judgements(name: str, dtypes: tuple[torch.dtype, ...]) -> Iterator[Judgement]:
     """Every sample of a subject, whichever database it is from."""
     for database in DATABASES:
         if name in database.database():
-            yield from database.verdicts(name, dtypes)
+            yield from database.judgements(name, dtypes)
             return
 
 
@@ -52,10 +52,10 @@ def serve(card: str, dtypes: tuple[torch.dtype, ...], names: TextIO, out: TextIO
     for line in names:
         name = line.strip()
         try:
-            for verdict in verdicts(name, dtypes):
-                say(kind="verdict", **verdict.row())
+            for judgement in judgements(name, dtypes):
+                say(kind="judgement", **judgement.row())
         except Exception as problem:  # the database itself cannot make this subject's samples
-            say(kind="verdict", **Verdict(name, "", -1, FAILED, "forward", one_line(problem)).row())
+            say(kind="judgement", **Judgement(name, "", -1, FAILED, "forward", one_line(problem)).row())
         say(kind="times", op=name, **asdict(watch.times()))
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from suiren.conformance.alike import must_be_alike
+from suiren.conformance.judgement import CheckError
 from suiren.conformance.placing import CARD, HOST, placed
-from suiren.conformance.verdict import CheckError
 
 
 def on_card(tensor: torch.Tensor) -> torch.Tensor:

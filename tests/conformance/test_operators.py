@@ -11,8 +11,8 @@ import torch
 from torch.testing._internal.opinfo.core import OpInfo, SampleInput
 
 from suiren.conformance import modules, operators, optimizers
+from suiren.conformance.judgement import FAILED, PASSED, Judgement
 from suiren.conformance.placing import CARD
-from suiren.conformance.verdict import FAILED, PASSED, Verdict
 
 F32 = (torch.float32,)
 
@@ -32,7 +32,7 @@ class Planted:
         return (self.on_card if is_on_card(x) else self.on_host)(x, **keywords)
 
 
-def judge(op: Any, **options: Any) -> list[Verdict]:
+def judge(op: Any, **options: Any) -> list[Judgement]:
     def samples(_: Any, __: str, ___: Any, requires_grad: bool, **____: Any) -> Any:
         yield SampleInput(torch.linspace(0.1, 1, 6).view(2, 3).requires_grad_(requires_grad))
 
@@ -40,15 +40,15 @@ def judge(op: Any, **options: Any) -> list[Verdict]:
     return list(operators._samples(info, "planted", torch.float32))
 
 
-def failed_check(found: list[Verdict]) -> str:
-    (verdict,) = found
-    assert verdict.state == FAILED, verdict
-    return verdict.check
+def failed_check(found: list[Judgement]) -> str:
+    (judgement,) = found
+    assert judgement.state == FAILED, judgement
+    return judgement.check
 
 
 def test_an_honest_operator_passes() -> None:
-    (verdict,) = judge(torch.sin)
-    assert verdict.state == PASSED
+    (judgement,) = judge(torch.sin)
+    assert judgement.state == PASSED
 
 
 def test_a_wrong_value_fails_forward() -> None:
@@ -61,8 +61,8 @@ def test_an_error_on_the_card_fails_forward() -> None:
     def broken(x: torch.Tensor, **_: Any) -> torch.Tensor:
         raise NotImplementedError("no kernel")
 
-    (verdict,) = judge(Planted(broken), supports_out=False)
-    assert (verdict.check, verdict.message) == ("forward", "NotImplementedError: no kernel")
+    (judgement,) = judge(Planted(broken), supports_out=False)
+    assert (judgement.check, judgement.message) == ("forward", "NotImplementedError: no kernel")
 
 
 def test_a_wrong_gradient_fails_backward() -> None:
@@ -81,8 +81,8 @@ def test_an_answer_that_ignores_out_fails() -> None:
 
 def test_a_copy_instead_of_a_view_fails() -> None:
     views = Planted(lambda x, **_: x.t().clone(), lambda x, **_: x.t())
-    (verdict,) = judge(views, supports_out=False)
-    assert "copy" in verdict.message
+    (judgement,) = judge(views, supports_out=False)
+    assert "copy" in judgement.message
 
 
 def test_an_operator_that_minds_strides_fails() -> None:
@@ -96,8 +96,8 @@ def test_what_the_host_cannot_do_counts_nowhere() -> None:
     def refuses(x: torch.Tensor, **_: Any) -> torch.Tensor:
         raise RuntimeError("not on the host")
 
-    (verdict,) = judge(Planted(torch.sin, refuses), supports_out=False)
-    assert verdict.state == "skipped"
+    (judgement,) = judge(Planted(torch.sin, refuses), supports_out=False)
+    assert judgement.state == "skipped"
 
 
 # ---- PyTorch's own samples: families that differ most; the sweep has them all
@@ -110,20 +110,20 @@ to_sparse native_dropout_backward histc""".split()
 
 @pytest.mark.parametrize("name", [name for name in OPS if name in operators.database()])
 def test_samples_of_pytorch(name: str) -> None:
-    found = list(operators.verdicts(name, (torch.float32, torch.bfloat16)))
+    found = list(operators.judgements(name, (torch.float32, torch.bfloat16)))
     assert [v for v in found if v.state == FAILED] == []
     assert sum(v.state == PASSED for v in found) >= 3
 
 
 @pytest.mark.parametrize("name", ["nn.Linear", "nn.GRU", "nn.MultiheadAttention", "nn.BatchNorm2d"])
 def test_modules_of_pytorch(name: str) -> None:
-    found = list(modules.verdicts(name, F32))
+    found = list(modules.judgements(name, F32))
     assert [v for v in found if v.state == FAILED] == []
     assert any(v.state == PASSED for v in found)
 
 
 @pytest.mark.parametrize("name", sorted(optimizers.database()))
 def test_optimizers_of_pytorch(name: str) -> None:
-    found = list(optimizers.verdicts(name, F32))
+    found = list(optimizers.judgements(name, F32))
     assert [v for v in found if v.state == FAILED] == []
     assert any(v.state == PASSED for v in found)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from suiren.conformance.expected import Expected, expected, reason_of
+from suiren.conformance.judgement import FAILED, PASSED, SKIPPED, Judgement, Times
 from suiren.conformance.summary import Summary
 from suiren.conformance.sweep import Found, Sweep, UnknownSubjectError, chosen
-from suiren.conformance.verdict import FAILED, PASSED, SKIPPED, Times, Verdict
 
 NAMES = ["add", "linalg.norm", "linalg.norm.subgradients", "mm", "nn.Linear"]
 
@@ -33,9 +33,9 @@ def test_an_unknown_name_is_refused() -> None:
 def test_counts() -> None:
     found = Found(
         [
-            Verdict("add", "float32", 0, PASSED),
-            Verdict("add", "float32", 1, FAILED, "out", "differs"),
-            Verdict("mm", "float32", 0, SKIPPED),
+            Judgement("add", "float32", 0, PASSED),
+            Judgement("add", "float32", 1, FAILED, "out", "differs"),
+            Judgement("mm", "float32", 0, SKIPPED),
         ],
         {"add": Times(5, ("addcdiv",), ())},
     )
@@ -50,14 +50,14 @@ def test_counts() -> None:
 
 def test_an_expected_failure_needs_every_part_to_match() -> None:
     row = Expected("nn.L*", "why", dtype="bfloat16", message="close")
-    assert row.covers(Verdict("nn.LSTM", "bfloat16", 3, FAILED, "backward", "not close!"))
-    assert not row.covers(Verdict("nn.LSTM", "float32", 3, FAILED, "backward", "not close!"))
-    assert not row.covers(Verdict("nn.LSTM", "bfloat16", 3, FAILED, "backward", "wrong shape"))
+    assert row.covers(Judgement("nn.LSTM", "bfloat16", 3, FAILED, "backward", "not close!"))
+    assert not row.covers(Judgement("nn.LSTM", "float32", 3, FAILED, "backward", "not close!"))
+    assert not row.covers(Judgement("nn.LSTM", "bfloat16", 3, FAILED, "backward", "wrong shape"))
 
 
 def test_every_expected_failure_gives_a_reason() -> None:
     assert [row.op for row in expected() if len(row.reason.split()) < 5] == []
-    assert reason_of(Verdict("add", "float32", 0, FAILED, "forward", "")) == ""
+    assert reason_of(Judgement("add", "float32", 0, FAILED, "forward", "")) == ""
 
 
 def test_a_crash_costs_one_subject(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_crash_costs_one_subject(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     (tmp_path / "sitecustomize.py").write_text(
         "import os, sys\n"
         "if any('suiren.conformance.work' in a for a in sys.orig_argv):\n"
-        "    import suiren.conformance.verdict as v\n"
+        "    import suiren.conformance.judgement as v\n"
         "    real = v.judged\n"
         "    def judged(op, *rest):\n"
         "        if op == 'neg':\n"
@@ -79,7 +79,7 @@ def test_a_crash_costs_one_subject(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         ("neg", "abs"), (1, 1), lambda count: told.append(str(count)), told.append
     )
     assert told == ["2", "abs", "neg"]
-    (failed,) = [v for v in found.verdicts if v.state == FAILED]
+    (failed,) = [v for v in found.judgements if v.state == FAILED]
     assert (failed.op, "ended its process (9)" in failed.message) == ("neg", True)
     assert found.times["abs"].calls > 0
     assert not found.times["abs"].failed

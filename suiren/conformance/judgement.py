@@ -13,7 +13,7 @@ CHECKS = ("forward", "backward", "in-place", "out", "strides", "promotion", "err
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Judgement:
     """One sample of one subject (an operator, a module or an optimizer)."""
 
     op: str
@@ -27,7 +27,7 @@ class Verdict:
     message: str = ""
 
     def row(self) -> dict[str, Any]:
-        """The verdict as plain data."""
+        """The judgement as plain data."""
         return asdict(self)
 
 
@@ -61,13 +61,13 @@ def one_line(problem: BaseException) -> str:
     return f"{type(problem).__name__}: {text}"[:300]
 
 
-def judged(op: str, dtype: str, sample: int, check: Callable[[], None]) -> Iterator[Verdict]:
-    """Runs `check`; yields one verdict."""
+def judged(op: str, dtype: str, sample: int, check: Callable[[], None]) -> Iterator[Judgement]:
+    """Runs `check`; yields one judgement."""
     try:
         check()
     except NotOnHostError:
-        yield Verdict(op, dtype, sample, SKIPPED)
+        yield Judgement(op, dtype, sample, SKIPPED)
     except CheckError as problem:
-        yield Verdict(op, dtype, sample, FAILED, problem.check, problem.message)
+        yield Judgement(op, dtype, sample, FAILED, problem.check, problem.message)
     else:
-        yield Verdict(op, dtype, sample, PASSED)
+        yield Judgement(op, dtype, sample, PASSED)
