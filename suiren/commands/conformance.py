@@ -130,10 +130,10 @@ def _tell_failures(summary: Summary) -> None:
     reasons = Counter((v.op, reason) for v, reason in summary.failures if reason)
     for (op, reason), count in reasons.most_common():
         screen.print(f"expected: {op} ({count}): {reason}", markup=False, soft_wrap=True)
-    for judgement in summary.surprises[:SHOWN_FAILURES]:
+    for found in summary.surprises[:SHOWN_FAILURES]:
         screen.print(
-            f"failed: {judgement.op} {judgement.dtype} sample {judgement.sample}, {judgement.check}: "
-            f"{judgement.message}",
+            f"failed: {found.op} {found.dtype} sample {found.sample}, {found.check}: "
+            f"{found.message}",
             style="red", markup=False, soft_wrap=True,
         )  # fmt: skip
     if len(summary.surprises) > SHOWN_FAILURES:

@@ -1,6 +1,6 @@
 """DOES IT RUN: PyTorch's own test databases against the device, every sample beside the host's.
 
-judgement.py    what is said of one sample
+judgement.py  what is said of one sample
 placing.py    a sample's tensors, laid on the card as they lie on the host
 alike.py      are two answers the same
 operators.py  `op_db`: forward, backward, out, in-place, views, strides, promotion, errors

@@ -55,7 +55,8 @@ def serve(card: str, dtypes: tuple[torch.dtype, ...], names: TextIO, out: TextIO
             for judgement in judgements(name, dtypes):
                 say(kind="judgement", **judgement.row())
         except Exception as problem:  # the database itself cannot make this subject's samples
-            say(kind="judgement", **Judgement(name, "", -1, FAILED, "forward", one_line(problem)).row())
+            broken = Judgement(name, "", -1, FAILED, "forward", one_line(problem))
+            say(kind="judgement", **broken.row())
         say(kind="times", op=name, **asdict(watch.times()))
 
 

@@ -20,7 +20,7 @@ struct OpCard {
   bool device_mixes = false;
   bool is_copy = false;
   MatrixOp matrix = MatrixOp::none;
-  bool host_lacks_formats = false;  // formats that CUDA's kernel takes
+  bool widens = false;  // the host lacks formats that the card has, or sums in them
   std::vector<int> returns_argument;  // per return: the argument it writes to, or -1
   int generator_argument = -1;
 };
@@ -72,8 +72,10 @@ inline OpCard* make_op_card(const c10::FunctionSchema& schema) {
       {"aten::_upsample_bicubic2d_aa_backward", 1}, {"aten::multi_margin_loss", 1},
       {"aten::multi_margin_loss_backward", 1}, {"aten::multilabel_margin_loss_forward", 1},
       {"aten::multilabel_margin_loss_backward", 1}, {"aten::rrelu_with_noise", 1}, {"aten::round.decimals", 1},
-      {"aten::polygamma", 1}, {"aten::histc", 1}};
-  card->host_lacks_formats = gaps.count(card->name);
+      {"aten::polygamma", 1}, {"aten::histc", 1},
+      // sums of many rows, which the chip keeps in FP32
+      {"aten::embedding_dense_backward", 1}, {"aten::_embedding_bag_dense_backward", 1}};
+  card->widens = gaps.count(card->name);
   return card;
 }
 
@@ -302,7 +304,7 @@ inline at::ScalarType wider(at::ScalarType type, const OpCard& card) {
 // Widens the arguments; the format they had, or Undefined if nothing had to be done.
 inline at::ScalarType widen(Stack* stack, size_t from, const OpCard& card) {
   at::ScalarType had = at::ScalarType::Undefined;
-  if (card.matrix == MatrixOp::none && !card.host_lacks_formats) return had;
+  if (card.matrix == MatrixOp::none && !card.widens) return had;
   if (card.name.find("out") != std::string::npos || card.name.back() == '_') return had;
   for (size_t i = from; i < stack->size(); i++) {
     c10::IValue& v = (*stack)[i];
