@@ -66,6 +66,8 @@ def look_at_names(node: ast.AST, sight: Sight) -> Hits:
     if full == "torch.cuda":
         if not isinstance(sight.parent, ast.Assign):
             yield Hit("cuda-internal", node)
+    elif full.startswith("torch.cuda.") and isinstance(node.ctx, ast.Store):
+        yield Hit("cuda-internal", node)
     elif full.startswith("torch.cuda."):
         yield from _below_cuda(node, full.removeprefix("torch.cuda."), sight)
     elif full.startswith(("torch.backends.cudnn.", "torch.backends.cuda.")):

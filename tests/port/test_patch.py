@@ -96,6 +96,7 @@ def test_what_becomes_of_a_place(source) -> None:
 
 UNTOUCHED = [
     "s = torch.cuda.Stream(device=d)",
+    "torch.cuda.device_count = lambda: 1",
     "d = 'cuda' if torch.cuda.is_available() else 'cpu'",
     "if torch.cuda.is_available():\n    x.cuda()\n    torch.cuda.synchronize()",
     "print('cuda')",
