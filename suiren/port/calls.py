@@ -66,6 +66,8 @@ def look_at_names(node: ast.AST, sight: Sight) -> Hits:
     if full == "torch.cuda":
         if not isinstance(sight.parent, ast.Assign):
             yield Hit("cuda-internal", node)
+    elif full.startswith("torch.cuda.") and isinstance(node.ctx, ast.Store):
+        yield Hit("cuda-internal", node)
     elif full.startswith("torch.cuda."):
         yield from _below_cuda(node, full.removeprefix("torch.cuda."), sight)
     elif full.startswith(("torch.backends.cudnn.", "torch.backends.cuda.")):
@@ -110,6 +112,8 @@ def _below_cuda(node: ast.Name | ast.Attribute, name: str, sight: Sight) -> Hits
             sight.is_called(node) or is_decorator
         ):
             action = ""
+        if name == "Stream" and sight.is_called(node) and _names_a_device(sight.parent):
+            action = ""
         whole = action in ("memory", "question", "set_device", "amp", "event")
         place = sight.parent if whole and sight.is_called(node) else node
         yield Hit(tie, place, f"{action}:{name.rpartition('.')[2]}" if action else "")
@@ -117,6 +121,11 @@ def _below_cuda(node: ast.Name | ast.Attribute, name: str, sight: Sight) -> Hits
         yield Hit(_GROUPS[head], node)
     elif name not in _FREE and not name.startswith("amp."):
         yield Hit("cuda-internal", node)
+
+
+def _names_a_device(call: ast.AST) -> bool:
+    """`Stream(device=…)`: a CPU's stream takes none."""
+    return isinstance(call, ast.Call) and bool(call.args or keyword(call, "device"))
 
 
 def _waits(sight: Sight) -> ast.Call | None:
@@ -246,7 +255,7 @@ def look_at_parallel(node: ast.AST, sight: Sight) -> Hits:
         one = ids is None or (isinstance(ids, ast.List) and len(ids.elts) == 1)
         one = one or (isinstance(ids, ast.Constant) and ids.value is None)
         yield Hit("data-parallel" if one else "data-parallel-devices", node)
-    elif last in ("DistributedDataParallel", "DDP"):
+    elif last in ("DistributedDataParallel", "DDP", "barrier"):
         for name in ("device_ids", "output_device"):
             ids = keyword(node, name)
             given = ids is not None and not isinstance(ids, ast.IfExp)

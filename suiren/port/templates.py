@@ -8,7 +8,7 @@ changes there.
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import libcst as cst
@@ -142,7 +142,8 @@ class Writer:
     def _event(self, node: cst.BaseExpression) -> cst.BaseExpression:
         assert isinstance(node, cst.Call)
         self.needs_event = True
-        return node.with_changes(func=cst.Name(self.event))
+        order = ("enable_timing", "blocking", "interprocess")
+        return node.with_changes(func=cst.Name(self.event), args=_named(node.args, order))
 
     def plain_call(self, action: str, node: cst.BaseExpression) -> str:
         """The call that an accelerator answers, without the question whether one is there."""
@@ -178,11 +179,7 @@ class Writer:
             args = [a.with_changes(comma=space) for a in args]
             return node.with_changes(func=func, args=[*args, word])
         if name == "autocast":
-            order = ("enabled", "dtype", "cache_enabled")
-            args = [
-                a if a.keyword or a.star else a.with_changes(keyword=cst.Name(word), equal=_EQUAL)
-                for a, word in zip(args, [*order, *[""] * len(args)], strict=False)
-            ]
+            args = _named(args, ("enabled", "dtype", "cache_enabled"))
         first = cst.Arg(cst.Name(self.device), comma=space if args else cst.MaybeSentinel.DEFAULT)
         return node.with_changes(func=func, args=[first, *args])
 
@@ -242,6 +239,16 @@ _WITHOUT = {
 }
 #: Actions whose calls stand alone on a line as often as in an expression.
 STATEMENTS = ("memory", "set_device")
+
+
+def _named(args: Sequence[cst.Arg], order: Sequence[str]) -> list[cst.Arg]:
+    """The arguments with those that have no name given theirs, in the order of the function."""
+    return [
+        argument
+        if argument.keyword or argument.star or place >= len(order)
+        else argument.with_changes(keyword=cst.Name(order[place]), equal=_EQUAL)
+        for place, argument in enumerate(args)
+    ]
 
 
 def _is_device_argument(argument: cst.Arg) -> bool:

@@ -29,14 +29,14 @@ _INDEX = re.compile(
     r"(--(extra-)?index-url[= ]|-i |--find-links[= ]|-f |url\s*=\s*[\"'])\s*\S*"
     r"(whl/cu\d+|/cu\d{2,3}(?=[/\"'\s]|$)|nvidia\.com|torch_stable)\S*"
 )
-_URL_CU = re.compile(r"https?://\S*(whl/cu\d+|pypi\.ngc\.nvidia\.com|pypi\.nvidia\.com)\S*")
+_URL_CU = re.compile(r"https?://\S*(whl/cu\d+|\.nvidia\.com/)\S*")
 _CONDA = re.compile(
     r"(?<![\w-])(pytorch-cuda|cudatoolkit(-dev)?|cuda-toolkit|cuda-nvcc|cuda-version|cudnn|nccl|"
     r"cuda-runtime|cuda-libraries\w*)(?![\w-])"
 )
 _CHANNEL = re.compile(r"^\s*-\s*(nvidia(/label/\S+)?)\s*$|-c\s+(nvidia(/label/\S+)?)")
 _IMAGE = re.compile(
-    r"\b(nvidia/cuda[:\w.-]*|nvcr\.io/\S+|\S*-cuda[\d.]+-cudnn\S*|\S*:\S*cuda\d\S*|"
+    r"\b(nvidia/cuda[:\w.-]*|nvcr\.\w+/\S+|\S*-cuda[\d.]+-cudnn\S*|\S*:\S*cuda\d\S*|"
     r"rapidsai/\S+)"
 )
 _GPU_FLAG = re.compile(

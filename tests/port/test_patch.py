@@ -53,6 +53,8 @@ REWRITES = {
     "x = y.to(0)": 'x = y.to(f"{DEVICE}:0")',
     "x = y.to(rank)": "x = y.to(torch.device(DEVICE, rank))",
     "x = y.to(\n    'cuda',  # here\n    z,\n)": "x = y.to(\n    DEVICE,  # here\n    z,\n)",
+    "dist.barrier(device_ids=[rank])":
+        "dist.barrier(device_ids=[rank] if torch.accelerator.is_available() else None)",
     "x = y.is_cuda and z": 'x = (y.device.type != "cpu") and z',
     "x = y.type(torch.cuda.HalfTensor)": "x = y.to(DEVICE, torch.float16)",
     "x = y.type('torch.cuda.LongTensor')": "x = y.to(DEVICE, torch.int64)",
@@ -93,6 +95,8 @@ def test_what_becomes_of_a_place(source) -> None:
 
 
 UNTOUCHED = [
+    "s = torch.cuda.Stream(device=d)",
+    "torch.cuda.device_count = lambda: 1",
     "d = 'cuda' if torch.cuda.is_available() else 'cpu'",
     "if torch.cuda.is_available():\n    x.cuda()\n    torch.cuda.synchronize()",
     "print('cuda')",
@@ -166,6 +170,11 @@ def test_other_names_for_the_same_thing_are_followed() -> None:
 def test_torch_is_imported_where_it_was_not() -> None:
     new = patched("from torch import nn\n\nm = nn.Linear(2, 2).cuda()\n")
     assert new.startswith("from torch import nn\nimport torch\n\nDEVICE = torch.accel")
+
+
+def test_an_event_s_arguments_get_their_names() -> None:
+    new = patched("import torch\ne = torch.cuda.Event(True, blocking=True)\n")
+    assert new.endswith("e = DeviceEvent(enable_timing=True, blocking=True)\n")
 
 
 def test_torch_is_not_imported_twice() -> None:
