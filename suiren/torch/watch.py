@@ -21,6 +21,8 @@ paths: list[str] = [""]
 _numbers: dict[tuple[int, str], int] = {}
 roots: list[weakref.ref[torch.nn.Module]] = []
 labels: dict[int, Label] = {}
+_is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+"""True for tensors inside `torch.func`'s transforms, which have no storage of their own."""
 _settled = False
 """After two steps what lives long is known; later users of a freed number do not rename it."""
 
@@ -71,11 +73,15 @@ def _watch_calls() -> None:
     original = torch.nn.Module.__call__
     enter, leave = _shim.enter, _shim.leave
     is_traced = torch.compiler.is_dynamo_compiling
+    transform = torch._C._functorch.peek_interpreter_stack
 
     def __call__(self: torch.nn.Module, *arguments: Any, **keywords: Any) -> Any:  # noqa: N807
         if is_traced():
             return original(self, *arguments, **keywords)
-        enter(self, arguments, keywords)
+        if transform() is None:
+            enter(self, arguments, keywords)
+        else:  # tensors inside `torch.func` are wrappers without storage: no batch to be seen
+            enter(self, (), {})
         try:
             return original(self, *arguments, **keywords)
         finally:
@@ -116,6 +122,8 @@ def label_optimizer(optimizer: torch.optim.Optimizer) -> None:
 
 
 def _label(tensor: torch.Tensor, kind: str, name: str, sure: bool = False) -> None:
+    if _is_wrapped(tensor):
+        return
     if tensor.device.type != "cpu" and tensor.layout == torch.strided:
         number = _shim.storage_number(tensor)
         if number and (sure or not (_settled and number in labels)):
