@@ -14,6 +14,7 @@ from suiren.hw.spec import Card
 from suiren.mapper.memory import Owner, owners_of
 from suiren.mapper.step import Clock, Prices
 from suiren.torch import _shim, device, watch
+from suiren.torch.launching import read_marks
 from suiren.trace.call import Call, parse_call
 from suiren.trace.program import EVENT, LIVE, PHASES, Context, Program, Step
 from suiren.units import show_bytes
@@ -138,7 +139,7 @@ def _largest(owners: tuple[Owner, ...], count: int = 5) -> str:
 def _step(raw: tuple[bytes, bytes, bytes]) -> Step:
     events, storages, live = raw
     return Step(
-        np.frombuffer(events, EVENT), np.frombuffer(storages, np.int32), np.frombuffer(live, LIVE)
+        read_marks(np.frombuffer(events, EVENT)), np.frombuffer(storages, np.int32), np.frombuffer(live, LIVE)
     )
 
 

@@ -104,6 +104,10 @@ def _patch_module() -> None:
         for part in (cuda.memory, cuda.random, cuda.streams):
             if hasattr(part, name):
                 setattr(part, name, patched)
+    cuda.CUDAGraph = cuda.graphs.CUDAGraph = gcu.GCUGraph
+    cuda.graphs.graph = gcu.graph
+    cuda.graphs.is_current_stream_capturing = gcu.is_current_stream_capturing
+    cuda.graphs.graph_pool_handle = gcu.graph_pool_handle
     cuda.device_count = visible_to_cuda
     cuda._lazy_init = speak_cuda
     cuda.init = cuda._lazy_init

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,6 +26,30 @@ _is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
 """True for tensors inside `torch.func`'s transforms, which have no storage of their own."""
 _settled = False
 """After two steps what lives long is known; later users of a freed number do not rename it."""
+
+
+@dataclass
+class Captured:
+    """What a captured graph does besides running kernels; it happens at every replay."""
+
+    calls: list[tuple[torch.nn.Module, Any, Any]] = field(default_factory=list)
+    """Root modules and what they were called with."""
+    steps: list[torch.optim.Optimizer] = field(default_factory=list)
+
+    def batches_arrive(self) -> None:
+        """Root modules are called: the record sees the batch."""
+        for module, arguments, keywords in self.calls:
+            _shim.enter(module, arguments, keywords)
+            _shim.leave()
+
+    def optimizers_step(self) -> None:
+        """Optimizers step, the first of them ending the step."""
+        for optimizer in dict.fromkeys(self.steps):
+            has_stepped(optimizer)
+
+
+captured: Captured | None = None
+"""While a graph is captured: what is seen of it."""
 
 
 # ---- module paths
@@ -74,10 +99,15 @@ def _watch_calls() -> None:
     enter, leave = _shim.enter, _shim.leave
     is_traced = torch.compiler.is_dynamo_compiling
     transform = torch._C._functorch.peek_interpreter_stack
+    depth = 0
 
     def __call__(self: torch.nn.Module, *arguments: Any, **keywords: Any) -> Any:  # noqa: N807
+        nonlocal depth
         if is_traced():
             return original(self, *arguments, **keywords)
+        if captured is not None and not depth:
+            captured.calls.append((self, arguments, keywords))
+        depth += 1
         if transform() is None:
             enter(self, arguments, keywords)
         else:  # tensors inside `torch.func` are wrappers without storage: no batch to be seen
@@ -85,6 +115,7 @@ def _watch_calls() -> None:
         try:
             return original(self, *arguments, **keywords)
         finally:
+            depth -= 1
             leave()
 
     torch.nn.Module.__call__ = __call__
@@ -162,6 +193,10 @@ def _settle(settled: bool) -> None:
 # ---- steps
 
 
+def has_stepped(optimizer: torch.optim.Optimizer) -> None:
+    """An optimizer stepped without saying so, as in a replayed graph; set by `watch`."""
+
+
 class _Steps:
     """Tells the end of a training step: the first optimizer that steps leads.
 
@@ -183,6 +218,9 @@ class _Steps:
 
     def after(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         _shim.in_optimizer(False)
+        if captured is not None:
+            captured.steps.append(optimizer)
+            return
         again = self.last is not None and self.last() is optimizer
         self.last = weakref.ref(optimizer)
         if self.leader is None or self.leader() is None or again:
@@ -201,6 +239,8 @@ def watch(on_step: Callable[[], None]) -> None:
     """Starts watching; `on_step` is called after every training step."""
     _shim.on_module(_path_number)
     _watch_calls()
+    global has_stepped
     steps = _Steps(on_step)
+    has_stepped = steps.after
     register_optimizer_step_pre_hook(steps.before)
     register_optimizer_step_post_hook(steps.after)

@@ -190,4 +190,5 @@ def way_a_block_mask_compiled(device):
     return mask.to_dense()
 
 
-ways.run(globals())
+if __name__ == "__main__":
+    ways.run(globals())

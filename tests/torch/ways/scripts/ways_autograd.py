@@ -324,4 +324,5 @@ def way_kernels_registered_later_for_cuda(device):
     return y
 
 
-ways.run(globals())
+if __name__ == "__main__":
+    ways.run(globals())

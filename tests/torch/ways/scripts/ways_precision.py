@@ -330,4 +330,5 @@ def way_saved_tensors_move_to_the_host(device):
     return y, z, x.grad
 
 
-ways.run(globals())
+if __name__ == "__main__":
+    ways.run(globals())
