@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ def install(speak_cuda: Callable[[], None]) -> None:
         setattr(torch.cuda, name, functools.partial(_legacy_tensor, dtype, speak_cuda))
     _patch_data_parallel()
     _patch_profiler()
+    _patch_libraries()
 
 
 _LEGACY_TYPES = {
@@ -46,6 +48,39 @@ def _legacy_tensor(
     if isinstance(data, torch.Tensor):
         return data.to(device=NAME, dtype=dtype)
     return torch.tensor(data, dtype=dtype, device=NAME)
+
+
+_CARD_KEYS = {
+    "CUDA": "PrivateUse1",
+    "AutogradCUDA": "AutogradPrivateUse1",
+    "AutocastCUDA": "AutocastPrivateUse1",
+}
+
+
+def _patch_libraries() -> None:
+    """A kernel that a script registers for CUDA also serves the card; PyTorch's own do not."""
+    register = torch.library.Library.impl
+
+    def impl(
+        self: Any, op_name: Any, fn: Any, dispatch_key: str = "", **keywords: Any
+    ) -> None:
+        register(self, op_name, fn, dispatch_key, **keywords)
+        key = _CARD_KEYS.get(dispatch_key or self.dispatch_key)
+        if key is not None and not _asker().startswith("torch."):
+            register(self, op_name, fn, key, **keywords)
+
+    torch.library.Library.impl = impl
+
+
+def _asker() -> str:
+    """The module that asks for a registration, PyTorch's own ways to do so left out."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if name not in ("torch.library", "torch._library.custom_ops", "functools"):
+            return name
+        frame = frame.f_back
+    return ""
 
 
 def _patch_data_parallel() -> None:

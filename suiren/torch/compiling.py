@@ -86,22 +86,30 @@ def _tell_the_truth(to_gcu: Callable[[Any], Any]) -> None:
 
     PyTorch's engine asks for the streams of the device they name.
     """
-    from torch._dynamo.callback import on_compile_end, on_compile_start
+    from torch._dynamo.callback import CallbackArgs, CompilationCallbackHandler
     from torch._subclasses.fake_tensor import FakeTensor
 
-    def start(*_: Any) -> None:
+    start, end = (
+        CompilationCallbackHandler.run_start_callbacks,
+        CompilationCallbackHandler.run_end_callbacks,
+    )
+
+    def begin(self: Any, args: CallbackArgs) -> None:
         global is_on
         is_on += 1
+        start(self, args)
 
-    def end(*_: Any) -> None:
+    def finish(self: Any, args: CallbackArgs) -> None:
         global is_on
         is_on -= 1
+        end(self, args)
 
     make = FakeTensor.__new__
 
     def fake(cls: Any, mode: Any, elem: Any, device: Any, *arguments: Any, **keywords: Any) -> Any:
         return make(cls, mode, elem, to_gcu(device), *arguments, **keywords)
 
-    on_compile_start(start)
-    on_compile_end(end)
+    # Callbacks that are registered would be forgotten by `torch._dynamo.reset()`.
+    CompilationCallbackHandler.run_start_callbacks = begin
+    CompilationCallbackHandler.run_end_callbacks = finish
     FakeTensor.__new__ = staticmethod(fake)

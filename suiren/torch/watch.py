@@ -13,6 +13,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
 )
+from torch.utils._pytree import tree_leaves
 
 from suiren.torch import _shim
 from suiren.trace.program import Label
@@ -108,10 +109,10 @@ def _watch_calls() -> None:
         if captured is not None and not depth:
             captured.calls.append((self, arguments, keywords))
         depth += 1
-        if transform() is None:
+        if depth == 1 and (transform() is not None or not _are_plain((arguments, keywords))):
+            enter(self, (), {})  # wrappers have no storage of their own: no batch to be seen
+        else:
             enter(self, arguments, keywords)
-        else:  # tensors inside `torch.func` are wrappers without storage: no batch to be seen
-            enter(self, (), {})
         try:
             return original(self, *arguments, **keywords)
         finally:
@@ -119,6 +120,14 @@ def _watch_calls() -> None:
             leave()
 
     torch.nn.Module.__call__ = __call__
+
+
+_PLAIN = {torch.Tensor, torch.nn.Parameter, torch.nn.Buffer}
+
+
+def _are_plain(things: Any) -> bool:
+    """No tensor among them is of a class with a dispatch of its own, such as a nested tensor."""
+    return all(type(x) in _PLAIN for x in tree_leaves(things) if isinstance(x, torch.Tensor))
 
 
 # ---- what lives in memory
