@@ -174,7 +174,7 @@ class Capture(TorchDispatchMode):
             slot = found[0]
         return Place(
             slot, tensor.dtype, tuple(tensor.size()), tuple(tensor.stride()),
-            tensor.storage_offset(), tensor.is_conj(),
+            int(tensor.storage_offset()), tensor.is_conj(),
         )  # fmt: skip
 
     def _add(self, storage: Storage) -> int:

@@ -1,6 +1,7 @@
 """Mixed precision, loss scaling, checkpointing and accumulation, as scripts for CUDA do them."""
 
 import contextlib
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +44,7 @@ def train(device, context, scaler=None, clip=False, steps=4):
             loss.backward()
             optimizer.step()
         losses.append(loss.item())
-    return losses, [p for p in model.parameters()]
+    return losses, list(model.parameters())
 
 
 def way_autocast_bf16(device):
@@ -255,7 +256,7 @@ def way_checkpointing_under_autocast(device):
     for reentrant in (False, True):
         torch.manual_seed(0)
         again = _deep(
-            device, lambda b, x: checkpoint(b, x, use_reentrant=reentrant), context=autocast
+            device, partial(checkpoint, use_reentrant=reentrant), context=autocast
         )
         assert all(torch.equal(a, b) for a, b in zip(plain, again, strict=True))
     return plain
