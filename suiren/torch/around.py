@@ -1,4 +1,4 @@
-"""What surrounds a cuda script: old tensor types, data parallelism in one process, kernels of its own, questions."""
+"""What surrounds a cuda script: old tensor types, `DataParallel`, own kernels, a driver's tools."""
 
 from __future__ import annotations
 
@@ -65,9 +65,7 @@ def _patch_libraries() -> None:
     """A kernel that a script registers for CUDA also serves the card; PyTorch's own do not."""
     register = torch.library.Library.impl
 
-    def impl(
-        self: Any, op_name: Any, fn: Any, dispatch_key: str = "", **keywords: Any
-    ) -> None:
+    def impl(self: Any, op_name: Any, fn: Any, dispatch_key: str = "", **keywords: Any) -> None:
         register(self, op_name, fn, dispatch_key, **keywords)
         key = _CARD_KEYS.get(dispatch_key or self.dispatch_key)
         if key is not None and not _asker().startswith("torch."):

@@ -140,9 +140,7 @@ class Capture(TorchDispatchMode):
         self.saved: dict[int, bytes] = {}
         self.states = [g.get_state() for g in _shim.generators()]
 
-    def __torch_dispatch__(
-        self, op: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Runs the op and remembers it."""
         kwargs = kwargs or {}
         given = tensors_of((args, kwargs))

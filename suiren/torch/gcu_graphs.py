@@ -45,7 +45,10 @@ class GCUGraph:
         self._pool = pool
 
     def capture_begin(
-        self, pool: Any = None, capture_error_mode: str = "global", check_input_liveness: bool = False
+        self,
+        pool: Any = None,
+        capture_error_mode: str = "global",
+        check_input_liveness: bool = False,
     ) -> None:
         """From here on kernels are captured; raises RuntimeError inside another capture."""
         global _capture
@@ -83,9 +86,7 @@ class GCUGraph:
     def replay(self) -> None:
         """Launches the captured kernels; raises RuntimeError if nothing was captured."""
         if self._captured is None:
-            raise RuntimeError(
-                "Called CUDAGraph::replay without a preceding successful capture."
-            )
+            raise RuntimeError("Called CUDAGraph::replay without a preceding successful capture.")
         refuse_while_capturing()
         self._captured.replay()
 

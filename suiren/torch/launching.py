@@ -39,9 +39,7 @@ def _mark(number: int) -> None:
     if not _event:
         _event.append(torch.Event(NAME))
     device = int(_shim.current_device())
-    _event[0].record(
-        torch.Stream(stream_id=_END + number, device_index=device, device_type=_GCU)
-    )
+    _event[0].record(torch.Stream(stream_id=_END + number, device_index=device, device_type=_GCU))
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections import defaultdict, deque
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,11 +14,17 @@ from torch.autograd.profiler_util import FunctionEvent
 CARD = "cuda"
 Mark = tuple[int, int]
 """A point of the record: steps ended, and events since."""
-mark: Callable[[], Mark] = lambda: (0, 0)
-"""Where the record is now; set by the session."""
-kernels_since: Callable[[Mark], list[tuple[str, float]]] = lambda _: []
-"""(op, microseconds) of every kernel since a mark; set by the session."""
 _wanted = False
+
+
+def mark() -> Mark:
+    """Where the record is now; set by the session."""
+    return 0, 0
+
+
+def kernels_since(since: Mark) -> list[tuple[str, float]]:
+    """(op, microseconds) of every kernel since a mark; set by the session."""
+    return []
 
 
 def install() -> None:

@@ -81,13 +81,13 @@ class Session:
         """Where the record is now."""
         return len(_shim.steps()), int(_shim.num_events_now())
 
-    def kernels_since(self, mark: profiling.Mark) -> list[tuple[str, float]]:
+    def kernels_since(self, since: profiling.Mark) -> list[tuple[str, float]]:
         """(op, simulated microseconds) of every kernel issued since a mark, launches left out."""
         self._read_calls()
         prices = self.clock.prices if self.clock else Prices(self.calls, self.card)
-        steps = [_shim.distinct_step(key) for key in _shim.steps()[mark[0] :]]
+        steps = [_shim.distinct_step(key) for key in _shim.steps()[since[0] :]]
         rows = np.concatenate([_step(raw).events for raw in (*steps, _shim.events_now())])
-        calls = rows["what"][mark[1] :][rows["kind"][mark[1] :] == Kind.OP].tolist()
+        calls = rows["what"][since[1] :][rows["kind"][since[1] :] == Kind.OP].tolist()
         return [
             (self.calls[call].op.split(".")[0], prices.cost(call).busy_ps / 1e6) for call in calls
         ]
@@ -155,7 +155,9 @@ def _largest(owners: tuple[Owner, ...], count: int = 5) -> str:
 def _step(raw: tuple[bytes, bytes, bytes]) -> Step:
     events, storages, live = raw
     return Step(
-        read_marks(np.frombuffer(events, EVENT)), np.frombuffer(storages, np.int32), np.frombuffer(live, LIVE)
+        read_marks(np.frombuffer(events, EVENT)),
+        np.frombuffer(storages, np.int32),
+        np.frombuffer(live, LIVE),
     )
 
 

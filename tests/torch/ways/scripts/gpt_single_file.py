@@ -41,7 +41,9 @@ data = np.array([chars.index(c) for c in text], dtype=np.uint16)
 def get_batch():
     ix = torch.randint(len(data) - block_size, (batch_size,))
     x = torch.stack([torch.from_numpy(data[i : i + block_size].astype(np.int64)) for i in ix])
-    y = torch.stack([torch.from_numpy(data[i + 1 : i + 1 + block_size].astype(np.int64)) for i in ix])
+    y = torch.stack(
+        [torch.from_numpy(data[i + 1 : i + 1 + block_size].astype(np.int64)) for i in ix]
+    )
     if device_type == "cuda":
         x = x.pin_memory().to(device, non_blocking=True)
         y = y.pin_memory().to(device, non_blocking=True)
@@ -187,7 +189,9 @@ for it in range(max_iters):
         group["lr"] = get_lr(it)
     if it % 3 == 0:
         print(f"eval {estimate_loss():.3f}")
-        torch.save({"model": raw_model.state_dict(), "optimizer": optimizer.state_dict()}, os.devnull)
+        torch.save(
+            {"model": raw_model.state_dict(), "optimizer": optimizer.state_dict()}, os.devnull
+        )
     for _ in range(grad_accum):
         with ctx:
             logits, loss = model(X, Y)

@@ -91,7 +91,9 @@ def run_epoch(loader, model, criterion, optimizer, device, args, epoch):
             batch_time.update(time.time() - end)
             end = time.time()
             if i % args.print_freq == 0:
-                print(f"Epoch [{epoch}][{i}/{len(loader)}]", batch_time, losses, top1, top5, sep="\t")
+                print(
+                    f"Epoch [{epoch}][{i}/{len(loader)}]", batch_time, losses, top1, top5, sep="\t"
+                )
     return losses.avg, top1.avg
 
 
@@ -132,8 +134,13 @@ def main():
         scheduler.step()
         is_best, best_acc1 = acc1 > best_acc1, max(acc1, best_acc1)
         name = os.path.join(folder, "checkpoint.pth.tar")
-        state = {"epoch": epoch + 1, "state_dict": model.state_dict(), "best_acc1": best_acc1,
-                 "optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()}  # fmt: skip
+        state = {
+            "epoch": epoch + 1,
+            "state_dict": model.state_dict(),
+            "best_acc1": best_acc1,
+            "optimizer": optimizer.state_dict(),
+            "scheduler": scheduler.state_dict(),
+        }
         torch.save(state, name)
         if is_best:
             shutil.copyfile(name, os.path.join(folder, "model_best.pth.tar"))

@@ -57,7 +57,7 @@ def way_trainer_in_fp16_with_checkpointing(device):
 def way_trainer_compiled_and_saved(device):
     losses = _trainer(
         device, torch_compile=device == "cuda", save_strategy="steps", save_steps=2,
-        eval_strategy="no", dataloader_pin_memory=True, tf32=True if device == "cuda" else None,
+        eval_strategy="no", dataloader_pin_memory=True,
     )  # fmt: skip
     return losses
 
@@ -154,7 +154,9 @@ def way_lightning_in_bf16(device):
 
 def way_lightning_in_fp16(device):
     precision = "16-mixed" if device == "cuda" else 32
-    return _lightning(device, accelerator="cuda" if device == "cuda" else "cpu", precision=precision)
+    return _lightning(
+        device, accelerator="cuda" if device == "cuda" else "cpu", precision=precision
+    )
 
 
 def way_a_timm_loop(device):

@@ -192,9 +192,17 @@ def way_maps_of_locations(device):
     x = torch.arange(4.0).to(device)
     other = "cpu"
     maps = [None, device, torch.device(device), other, lambda storage, where: storage]
-    out = [torch.load(saved(x), map_location=m, weights_only=w) for m in maps for w in (True, False)]
+    out = [
+        torch.load(saved(x), map_location=m, weights_only=w) for m in maps for w in (True, False)
+    ]
     if device == "cuda":
-        maps = [{"cuda:0": "cpu"}, {"cuda:0": "cuda:0"}, "cuda:0", lambda s, where: s.cuda(0), "gcu"]
+        maps = [
+            {"cuda:0": "cpu"},
+            {"cuda:0": "cuda:0"},
+            "cuda:0",
+            lambda s, where: s.cuda(0),
+            "gcu",
+        ]
         out += [torch.load(saved(x), map_location=m, weights_only=False) for m in maps]
         assert not out[-5].is_cuda and out[-4].is_cuda and out[-2].is_cuda and out[-1].is_cuda
         out = out[:10]

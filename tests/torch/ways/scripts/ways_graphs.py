@@ -97,9 +97,11 @@ def way_a_whole_step_with_a_capturable_optimizer(device):
 
 
 def way_a_whole_step_with_a_fused_optimizer(device):
-    return _train(device, lambda p: torch.optim.AdamW(p, 1e-2, fused=True, capturable=False)) \
-        if device == "cpu" else _train(
-            device, lambda p: torch.optim.AdamW(p, 1e-2, fused=True, capturable=True))
+    return (
+        _train(device, lambda p: torch.optim.AdamW(p, 1e-2, fused=True, capturable=False))
+        if device == "cpu"
+        else _train(device, lambda p: torch.optim.AdamW(p, 1e-2, fused=True, capturable=True))
+    )
 
 
 def way_a_whole_step_under_autocast(device):
@@ -132,8 +134,9 @@ def way_partial_capture_of_two_modules(device):
     one, two = nn.Linear(8, 8).to(device), nn.Linear(8, 8).to(device)
     x = torch.randn(4, 8).to(device).requires_grad_()
     if device == "cuda":
-        samples = (torch.randn(4, 8, device=device, requires_grad=True),), (
-            torch.randn(4, 8, device=device, requires_grad=True),
+        samples = (
+            (torch.randn(4, 8, device=device, requires_grad=True),),
+            (torch.randn(4, 8, device=device, requires_grad=True),),
         )
         one, two = torch.cuda.make_graphed_callables((one, two), samples)
     y = two(one(x).relu() if x.sum() > -1e9 else one(x))

@@ -1,4 +1,4 @@
-"""Averages, parametrizations, pruning, quantisation, layouts, complex and nested tensors on CUDA."""
+"""Averages, parametrizations, pruning, quantisation, layouts, complex and nested tensors."""
 
 import copy
 
@@ -62,7 +62,7 @@ def way_an_average_by_hand(device):
         torch._foreach_mul_([b for b in shadow.buffers() if b.is_floating_point()], 0.9)
 
     train(model, device, after=after)
-    return [p for p in shadow.parameters()]
+    return list(shadow.parameters())
 
 
 def way_parametrizations(device):
@@ -238,9 +238,8 @@ def way_deterministic_algorithms(device):
 
 def way_initialisation_and_random_numbers(device):
     layer = nn.Linear(8, 8, device=device)
-    for init in (
-        nn.init.xavier_uniform_, nn.init.kaiming_normal_, nn.init.orthogonal_, nn.init.trunc_normal_,
-    ):  # fmt: skip
+    names = ("xavier_uniform_", "kaiming_normal_", "orthogonal_", "trunc_normal_")
+    for init in (getattr(nn.init, name) for name in names):
         init(layer.weight)
     x = torch.empty(100, device=device)
     rolls = torch.randint(0, 6, (100,), device=device)

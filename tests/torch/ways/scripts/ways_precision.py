@@ -255,9 +255,7 @@ def way_checkpointing_under_autocast(device):
     plain = _deep(device, lambda block, x: block(x), context=autocast)
     for reentrant in (False, True):
         torch.manual_seed(0)
-        again = _deep(
-            device, partial(checkpoint, use_reentrant=reentrant), context=autocast
-        )
+        again = _deep(device, partial(checkpoint, use_reentrant=reentrant), context=autocast)
         assert all(torch.equal(a, b) for a, b in zip(plain, again, strict=True))
     return plain
 
