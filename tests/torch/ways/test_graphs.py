@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,6 +123,15 @@ def test_a_graph_sees_its_batch(graphed: Any) -> None:
     rows = program.distinct[replayed[-1]].events.tolist()
     entered = [program.calls[row[1]] for row in rows if row[0] == Kind.ENTER]
     assert len(entered) == 1 and "8,16" in str(entered[0])
+
+
+def test_the_chapter_s_example_runs() -> None:
+    chapter = Path(__file__).parents[3] / "docs" / "device.md"
+    code = chapter.read_text().split("## Graphs")[1].split("```python\n")[1].split("```")[0]
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_compiled_graphs_are_launched_as_one_where_the_mode_asks(session: Session) -> None:
