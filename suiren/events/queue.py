@@ -3,7 +3,8 @@
 The host needs some time to issue each op and runs ahead of the device until it waits. An
 op starts when it was issued, its stream is free and its launch is done. Streams of one
 device share its engines: kernels of different streams run one after the other, copies
-over the host link run beside them, one at a time.
+over the host link run beside them, one at a time. Ops of a graph are issued together: the
+host spends the time of one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from suiren.events.span import Span
 #: Launches a driver takes before it makes the host wait.
 MAX_IN_FLIGHT = 1024
 
-OP, SYNC, RECORD, WAIT, HOST_WAIT = 0, 3, 4, 5, 6
+OP, SYNC, RECORD, WAIT, HOST_WAIT, GRAPH = 0, 3, 4, 5, 6, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,10 @@ class Queues:
     """event -> when it was reached."""
     in_flight: deque[int] = field(default_factory=lambda: deque(maxlen=MAX_IN_FLIGHT))
     """Ends of the last ops issued, oldest first."""
+    in_graph: bool = False
+    """Ops come from a graph that was issued as one."""
+    _end_of_ops: int = 0
+    """When the last of the graph's ops so far ends."""
 
     def lag(self) -> Lag:
         """The state relative to the host's clock: equal lags lead to equal futures."""
@@ -83,7 +88,7 @@ class Queues:
 
         `rows` are (kind, what, context, stream, value). Spans are appended where asked for.
         """
-        for index, (kind, what, context, stream, _) in enumerate(rows):
+        for index, (kind, what, context, stream, value) in enumerate(rows):
             if kind == OP:
                 self._op(index, what, context, stream, cost_of(what), spans)
             elif kind == SYNC:
@@ -95,6 +100,19 @@ class Queues:
                 self.stream_ps[stream] = max(self.stream_ps.get(stream, 0), reached)
             elif kind == HOST_WAIT:
                 self.host_ps = max(self.host_ps, self.event_ps.get(what, 0))
+            elif kind == GRAPH:
+                self._graph(bool(value))
+
+    def _graph(self, begins: bool) -> None:
+        """A graph takes one place among the launches that a driver holds, at its last op."""
+        if begins:
+            self.host_ps += self.issue_ps
+            if len(self.in_flight) == MAX_IN_FLIGHT:
+                self.host_ps = max(self.host_ps, self.in_flight[0])
+        elif self.in_graph:
+            self.in_flight.append(max(self.host_ps, self._end_of_ops))
+        self.in_graph = begins
+        self._end_of_ops = 0
 
     def _device_end(self, device: int) -> int:
         return max((t for s, t in self.stream_ps.items() if s >> 16 == device), default=0)
@@ -108,10 +126,11 @@ class Queues:
         cost: Cost,
         spans: list[Span] | None,
     ) -> None:
-        self.host_ps += self.issue_ps
+        if not self.in_graph:
+            self.host_ps += self.issue_ps
         if cost.busy_ps == 0 and cost.launch_ps == 0:
             return
-        if len(self.in_flight) == MAX_IN_FLIGHT:
+        if len(self.in_flight) == MAX_IN_FLIGHT and not self.in_graph:
             self.host_ps = max(self.host_ps, self.in_flight[0])
         unit = stream >> 16 << 1 | cost.on_copy_engine
         free, engine = self.stream_ps.get(stream, 0), self.engine_ps.get(unit, 0)
@@ -129,7 +148,10 @@ class Queues:
                 spans.append(Span("launch", what, context, stream, start, busy, "launch", index))
             spans.append(Span("op", what, context, stream, busy, end, cost.why, index))
         self.done_ps[stream] = self.stream_ps[stream] = self.engine_ps[unit] = end
-        self.in_flight.append(end)
+        if self.in_graph:
+            self._end_of_ops = max(self._end_of_ops, end)
+        else:
+            self.in_flight.append(end)
 
 
 def _ahead(times_ps: dict[int, int], now: int) -> tuple[tuple[int, int], ...]:

@@ -1,13 +1,17 @@
-"""What surrounds a cuda script: old tensor types, data parallelism in one process, the profiler."""
+"""What surrounds a cuda script: old tensor types, `DataParallel`, own kernels, a driver's tools."""
 
 from __future__ import annotations
 
 import functools
+import pickle
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from suiren.torch import gcu, profiling
 from suiren.torch.device import NAME
 
 
@@ -16,7 +20,9 @@ def install(speak_cuda: Callable[[], None]) -> None:
     for name, dtype in _LEGACY_TYPES.items():
         setattr(torch.cuda, name, functools.partial(_legacy_tensor, dtype, speak_cuda))
     _patch_data_parallel()
-    _patch_profiler()
+    profiling.install()
+    _patch_libraries()
+    _answer_questions()
 
 
 _LEGACY_TYPES = {
@@ -48,6 +54,37 @@ def _legacy_tensor(
     return torch.tensor(data, dtype=dtype, device=NAME)
 
 
+_CARD_KEYS = {
+    "CUDA": "PrivateUse1",
+    "AutogradCUDA": "AutogradPrivateUse1",
+    "AutocastCUDA": "AutocastPrivateUse1",
+}
+
+
+def _patch_libraries() -> None:
+    """A kernel that a script registers for CUDA also serves the card; PyTorch's own do not."""
+    register = torch.library.Library.impl
+
+    def impl(self: Any, op_name: Any, fn: Any, dispatch_key: str = "", **keywords: Any) -> None:
+        register(self, op_name, fn, dispatch_key, **keywords)
+        key = _CARD_KEYS.get(dispatch_key or self.dispatch_key)
+        if key is not None and not _asker().startswith("torch."):
+            register(self, op_name, fn, key, **keywords)
+
+    torch.library.Library.impl = impl
+
+
+def _asker() -> str:
+    """The module that asks for a registration, PyTorch's own ways to do so left out."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None:
+        name = str(frame.f_globals.get("__name__", ""))
+        if name not in ("torch.library", "torch._library.custom_ops", "functools"):
+            return name
+        frame = frame.f_back
+    return ""
+
+
 def _patch_data_parallel() -> None:
     """On one card `nn.DataParallel` is the module itself."""
     original = torch.nn.DataParallel.forward
@@ -60,25 +97,62 @@ def _patch_data_parallel() -> None:
     torch.nn.DataParallel.forward = forward
 
 
-def _patch_profiler() -> None:
-    """A profile of CUDA's activities holds the host's: the card's times are simulated elsewhere."""
-    cuda = torch.profiler.ProfilerActivity.CUDA
-    start = torch.profiler.profile.__init__
+def _answer_questions() -> None:
+    """What a driver's tools would say, and the history of memory: accepted, short answers."""
+    cuda, memory = torch.cuda, torch.cuda.memory
 
-    def init(self: Any, *, activities: Any = None, **keywords: Any) -> None:
-        if activities is not None:
-            activities = [a for a in activities if a != cuda] or [
-                torch.profiler.ProfilerActivity.CPU
-            ]
-        start(self, activities=activities, **keywords)
+    def snapshot(*_: Any, **__: Any) -> dict[str, Any]:
+        segments = [
+            {
+                "device": 0, "address": row["address"], "total_size": row["total_size"],
+                "allocated_size": row["total_size"], "active_size": row["total_size"],
+                "requested_size": row["total_size"], "stream": 0, "segment_type": "large",
+                "blocks": [], "frames": [], "segment_pool_id": (0, 0), "is_expandable": False,
+            }
+            for row in gcu.memory_snapshot()
+        ]  # fmt: skip
+        return {"segments": segments, "device_traces": [[]], "allocator_settings": {}}
 
-    torch.profiler.profile.__init__ = init
-    begin = torch.autograd.profiler.profile.__init__
+    def dump(filename: Any = "dump_snapshot.pickle", *_: Any, **__: Any) -> None:
+        Path(filename).write_bytes(pickle.dumps(snapshot()))
 
-    def init_autograd(self: Any, enabled: bool = True, **keywords: Any) -> None:
-        if keywords.get("use_device") == "cuda":
-            keywords["use_device"] = None
-        keywords.pop("use_cuda", None)
-        begin(self, enabled, **keywords)
+    for name, answer in (
+        ("_record_memory_history", _nothing), ("_snapshot", snapshot), ("_dump_snapshot", dump),
+        ("list_gpu_processes", lambda *_: "GPU:0\nno processes are running"),
+        ("get_allocator_backend", lambda: "native"),
+    ):  # fmt: skip
+        setattr(memory, name, answer)
+        if hasattr(cuda, name):
+            setattr(cuda, name, answer)
+    for name, number in _SAID_OF_THE_CARD.items():
+        setattr(cuda, name, functools.partial(_constant, number))
+    cuda.device_memory_used = memory.device_memory_used = lambda *_: gcu.memory_reserved()
+    cuda.cudart = _Runtime
+    cuda.get_gencode_flags = lambda: ""
+    cuda.get_sync_debug_mode = lambda: 0
+    cuda.set_sync_debug_mode = lambda _mode: None
 
-    torch.autograd.profiler.profile.__init__ = init_autograd
+
+#: Numbers of a driver's tools; the virtual card is cool and idle while a script asks.
+_SAID_OF_THE_CARD = {"temperature": 40, "power_draw": 0, "clock_rate": 1000, "memory_usage": 0}
+
+
+def _nothing(*_: Any, **__: Any) -> None: ...
+
+
+def _constant(number: int, *_: Any, **__: Any) -> int:
+    return number
+
+
+class _Runtime:
+    """What scripts call on `torch.cuda.cudart()`: the profiler's switches."""
+
+    @staticmethod
+    def cudaProfilerStart() -> int:  # noqa: N802
+        """Accepted."""
+        return 0
+
+    @staticmethod
+    def cudaProfilerStop() -> int:  # noqa: N802
+        """Accepted."""
+        return 0

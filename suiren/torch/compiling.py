@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from suiren.torch import device as _device
+from suiren.torch.launching import as_one
 
 FUSING = "suiren"
 """The backend that fuses chains of ops into single kernels."""
@@ -33,6 +34,9 @@ def offer_fusing() -> None:
 
 def install(to_gcu: Callable[[Any], Any]) -> None:
     """The default backend generates code for CUDA; on the card graphs run op by op."""
+    for name in ("_cuda_CUDAAllocator_AllocatorState", "_set_cached_tensors_enabled"):
+        if not hasattr(torch._C, name):  # names that the compiler's graphs import, and never call
+            setattr(torch._C, name, type(name, (), {}))
     compile_ = torch.compile
     original = torch._TorchCompileInductorWrapper.__call__
 
@@ -42,15 +46,38 @@ def install(to_gcu: Callable[[Any], Any]) -> None:
         return compile_(*arguments, **keywords)
 
     def call(self: Any, graph: Any, inputs: Any) -> Any:
-        tensors = [x for x in inputs if isinstance(x, torch.Tensor)]
-        if any(x.device.type in ("cuda", _device.NAME) for x in tensors):
-            from torch._dynamo.backends.debugging import aot_eager
+        if not _is_for_card(graph, inputs):
+            return original(self, graph, inputs)
+        from torch._dynamo.backends.debugging import aot_eager
 
-            return aot_eager(graph, inputs)
-        return original(self, graph, inputs)
+        as_one = self.config.get("triton.cudagraphs")
+        compile_ = {"fw_compiler": _launched_as_one, "bw_compiler": _launched_as_one}
+        return aot_eager(graph, inputs, **(compile_ if as_one else {}))
 
     torch.compile = compile_on_card
     torch._TorchCompileInductorWrapper.__call__ = call
+
+
+def _is_for_card(graph: Any, inputs: Any) -> bool:
+    """A graph may take no tensor at all and make its own on the card."""
+    values = [*inputs, *(node.meta.get("example_value") for node in graph.graph.nodes)]
+    return any(
+        isinstance(x, torch.Tensor) and x.device.type in ("cuda", _device.NAME) for x in values
+    )
+
+
+def _launched_as_one(graph: Any, inputs: Any) -> Any:
+    """`mode="reduce-overhead"` and `"max-autotune"` launch a graph of kernels at once."""
+    from torch._dynamo.backends.debugging import boxed_nop
+
+    run = boxed_nop(graph, inputs)
+
+    def launch(arguments: list[Any]) -> Any:
+        with as_one():
+            return run(arguments)
+
+    launch._boxed_call = True
+    return launch
 
 
 @functools.cache
@@ -59,22 +86,30 @@ def _tell_the_truth(to_gcu: Callable[[Any], Any]) -> None:
 
     PyTorch's engine asks for the streams of the device they name.
     """
-    from torch._dynamo.callback import on_compile_end, on_compile_start
+    from torch._dynamo.callback import CallbackArgs, CompilationCallbackHandler
     from torch._subclasses.fake_tensor import FakeTensor
 
-    def start(*_: Any) -> None:
+    start, end = (
+        CompilationCallbackHandler.run_start_callbacks,
+        CompilationCallbackHandler.run_end_callbacks,
+    )
+
+    def begin(self: Any, args: CallbackArgs) -> None:
         global is_on
         is_on += 1
+        start(self, args)
 
-    def end(*_: Any) -> None:
+    def finish(self: Any, args: CallbackArgs) -> None:
         global is_on
         is_on -= 1
+        end(self, args)
 
     make = FakeTensor.__new__
 
     def fake(cls: Any, mode: Any, elem: Any, device: Any, *arguments: Any, **keywords: Any) -> Any:
         return make(cls, mode, elem, to_gcu(device), *arguments, **keywords)
 
-    on_compile_start(start)
-    on_compile_end(end)
+    # Callbacks that are registered would be forgotten by `torch._dynamo.reset()`.
+    CompilationCallbackHandler.run_start_callbacks = begin
+    CompilationCallbackHandler.run_end_callbacks = finish
     FakeTensor.__new__ = staticmethod(fake)

@@ -77,13 +77,12 @@ def start() -> None:
     gcu.generators.extend(_shim.generators())
     torch._register_device_module(NAME, gcu)
     sys.modules["torch.gcu"] = gcu
-    from suiren.torch import cells, compiling
+    from suiren.torch import cells, compiling, gcu_graphs, moving
 
     cells.register()
+    gcu_graphs.install()
     compiling.offer_fusing()
-    # A parameter moved to the card stays the same object, so that tied weights stay tied and
-    # an optimizer made before keeps its parameters, as on CUDA.
-    torch.__future__.set_swap_module_params_on_conversion(True)
+    moving.install()
     _start_autograd_threads()
     _shim.empty_cache()
     for index in range(NUM_DEVICES):

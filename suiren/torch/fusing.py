@@ -17,16 +17,22 @@ from torch.fx.graph import _BoxedCodeGen
 
 from suiren.torch.condensing import Condensing, OrderLostError
 from suiren.torch.grouping import Groups
+from suiren.torch.launching import as_one
 
 NAME = "suiren"
+AS_ONE = ("reduce-overhead", "max-autotune")
 
 
-def backend(graph: GraphModule, inputs: Sequence[Any], **_: Any) -> Callable[..., Any]:
-    """The dynamo backend; options such as `mode` change nothing."""
+def backend(
+    graph: GraphModule, inputs: Sequence[Any], mode: str | None = None, **_: Any
+) -> Callable[..., Any]:
+    """The dynamo backend; modes that ask for graphs launch all kernels of a graph as one."""
+    one = mode in AS_ONE
+    kernels = _compile_as_one if one else _compile
     compile_ = aot_autograd(
-        fw_compiler=_compile,
-        bw_compiler=_compile,
-        inference_compiler=_compile,
+        fw_compiler=kernels,
+        bw_compiler=kernels,
+        inference_compiler=kernels,
         partition_fn=min_cut_rematerialization_partition,
         keep_inference_input_mutations=True,
     )
@@ -42,6 +48,17 @@ def _compile(graph: GraphModule, _: Sequence[Any]) -> Callable[[list[Any]], Any]
 
     run._boxed_call = True
     return run
+
+
+def _compile_as_one(graph: GraphModule, inputs: Sequence[Any]) -> Callable[[list[Any]], Any]:
+    run = _compile(graph, inputs)
+
+    def launch(arguments: list[Any]) -> Any:
+        with as_one():
+            return run(arguments)
+
+    launch._boxed_call = True
+    return launch
 
 
 def fuse(module: GraphModule) -> GraphModule:

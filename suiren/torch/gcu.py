@@ -12,6 +12,14 @@ import torch
 from suiren.torch import _shim
 from suiren.torch import device as _device
 from suiren.torch.device import submodule, visible_devices
+from suiren.torch.gcu_graphs import (
+    GCUGraph,
+    graph,
+    graph_pool_handle,
+    is_current_stream_capturing,
+    make_graphed_callables,
+    refuse_while_capturing,
+)
 from suiren.torch.gcu_memory import (
     empty_cache,
     ipc_collect,
@@ -50,74 +58,27 @@ from suiren.torch.gcu_streams import (
     StreamContext,
     current_stream,
     default_stream,
-    is_current_stream_capturing,
     set_stream,
     stream,
 )
 from suiren.torch.where import Where, index_of
 
 __all__ = [
-    "Event",
-    "ExternalStream",
-    "GradScaler",
-    "OutOfMemoryError",
-    "Stream",
-    "StreamContext",
-    "amp",
-    "autocast",
-    "can_device_access_peer",
-    "current_device",
-    "current_stream",
-    "default_generators",
-    "default_stream",
-    "device",
-    "device_count",
-    "device_of",
-    "empty_cache",
-    "generators",
-    "get_amp_supported_dtype",
-    "get_arch_list",
-    "get_device_capability",
-    "get_device_name",
-    "get_device_properties",
-    "get_rng_state",
-    "get_rng_state_all",
-    "init",
-    "initial_seed",
-    "ipc_collect",
-    "is_available",
-    "is_bf16_supported",
-    "is_current_stream_capturing",
-    "is_initialized",
-    "is_tf32_supported",
-    "manual_seed",
-    "manual_seed_all",
-    "max_memory_allocated",
-    "max_memory_cached",
-    "max_memory_reserved",
-    "mem_get_info",
-    "memory_allocated",
-    "memory_cached",
-    "memory_reserved",
-    "memory_snapshot",
-    "memory_stats",
-    "memory_summary",
-    "random",
-    "reset_accumulated_memory_stats",
-    "reset_max_memory_allocated",
-    "reset_max_memory_cached",
-    "reset_peak_memory_stats",
-    "seed",
-    "seed_all",
-    "set_device",
-    "set_per_process_memory_fraction",
-    "set_rng_state",
-    "set_rng_state_all",
-    "set_stream",
-    "stream",
-    "synchronize",
-    "utilization",
-]
+    "Event", "ExternalStream", "GCUGraph", "GradScaler", "OutOfMemoryError", "Stream",
+    "StreamContext", "amp", "autocast", "can_device_access_peer", "current_device",
+    "current_stream", "default_generators", "default_stream", "device", "device_count",
+    "device_of", "empty_cache", "generators", "get_amp_supported_dtype", "get_arch_list",
+    "get_device_capability", "get_device_name", "get_device_properties", "get_rng_state",
+    "get_rng_state_all", "graph", "graph_pool_handle", "init", "initial_seed", "ipc_collect",
+    "is_available", "is_bf16_supported", "is_current_stream_capturing", "is_initialized",
+    "is_tf32_supported", "make_graphed_callables", "manual_seed", "manual_seed_all",
+    "max_memory_allocated", "max_memory_cached", "max_memory_reserved", "mem_get_info",
+    "memory_allocated", "memory_cached", "memory_reserved", "memory_snapshot", "memory_stats",
+    "memory_summary", "random", "reset_accumulated_memory_stats", "reset_max_memory_allocated",
+    "reset_max_memory_cached", "reset_peak_memory_stats", "seed", "seed_all", "set_device",
+    "set_per_process_memory_fraction", "set_rng_state", "set_rng_state_all", "set_stream",
+    "stream", "synchronize", "utilization",
+]  # fmt: skip
 
 OutOfMemoryError = torch.OutOfMemoryError
 default_generators = generators
@@ -190,6 +151,7 @@ class device_of(device):  # noqa: N801
 
 def synchronize(where: Where = None) -> None:
     """The host waits until the device has done everything issued to it."""
+    refuse_while_capturing()
     _shim.synchronize(index_of(where))
 
 

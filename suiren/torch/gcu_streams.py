@@ -94,8 +94,3 @@ class StreamContext:
 def stream(stream: torch.Stream | None) -> StreamContext:
     """Context manager: ops inside go to the given stream."""
     return StreamContext(stream)
-
-
-def is_current_stream_capturing() -> bool:
-    """False: nothing is being captured."""
-    return False

@@ -13,9 +13,10 @@ from suiren.events.queue import Queues
 from suiren.hw.spec import Card
 from suiren.mapper.memory import Owner, owners_of
 from suiren.mapper.step import Clock, Prices
-from suiren.torch import _shim, device, watch
+from suiren.torch import _shim, device, profiling, watch
+from suiren.torch.launching import read_marks
 from suiren.trace.call import Call, parse_call
-from suiren.trace.program import EVENT, LIVE, PHASES, Context, Program, Step
+from suiren.trace.program import EVENT, LIVE, PHASES, Context, Kind, Program, Step
 from suiren.units import show_bytes
 
 UNLIMITED_BYTES = 1 << 62
@@ -45,6 +46,7 @@ class Session:
         _shim.on_out_of_memory(self.out_of_memory)
         _shim.on_elapsed(self.elapsed_ms)
         watch.watch(self._stepped)
+        profiling.mark, profiling.kernels_since = self.mark, self.kernels_since
         _shim.recording(True)
 
     def _stepped(self) -> None:
@@ -74,6 +76,21 @@ class Session:
         self.calls.extend(parse_call(line) for line in _shim.signatures(len(self.calls)))
 
     # ---- questions of the script
+
+    def mark(self) -> profiling.Mark:
+        """Where the record is now."""
+        return len(_shim.steps()), int(_shim.num_events_now())
+
+    def kernels_since(self, since: profiling.Mark) -> list[tuple[str, float]]:
+        """(op, simulated microseconds) of every kernel issued since a mark, launches left out."""
+        self._read_calls()
+        prices = self.clock.prices if self.clock else Prices(self.calls, self.card)
+        steps = [_shim.distinct_step(key) for key in _shim.steps()[since[0] :]]
+        rows = np.concatenate([_step(raw).events for raw in (*steps, _shim.events_now())])
+        calls = rows["what"][since[1] :][rows["kind"][since[1] :] == Kind.OP].tolist()
+        return [
+            (self.calls[call].op.split(".")[0], prices.cost(call).busy_ps / 1e6) for call in calls
+        ]
 
     def elapsed_ms(self, first: int, second: int) -> float:
         """Simulated milliseconds between two recorded events."""
@@ -138,7 +155,9 @@ def _largest(owners: tuple[Owner, ...], count: int = 5) -> str:
 def _step(raw: tuple[bytes, bytes, bytes]) -> Step:
     events, storages, live = raw
     return Step(
-        np.frombuffer(events, EVENT), np.frombuffer(storages, np.int32), np.frombuffer(live, LIVE)
+        read_marks(np.frombuffer(events, EVENT)),
+        np.frombuffer(storages, np.int32),
+        np.frombuffer(live, LIVE),
     )
 
 

@@ -104,6 +104,10 @@ def _patch_module() -> None:
         for part in (cuda.memory, cuda.random, cuda.streams):
             if hasattr(part, name):
                 setattr(part, name, patched)
+    cuda.CUDAGraph = cuda.graphs.CUDAGraph = gcu.GCUGraph
+    cuda.graphs.graph = gcu.graph
+    cuda.graphs.is_current_stream_capturing = gcu.is_current_stream_capturing
+    cuda.graphs.graph_pool_handle = gcu.graph_pool_handle
     cuda.device_count = visible_to_cuda
     cuda._lazy_init = speak_cuda
     cuda.init = cuda._lazy_init
@@ -163,8 +167,21 @@ def _patch_tensors() -> None:
     read = torch._C.TensorBase.device.__get__
     torch.Tensor.to = to
     torch.Tensor.cuda = cuda
+    torch.nn.parameter.UninitializedTensorMixin._allowed_methods += [to, cuda]
+    _patch_wrappers()
     torch.Tensor.is_cuda = property(lambda self: read(self).type in (_device.NAME, "cuda"))
     torch.nn.Module.cuda = module_cuda
+
+
+def _patch_wrappers() -> None:
+    """Tensors that wrap others, such as nested ones, are on the card they name."""
+    make = torch.Tensor._make_wrapper_subclass
+
+    def make_wrapper(*arguments: Any, **keywords: Any) -> Any:
+        keywords = {k: to_gcu(v) if k == "device" else v for k, v in keywords.items()}
+        return make(*(to_gcu(a) for a in arguments), **keywords)
+
+    torch.Tensor._make_wrapper_subclass = staticmethod(make_wrapper)
 
 
 def _patch_storages() -> None:
@@ -232,7 +249,8 @@ def _patch_saving() -> None:
     @functools.wraps(original)
     def load(f: Any, map_location: Any = None, *arguments: Any, **keywords: Any) -> Any:
         if isinstance(map_location, dict):
-            map_location = {to_gcu(k): to_gcu(v) for k, v in map_location.items()}
+            given = {k: to_gcu(v) for k, v in map_location.items()}
+            map_location = {**given, **{to_gcu(k): v for k, v in given.items()}}
         elif not callable(map_location):
             map_location = to_gcu(map_location)
         return original(f, map_location, *arguments, **keywords)

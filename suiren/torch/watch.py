@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
 )
+from torch.utils._pytree import tree_leaves
 
 from suiren.torch import _shim
 from suiren.trace.program import Label
@@ -21,8 +23,34 @@ paths: list[str] = [""]
 _numbers: dict[tuple[int, str], int] = {}
 roots: list[weakref.ref[torch.nn.Module]] = []
 labels: dict[int, Label] = {}
+_is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
+"""True for tensors inside `torch.func`'s transforms, which have no storage of their own."""
 _settled = False
 """After two steps what lives long is known; later users of a freed number do not rename it."""
+
+
+@dataclass
+class Captured:
+    """What a captured graph does besides running kernels; it happens at every replay."""
+
+    calls: list[tuple[torch.nn.Module, Any, Any]] = field(default_factory=list)
+    """Root modules and what they were called with."""
+    steps: list[torch.optim.Optimizer] = field(default_factory=list)
+
+    def batches_arrive(self) -> None:
+        """Root modules are called: the record sees the batch."""
+        for module, arguments, keywords in self.calls:
+            _shim.enter(module, arguments, keywords)
+            _shim.leave()
+
+    def optimizers_step(self) -> None:
+        """Optimizers step, the first of them ending the step."""
+        for optimizer in dict.fromkeys(self.steps):
+            has_stepped(optimizer)
+
+
+captured: Captured | None = None
+"""While a graph is captured: what is seen of it."""
 
 
 # ---- module paths
@@ -71,17 +99,35 @@ def _watch_calls() -> None:
     original = torch.nn.Module.__call__
     enter, leave = _shim.enter, _shim.leave
     is_traced = torch.compiler.is_dynamo_compiling
+    transform = torch._C._functorch.peek_interpreter_stack
+    depth = 0
 
     def __call__(self: torch.nn.Module, *arguments: Any, **keywords: Any) -> Any:  # noqa: N807
+        nonlocal depth
         if is_traced():
             return original(self, *arguments, **keywords)
-        enter(self, arguments, keywords)
+        if captured is not None and not depth:
+            captured.calls.append((self, arguments, keywords))
+        depth += 1
+        if depth == 1 and (transform() is not None or not _are_plain((arguments, keywords))):
+            enter(self, (), {})  # wrappers have no storage of their own: no batch to be seen
+        else:
+            enter(self, arguments, keywords)
         try:
             return original(self, *arguments, **keywords)
         finally:
+            depth -= 1
             leave()
 
     torch.nn.Module.__call__ = __call__
+
+
+_PLAIN = {torch.Tensor, torch.nn.Parameter, torch.nn.Buffer}
+
+
+def _are_plain(things: Any) -> bool:
+    """No tensor among them is of a class with a dispatch of its own, such as a nested tensor."""
+    return all(type(x) in _PLAIN for x in tree_leaves(things) if isinstance(x, torch.Tensor))
 
 
 # ---- what lives in memory
@@ -116,6 +162,8 @@ def label_optimizer(optimizer: torch.optim.Optimizer) -> None:
 
 
 def _label(tensor: torch.Tensor, kind: str, name: str, sure: bool = False) -> None:
+    if _is_wrapped(tensor):
+        return
     if tensor.device.type != "cpu" and tensor.layout == torch.strided:
         number = _shim.storage_number(tensor)
         if number and (sure or not (_settled and number in labels)):
@@ -154,6 +202,10 @@ def _settle(settled: bool) -> None:
 # ---- steps
 
 
+def has_stepped(optimizer: torch.optim.Optimizer) -> None:
+    """An optimizer stepped without saying so, as in a replayed graph; set by `watch`."""
+
+
 class _Steps:
     """Tells the end of a training step: the first optimizer that steps leads.
 
@@ -175,6 +227,9 @@ class _Steps:
 
     def after(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         _shim.in_optimizer(False)
+        if captured is not None:
+            captured.steps.append(optimizer)
+            return
         again = self.last is not None and self.last() is optimizer
         self.last = weakref.ref(optimizer)
         if self.leader is None or self.leader() is None or again:
@@ -193,6 +248,8 @@ def watch(on_step: Callable[[], None]) -> None:
     """Starts watching; `on_step` is called after every training step."""
     _shim.on_module(_path_number)
     _watch_calls()
+    global has_stepped
     steps = _Steps(on_step)
+    has_stepped = steps.after
     register_optimizer_step_pre_hook(steps.before)
     register_optimizer_step_post_hook(steps.after)

@@ -37,6 +37,8 @@ class Kind(IntEnum):
     WAIT = 5
     HOST_WAIT = 6
     ENTER = 7
+    GRAPH = 8
+    """Kernels that the host launches as one begin (value 1) or end (value 0)."""
 
 
 PHASES = ("forward", "backward", "optimizer", "data", "recompute")

@@ -207,7 +207,8 @@ def test_a_form_feed_ends_no_line(tmp_path) -> None:
     "x = " + "(" * 300 + ")" * 300 + "  # cuda\n",
     "cuda = '\x00'\n",
     "\ufeffimport torch\ntorch.cuda\n", "cuda = " + "-" * 5000 + "1\n",
-    "if cuda:\n\tx\n        y\n", "",
+    "if cuda:\n\tx\n        y\n",
+    "",
 ], ids=["deep", "null", "mark", "long", "tabs", "empty"])  # fmt: skip
 def test_strange_files_do_no_harm(text, tmp_path) -> None:
     (tmp_path / "x.py").write_text(text, encoding="utf-8")
