@@ -1,0 +1,63 @@
+"""One training step of every architecture that transformers can build, on the card and the host.
+
+Every model starts from random weights, shrunk to a few layers; nothing is downloaded.
+
+    python benchmarks/architectures.py [--only bert gpt2 …] [--json rows.json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+
+def _load_what_all_need() -> None:
+    """Imports once what every trial would import again after its fork."""
+    import suiren.report.answer
+    import suiren.torch.session
+    import suiren.torch.transfer  # noqa: F401
+    from transformers import GPT2LMHeadModel, LlavaForConditionalGeneration  # noqa: F401
+    from transformers.loss import loss_utils  # noqa: F401
+
+
+def main() -> None:
+    """Prints a line for each architecture and a summary."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", metavar="NAME")
+    parser.add_argument("--on", default="t21")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--timeout-s", type=float, default=120)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    options = parser.parse_args()
+
+    import torch
+    import transformers
+    from zoo.classes import architectures
+    from zoo.pool import rows_of
+    from zoo.trial import tried
+
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    known = architectures()
+    names = options.only or known
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        parser.error(f"no AutoModel class of this transformers builds {', '.join(unknown)}")
+    _load_what_all_need()
+    work = partial(tried, card_name=options.on)
+    rows = []
+    for row in rows_of(names, work, jobs=options.jobs, timeout_s=options.timeout_s):
+        rows.append(row)
+        print(f"{row.name:32} {row.outcome:10} {row.bf16_outcome:10} {row.class_name} {row.reason}",
+              flush=True)  # fmt: skip
+        if options.json:
+            options.json.write_text(json.dumps([asdict(r) for r in rows], indent=1) + "\n")
+    print(json.dumps(Counter(row.outcome for row in rows)))
+
+
+if __name__ == "__main__":
+    main()
