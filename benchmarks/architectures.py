@@ -14,6 +14,8 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from zoo.step import Row
+
 
 def _load_what_all_need() -> None:
     """Imports once what every trial would import again after its fork."""
@@ -24,6 +26,11 @@ def _load_what_all_need() -> None:
     from transformers.loss import loss_utils  # noqa: F401
 
 
+def _rows_kept(path: Path) -> list[Row]:
+    rows = [Row(**row) for row in json.loads(path.read_text())] if path.exists() else []
+    return [row for row in rows if row.outcome == "equal"]
+
+
 def main() -> None:
     """Prints a line for each architecture and a summary."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -32,6 +39,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--timeout-s", type=float, default=120)
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--resume", action="store_true",
+                        help="keep the rows of FILE that were equal, try the others again")  # fmt: skip
     options = parser.parse_args()
 
     import torch
@@ -49,7 +58,9 @@ def main() -> None:
         parser.error(f"no AutoModel class of this transformers builds {', '.join(unknown)}")
     _load_what_all_need()
     work = partial(tried, card_name=options.on)
-    rows = []
+    rows = _rows_kept(options.json) if options.resume else []
+    done = {row.name for row in rows}
+    names = [name for name in names if name not in done]
     for row in rows_of(names, work, jobs=options.jobs, timeout_s=options.timeout_s):
         rows.append(row)
         print(f"{row.name:32} {row.outcome:10} {row.bf16_outcome:10} {row.class_name} {row.reason}",

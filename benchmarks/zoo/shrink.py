@@ -115,8 +115,21 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "eighth": (*_ALWAYS, _image, _divided),
     "eighth, whole image": (*_ALWAYS, _divided),
     "few layers": _ALWAYS,
-    "as it comes": (_vocabulary,),
 }
+#: Fields whose default is None or nothing that a model could run with.
+MISSING: dict[str, int] = {
+    "num_experts_per_tok": 2,
+    "n_group": 1,
+    "topk_group": 1,
+    "vocab_size": VOCABULARY,
+    "pad_token_id": 0,
+    "prediction_length": 8,
+}
+#: Stands where a default asks for a network of another library (timm).
+RESNET = {"model_type": "resnet", "embedding_size": 16, "layer_type": "basic", "depths": [1] * 4,
+          "hidden_sizes": [16, 32, 64, 64]}  # fmt: skip
+#: Lists that are as long as the model is deep, or that name its layers: worked out anew.
+_FOLLOWS = ("stage_names",)
 
 
 def shrunk(fields: dict[str, Any], rules: tuple[Rule, ...]) -> dict[str, Any]:
@@ -129,9 +142,15 @@ def _level(
     fields: dict[str, Any], rules: tuple[Rule, ...], moved: dict[int, int], marks: Iterator[int]
 ) -> dict[str, Any]:
     out: dict[str, Any] = {}
+    fields = _own_backbone(fields)
     depth = _old_depth(fields, rules)
+    fields = _with_taps(fields, depth)
     for key, value in fields.items():
-        if isinstance(value, dict) and key not in ("id2label", "label2id", "rope_parameters"):
+        if value is None and key in MISSING:
+            out[key] = MISSING[key]
+        elif key == "per_layer_config" and isinstance(value, dict) and depth is not None:
+            out[key] = {k: v for k, v in value.items() if int(k) < depth[1]}
+        elif isinstance(value, dict) and key not in ("id2label", "label2id", "rope_parameters"):
             out[key] = _level(value, rules, moved, marks)
         elif isinstance(value, bool) or value is None:
             out[key] = value
@@ -175,6 +194,30 @@ def _old_depth(fields: dict[str, Any], rules: tuple[Rule, ...]) -> tuple[int, in
         if isinstance(before, int) and before > 2:
             return before, 2
     return None
+
+
+def _own_backbone(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with a small ResNet where the default takes its backbone from timm."""
+    inner = fields.get("backbone_config")
+    kind = inner.get("model_type", "") if isinstance(inner, dict) else ""
+    if not (kind.startswith("timm") or fields.get("use_timm_backbone")):
+        return fields
+    taps = len((inner or {}).get("out_indices") or [1])
+    resnet = {**RESNET, "out_features": [f"stage{i}" for i in range(5 - taps, 5)]}
+    return {**fields, "backbone_config": resnet, "use_timm_backbone": False, "backbone": None}
+
+
+def _with_taps(fields: dict[str, Any], depth: tuple[int, int] | None) -> dict[str, Any]:
+    """Layers whose outputs are taken, within the layers that are left."""
+    names = fields.get("stage_names")
+    fields = {k: v for k, v in fields.items() if k not in _FOLLOWS}
+    if depth is None or not isinstance(names, list) or len(names) != depth[0] + 1:
+        return fields
+    wanted = len(fields.get("out_indices") or [1])
+    taps = [max(1, round((i + 1) * depth[1] / wanted)) for i in range(wanted)]
+    fields["out_indices"] = taps
+    fields["out_features"] = None if wanted > depth[1] else [f"stage{i}" for i in taps]
+    return fields
 
 
 def _some(values: list[Any], count: int) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +17,9 @@ from zoo.shrink import RULES, shrunk
 from zoo.step import Row, Trained, train
 
 #: A larger model than this is no tiny one: the next set of rules is tried.
-MOST_PARAMETERS = 80_000_000
+MOST_PARAMETERS = 30_000_000
+#: After so much processor time no further variant is tried.
+PATIENCE_S = 25.0
 
 
 class Candidate:
@@ -57,11 +60,14 @@ def candidates(kind: str) -> Iterator[Candidate | str]:
     """Models of the architecture that the host can train, best first; else why not."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+    begun = time.process_time()
     for cls in classes_of(kind):
         config_class = cls.config_class
         if getattr(config_class, "model_type", None) != kind:
             config_class = CONFIG_MAPPING[kind]
         for size, config in configurations(config_class):
+            if time.process_time() - begun > PATIENCE_S:
+                return
             if isinstance(config, Exception):
                 yield f"{cls.__name__}, {size}: {_short(config)}"
                 continue
