@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from suiren import __version__
-from suiren.commands import chips, kernel, replay, run, validate
+from suiren.commands import chips, conformance, kernel, replay, run, validate
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -24,6 +24,7 @@ suiren.add_command(replay.replay)
 suiren.add_command(chips.chips)
 suiren.add_command(kernel.kernel)
 suiren.add_command(validate.validate)
+suiren.add_command(conformance.conformance)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -24,6 +24,7 @@ FLOORS = (
     {"advise", "truth"},
     {"report"},
     {"torch"},
+    {"conformance"},
     {"commands"},
     {"cli"},
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from suiren.core.instruction import INSTRUCTIONS, network_steps
 from suiren.core.loop import LOAD, MATRIX, SPECIAL, STORE, VECTOR, Duration
 from suiren.core.program import Step
 from suiren.core.tile import Tile
 from suiren.dtype import PEAK_NAME, itemsize_bytes
+from suiren.hw.held import Held
 from suiren.hw.spec import Card
 from suiren.units import PS_PER_S
 
@@ -194,14 +195,11 @@ def _format_share(name: str, card: Card) -> float:
     return float(card.pace.narrow_share) if name in ("fp8", "fp4", "int8") else 1.0
 
 
-_OF: dict[tuple[int, float], Engines] = {}
-
-
 def engines_of(card: Card, clock: float = 1.0) -> Engines:
     """The engines of a card at a clock, with what was already worked out."""
-    found = _OF.get((id(card), clock))
-    if found is None or found.card is not card:
-        if len(_OF) > 512:
-            _OF.clear()
-        found = _OF[(id(card), clock)] = Engines(card, clock)
-    return found
+    return _engines_of(Held(card), clock)
+
+
+@lru_cache(maxsize=512)
+def _engines_of(held: Held, clock: float) -> Engines:
+    return Engines(held.card, clock)

@@ -64,11 +64,6 @@ class Phase:
         return max(1.0, full / average_bytes) if average_bytes else 1.0
 
     @cached_property
-    def piece(self) -> dict[int, Moved]:
-        """What a load or store moves, by `id` of its step."""
-        return {id(p.step): p for p in self.pieces}
-
-    @cached_property
     def moving(self) -> list[int]:
         """Places of the loads and stores, in the order of `pieces`."""
         return [at for at, s in enumerate(self.steps) if s.view is not None]
@@ -162,7 +157,7 @@ def _count(
 
 def _runs(grid: Grid, loops: list[Loop]) -> tuple[Runs, int]:
     """Runs of equal tiles if tiles begin anew and their length follows one axis; else none."""
-    needed = {n for loop in loops if loop.stop is not None for n in loop.stop.loops()}
+    needed = _stopping(loops)
     axes = [at for at, number in enumerate(grid.numbers) if number in needed]
     if not grid.fresh or grid.first or grid.count is not None or len(axes) != 1:
         return (), 1
@@ -180,8 +175,7 @@ def _waves(grid: Grid, loops: list[Loop], cores: int) -> Iterator[Wave]:
     """Full waves, those with equal trip counts together, then the rest."""
     slots = cores * grid.resident
     full, rest = divmod(grid.tiles, slots)
-    uneven = [loop for loop in loops if loop.stop is not None]
-    stride = _stride(grid, uneven) if uneven else max(1, grid.tiles)
+    stride = _stride(grid, _stopping(loops))
     wave = 0
     while wave < full:
         trips = _trips(loops, grid.iterations(wave * slots))
@@ -200,12 +194,13 @@ def _trips(loops: list[Loop], places: dict[int, int]) -> tuple[int, ...]:
     return tuple(loop.trips(known) for loop in loops)
 
 
-def _stride(grid: Grid, uneven: list[Loop]) -> int:
-    """Tiles between two changes of the fastest axis that some trip count depends on."""
-    needed: set[int] = set()
-    for loop in uneven:
-        if loop.stop is not None:
-            needed |= loop.stop.loops()
+def _stopping(loops: list[Loop]) -> set[int]:
+    """Numbers of the loops and axes that some loop's trip count depends on."""
+    return {n for loop in loops if loop.stop is not None for n in loop.stop.loops()}
+
+
+def _stride(grid: Grid, needed: set[int]) -> int:
+    """Tiles between two changes of the fastest axis that is needed for a trip count."""
     stride = 1
     for number, trips in zip(reversed(grid.numbers), reversed(grid.trips), strict=True):
         if number in needed:

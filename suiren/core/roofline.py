@@ -46,9 +46,9 @@ class Roofline:
         return max(parts, key=lambda part: parts[part])
 
 
-def attainable(program: Program, card: Card) -> Roofline:
+def attainable(ideal: Roofline, card: Card) -> Roofline:
     """The roofline at sustained rates: nothing waits for anything, but no engine is ideal."""
-    ideal, pace = roofline(program, card), card.pace
+    pace = card.pace
     return Roofline(
         ideal.matrix_s / (card.matrix_efficiency * pace.sustained_clock),
         ideal.lanes_s / (pace.vector_efficiency * pace.sustained_clock),

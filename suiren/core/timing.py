@@ -66,7 +66,7 @@ def time_program(
             start += round(card.pace.pipeline_start_s * PS_PER_S)
         end = time_phase(phase, program, engines, near, start, total)
         # what a phase wrote is near for the next one
-        near |= {p.name: survives(p.stored_bytes, card) for p in phase.pieces if p.is_store}
+        near |= {p.name: survives(p.unique_bytes, card) for p in phase.pieces if p.is_store}
     total.seconds = end / PS_PER_S
     total.why = max(total.parts_s, key=lambda part: total.parts_s[part], default="")
     return total
@@ -156,16 +156,15 @@ class Flows:
         )
         flows = cls(_Flow(), _Flow(), {})
         for piece in phase.pieces:
-            is_load = piece.step.name == "load"
             amount, memory = piece.valid_bytes / tiles, passing[id(piece.step)] / tiles
-            into = flows.loads if is_load else flows.stores
+            into = flows.stores if piece.is_store else flows.loads
             into.core += amount
             into.l2 += (amount / card.pace.multicast if piece.multicast else amount) * (
                 2 if piece.add else 1
             )
             into.memory += memory
             into.printed += memory / _sustained(piece, card)
-            if is_load:
+            if not piece.is_store:
                 flows.miss[id(piece.step)] = min(1.0, memory / amount) if amount else 0.0
         return flows
 

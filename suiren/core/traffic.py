@@ -51,11 +51,6 @@ class Moved:
         assert self.step.view is not None
         return self.step.view.tensor.stored.name
 
-    @property
-    def stored_bytes(self) -> float:
-        """Bytes of the tensor that were touched, for what survives of it."""
-        return self.unique_bytes
-
 
 def moved(step: Step, executions: float, turns: Mapping[int, int], grid: Grid) -> Moved:
     """What a load or store moves; `executions` are those of one tile.
@@ -143,17 +138,14 @@ def survives(demand_bytes: float, card: Card) -> float:
     return float(min(1.0, max(0.0, 1 - (demand_bytes / holds - 1) / card.pace.l2_softness)))
 
 
-def covered(grid: Grid, together: int, aspect: float = 1.0) -> dict[int, int]:
-    """How many positions of each axis `together` tiles cover, by loop number.
-
-    `aspect` is the wanted ratio of rows to columns of a square grid's blocks.
-    """
+def covered(grid: Grid, together: int) -> dict[int, int]:
+    """How many positions of each axis `together` tiles cover, by loop number."""
     together = min(together, grid.tiles)
     found: dict[int, int] = {}
     axes = list(zip(grid.numbers, grid.trips, strict=True))
     if grid.square and len(axes) >= 2:
         (rows, num_rows), (cols, num_cols) = axes[-2], axes[-1]
-        height = min(num_rows, max(1.0, sqrt(together * aspect)))
+        height = min(num_rows, max(1.0, sqrt(together)))
         width = min(num_cols, max(1.0, together / height))
         height = min(num_rows, max(1.0, together / width))
         found[rows], found[cols] = ceil(height), ceil(width)
@@ -220,7 +212,7 @@ class _Wave:
         share = {a: min(1.0, cover[a] / trips[a]) for a in grid.numbers}
         wave = 0.0
         for piece in {(p.name, p.where, p.depends): p for p in reversed(pieces)}.values():
-            part = _product(share[a] for a in grid.numbers if a in piece.depends)
+            part = prod(share[a] for a in grid.numbers if a in piece.depends)
             wave += piece.unique_bytes * part
         return cls(cover, trips, share, wave)
 
@@ -237,7 +229,7 @@ def _walked(
         key = (piece.name, piece.where, frozenset(piece.depends & trips.keys()))
         first = read.setdefault(key, piece)
         if first is not piece:  # the tile has read it before, in the same turn of shared loops
-            shared = _product(n for at, n in piece.turns.items() if at in first.turns)
+            shared = prod(n for at, n in piece.turns.items() if at in first.turns)
             cold *= 1 - survives(wave / shared, card)
         times = cold
         sweeps = 1.0
@@ -246,17 +238,10 @@ def _walked(
             if axis in piece.depends or again <= 1:
                 continue
             # between two visits all that the faster axes reach went through the shared level
-            inner = _product(1 / share[a] for a in order[at + 1 :] if a in piece.depends)
-            part = _product(share[a] for a in grid.numbers if a in piece.depends)
+            inner = prod(1 / share[a] for a in order[at + 1 :] if a in piece.depends)
+            part = prod(share[a] for a in grid.numbers if a in piece.depends)
             between = wave + piece.unique_bytes * part * (inner if inner > 1 else 0.0)
             times += sweeps * (again - 1) * (1 - survives(between, card))
             sweeps *= again
         found[id(piece.step)] = min(piece.unique_bytes * times, piece.valid_bytes)
     return found
-
-
-def _product(factors: object) -> float:
-    result = 1.0
-    for factor in factors:  # type: ignore[attr-defined]
-        result *= factor
-    return result

@@ -12,6 +12,7 @@ from functools import lru_cache
 from suiren.core.tile import Tensor
 from suiren.core.timing import Timing, time_program
 from suiren.dtype import itemsize_bytes
+from suiren.hw.held import Held
 from suiren.hw.spec import Card
 from suiren.kernels.attention import attention
 from suiren.kernels.attention_backward import attention_backward
@@ -89,25 +90,12 @@ def attend(
 ) -> AttentionPlan:  # fmt: skip
     """The fastest kernel for an attention on a card; `warm` as for `time_program`."""
     found = tuple(sorted((warm or {}).items()))
-    return _attend(shape, _Held(card), clock, found, backward)
-
-
-class _Held:
-    """A card as a key: by name and identity."""
-
-    def __init__(self, card: Card) -> None:
-        self.card = card
-
-    def __hash__(self) -> int:
-        return hash((self.card.name, id(self.card)))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Held) and self.card is other.card
+    return _attend(shape, Held(card), clock, found, backward)
 
 
 @lru_cache(maxsize=4096)
 def _attend(
-    shape: Attention, held: _Held, clock: float, warm: tuple[tuple[str, float], ...],
+    shape: Attention, held: Held, clock: float, warm: tuple[tuple[str, float], ...],
     backward: bool,
 ) -> AttentionPlan:  # fmt: skip
     card = held.card

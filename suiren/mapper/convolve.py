@@ -16,6 +16,7 @@ from functools import lru_cache
 
 from suiren.core.timing import Timing
 from suiren.dtype import itemsize_bytes
+from suiren.hw.held import Held
 from suiren.hw.spec import Card
 from suiren.mapper.estimate import Estimate, Shape
 from suiren.mapper.menu import Offer, offers
@@ -94,29 +95,25 @@ def convolve(what: Convolution, direction: str, card: Card, like: Card | None = 
 
     With `like`, the algorithm and tiles that are the fastest on that card instead.
     """
-    _CARDS[id(card)] = card
     if like is None:
-        return _fastest(what, direction, card.name, id(card))
-    _CARDS[id(like)] = like
-    return _alike(what, direction, card.name, id(card), id(like))
+        return _fastest(what, direction, Held(card))
+    return _alike(what, direction, Held(card), Held(like))
 
 
-_CARDS: dict[int, Card] = {}
-#: Tiles by shape, shares that are near, and number of the card they were chosen for.
-_CHOSEN: dict[tuple[Shape, tuple[tuple[str, float], ...], int], Candidate] = {}
+#: Tiles by shape, shares that are near, and the card they were chosen for.
+_CHOSEN: dict[tuple[Shape, tuple[tuple[str, float], ...], Held], Candidate] = {}
 
 
 @lru_cache(maxsize=65536)
-def _fastest(what: Convolution, direction: str, _: str, number: int) -> Way:
-    card = _CARDS[number]
+def _fastest(what: Convolution, direction: str, held: Held) -> Way:
+    card = held.card
     return min(_ways(what, direction, card), key=lambda way: way.seconds(card))
 
 
 @lru_cache(maxsize=65536)
-def _alike(what: Convolution, direction: str, _: str, number: int, other: int) -> Way:
-    like = _CARDS[other]
-    name = _fastest(what, direction, like.name, other).name
-    ways = _ways(what, direction, _CARDS[number], like)
+def _alike(what: Convolution, direction: str, held: Held, like: Held) -> Way:
+    name = _fastest(what, direction, like).name
+    ways = _ways(what, direction, held.card, like.card)
     return next(way for way in ways if way.name == name)
 
 
@@ -175,7 +172,7 @@ def product(shape: Shape, card: Card, warm: dict[str, float], like: Card | None 
     With `like`, the tile that was chosen on that card.
     """
     near = tuple(sorted(warm.items()))
-    chosen = None if like is None else _CHOSEN.get((shape, near, id(like)))
+    chosen = None if like is None else _CHOSEN.get((shape, near, Held(like)))
     if chosen is not None:
         return simulate(shape, card, chosen, 1.0, warm)
     estimate = Estimate(shape, card, 1.0, warm)
@@ -193,7 +190,7 @@ def product(shape: Shape, card: Card, warm: dict[str, float], like: Card | None 
                 )
     found.sort(key=lambda c: c.guess_s)
     timed = [(simulate(shape, card, c, 1.0, warm), c) for c in found[:_TRIED]]
-    timing, _CHOSEN[shape, near, id(card)] = min(timed, key=lambda pair: pair[0].seconds)
+    timing, _CHOSEN[shape, near, Held(card)] = min(timed, key=lambda pair: pair[0].seconds)
     return timing
 
 

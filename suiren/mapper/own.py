@@ -50,10 +50,12 @@ def time_kernel(program: Program, on: str | Card) -> KernelTime:
     timing = time_program(program, card)
     dtype = program.tensors[0].dtype if program.tensors else "f32"
     seconds = held_s(timing, card, dtype) + card.launch_s
+    ideal = roofline(program, card)
     if "zeros" in card.chip.skips:  # padding is zeros, and zeros take no energy
-        timing = replace(timing, macs=min(timing.macs, roofline(program, card).flop / 2))
-    return KernelTime(seconds, timing, roofline(program, card), attainable(program, card),
-                      energy_j(timing, card, dtype))  # fmt: skip
+        timing = replace(timing, macs=min(timing.macs, ideal.flop / 2))
+    return KernelTime(
+        seconds, timing, ideal, attainable(ideal, card), energy_j(timing, card, dtype)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 
 from suiren.core.timing import Timing
+from suiren.hw.held import Held
 from suiren.hw.spec import Card
 from suiren.mapper.estimate import Shape
 from suiren.mapper.menu import Offer
 from suiren.mapper.remember import Memory, card_version, code_version
-from suiren.mapper.tune import Candidate, Plan, simulate, tune
+from suiren.mapper.tune import Plan, again, tune
 
 #: Shares of the shared level are rounded to this for remembering.
 STEPS = 20
@@ -43,10 +45,7 @@ class Plans:
     def _find(self, shape: Shape, warm: dict[str, float]) -> Plan:
         if self.like is not None:
             plan = self.like.plan(shape, warm)
-            if plan.kernel == "matvec":
-                return replace(plan, timing=tune(shape, self.card, 1.0, warm).timing)
-            timing = simulate(shape, self.card, Candidate(plan.offer, plan.splits, 0.0), 1.0, warm)
-            return replace(plan, timing=timing)
+            return replace(plan, timing=again(plan, shape, self.card, warm))
         key = self._key(shape, warm) if self.memory is not None else ""
         text = self.memory.get(key) if self.memory is not None else None
         if text is not None:
@@ -71,12 +70,13 @@ def _read(text: str) -> Plan:
 
 
 _MEMORY = Memory()
-_OF: dict[int, tuple[Card, Plans]] = {}
 
 
 def plans_of(card: Card) -> Plans:
     """The plans of a card in this process, remembered on disk."""
-    found = _OF.get(id(card))
-    if found is None or found[0] is not card:
-        found = _OF[id(card)] = (card, Plans(card, _MEMORY))
-    return found[1]
+    return _plans_of(Held(card))
+
+
+@lru_cache(maxsize=None)
+def _plans_of(held: Held) -> Plans:
+    return Plans(held.card, _MEMORY)

@@ -9,7 +9,7 @@ an H100 does not hold the printed peak.
 
 from __future__ import annotations
 
-from suiren.core.pace import Engines
+from suiren.core.pace import engines_of
 from suiren.core.timing import Timing
 from suiren.dtype import itemsize_bytes
 from suiren.hw.spec import Card
@@ -24,7 +24,7 @@ def mac_j(card: Card, dtype: str) -> float:
     On the matrix engine it goes with the width of the operands. The vector engine fetches and
     decodes for every one of them: that has an energy of its own.
     """
-    if Engines(card).product_engine(dtype)[0] == "vector":
+    if engines_of(card).product_engine(dtype)[0] == "vector":
         return float(card.pace.vector_mac_j)
     return float(card.pace.mac_j * max(0.5, itemsize_bytes(dtype) / 2))
 
@@ -62,10 +62,13 @@ def held_s(timing: Timing, card: Card, dtype: str, throttled: float = 1.0) -> fl
     return timing.seconds * (1 - throttled) + slow * throttled
 
 
+def transport_j(timing: Timing, card: Card) -> float:
+    """Joules of all bytes through the shared level and device memory."""
+    pace = card.pace
+    return timing.memory_bytes * pace.memory_byte_j + timing.l2_bytes * pace.l2_byte_j
+
+
 def energy_j(timing: Timing, card: Card, dtype: str) -> float:
     """Joules beyond idle power of one kernel: engines, shared level, device memory."""
-    pace = card.pace
-    return float(
-        timing.macs * mac_j(card, dtype) + timing.lanes * pace.lane_j
-        + timing.l2_bytes * pace.l2_byte_j + timing.memory_bytes * pace.memory_byte_j
-    )  # fmt: skip
+    engines_j = timing.macs * mac_j(card, dtype) + timing.lanes * card.pace.lane_j
+    return float(engines_j + transport_j(timing, card))

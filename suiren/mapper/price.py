@@ -23,7 +23,7 @@ from suiren.hw.spec import Card
 from suiren.mapper.families import work_of
 from suiren.mapper.own import OWN, time_kernel
 from suiren.mapper.plans import Plans, plans_of
-from suiren.mapper.power import mac_j
+from suiren.mapper.power import mac_j, transport_j
 from suiren.mapper.timed import is_resident, timings
 from suiren.mapper.work import Kernel, Product, Work
 from suiren.trace.call import Call
@@ -116,7 +116,7 @@ def _price_own(call: Call, card: Card) -> Price:
         {name: found.roofline.flop} if found.roofline.flop else {}, 2 * timing.macs,
         timing.memory_bytes, timing.l2_bytes, 0.0, 1, False, "",
         timing.macs * mac_j(card, dtype) + timing.lanes * card.pace.lane_j,
-        timing.memory_bytes * card.pace.memory_byte_j + timing.l2_bytes * card.pace.l2_byte_j,
+        transport_j(timing, card),
         bound if timing.why in ("matrix", "vector") else 0.0,
     )  # fmt: skip
 
@@ -173,13 +173,12 @@ def _add(timing: Timing, dtype: str, card: Card, total: _Sum, useful: float | No
         total.engine_s += parts[why]
     total.memory_bytes += timing.memory_bytes
     total.l2_bytes += timing.l2_bytes
-    pace = card.pace
     macs = timing.macs
     if useful is not None and "zeros" in card.chip.skips:
         macs = min(macs, useful)  # padding is zeros, and zeros take no energy
     total.engine_j += macs * mac_j(card, dtype) if macs else 0.0
-    total.engine_j += (timing.lanes + timing.special) * pace.lane_j
-    total.memory_j += timing.memory_bytes * pace.memory_byte_j + timing.l2_bytes * pace.l2_byte_j
+    total.engine_j += (timing.lanes + timing.special) * card.pace.lane_j
+    total.memory_j += transport_j(timing, card)
 
 
 def _ideal_s(kernel: Kernel, name: str, card: Card) -> float:

@@ -22,6 +22,7 @@ from suiren.core.program import Grid, Loop, Node, Program, Step
 from suiren.core.tile import Tensor, Tile, View
 from suiren.core.timing import LONG_RUN_BYTES, Timing, time_program
 from suiren.dtype import itemsize_bytes
+from suiren.hw.held import Held
 from suiren.hw.spec import Card
 
 WORD_BYTES = 16
@@ -32,7 +33,6 @@ STAGES, RESULTS = 4, 2
 #: Sizes are rounded to this many steps an octave.
 STEPS_AN_OCTAVE = 128
 _LEAST_TILE, _MOST_TILE = 512, 64 * 1024
-_CARDS: dict[int, Card] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def stream(
     """
     work = Work(rounded(reads_bytes), rounded(writes_bytes), rounded(lanes), rounded(special),
                 lane_format(dtype))  # fmt: skip
-    return _timed(work, round(warm, 2), *kept(card))
+    return _timed(work, round(warm, 2), Held(card))
 
 
 def lane_format(dtype: str) -> str:
@@ -77,20 +77,9 @@ def rounded(amount: float) -> int:
     return round(2 ** (round(log2(amount) * STEPS_AN_OCTAVE) / STEPS_AN_OCTAVE))
 
 
-def kept(card: Card) -> tuple[str, int]:
-    """What a time is remembered by, for a card; the card is kept so that it stays the same."""
-    _CARDS[id(card)] = card
-    return card.name, id(card)
-
-
-def card_kept(number: int) -> Card:
-    """The card that `kept` was given."""
-    return _CARDS[number]
-
-
 @lru_cache(maxsize=65536)
-def _timed(work: Work, warm: float, name: str, number: int) -> Timing:
-    card = _CARDS[number]
+def _timed(work: Work, warm: float, held: Held) -> Timing:
+    card = held.card
     if not work.bytes and not work.lanes and not work.special:
         return Timing()
     near = {"x": warm} if warm else None
@@ -127,8 +116,8 @@ def _first(work: Work, card: Card) -> set[int]:
 
 
 @lru_cache(maxsize=256)
-def _tile_bytes(name: str, number: int) -> int:
-    card = _CARDS[number]
+def _tile_bytes(held: Held) -> int:
+    card = held.card
     pace = card.pace
     rate = max(card.memory_bytes_per_s, card.l2_bytes_per_s * pace.l2_efficiency / 2)
     flight = rate * (pace.l2_latency_s + card.memory_latency_s) / card.cores
@@ -138,7 +127,7 @@ def _tile_bytes(name: str, number: int) -> int:
 
 def tile_bytes(card: Card) -> int:
     """Bytes of a tile of which a few under way hide the latency of memory."""
-    return _tile_bytes(*kept(card))
+    return _tile_bytes(Held(card))
 
 
 def _program(work: Work, blocks: int, card: Card) -> Program:

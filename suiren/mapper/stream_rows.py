@@ -18,12 +18,11 @@ from suiren.core.program import Grid, Loop, Node, Program, Step
 from suiren.core.tile import Tile
 from suiren.core.timing import Timing, time_program
 from suiren.dtype import itemsize_bytes
+from suiren.hw.held import Held
 from suiren.hw.spec import Card
 from suiren.mapper.stream import (
     RESULTS,
     Parts,
-    card_kept,
-    kept,
     lane_format,
     rounded,
     tile_bytes,
@@ -78,7 +77,7 @@ def rows(
         round(lanes * cols + wide.cycles * width), round(special * cols),
         lane_format(dtype), wide.resident, wide.looks,
     )  # fmt: skip
-    return _timed(work, round(warm, 2), *kept(card))
+    return _timed(work, round(warm, 2), Held(card))
 
 
 def tuned(row_bytes: int, card: Card) -> RowPlan:
@@ -89,8 +88,8 @@ def tuned(row_bytes: int, card: Card) -> RowPlan:
 
 
 @lru_cache(maxsize=65536)
-def _timed(work: _Rows, warm: float, name: str, number: int) -> Timing:
-    card = card_kept(number)
+def _timed(work: _Rows, warm: float, held: Held) -> Timing:
+    card = held.card
     return time_program(_program(work, card), card, warm={"x": warm} if warm else None)
 
 

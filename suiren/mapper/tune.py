@@ -76,6 +76,13 @@ def tune(
     return Plan(best.kernel, best.offer, best.splits, best.timing, tried)
 
 
+def again(plan: Plan, shape: Shape, card: Card, warm: Mapping[str, float] | None = None) -> Timing:
+    """The simulated time of what was chosen for a product, on another card."""
+    if plan.kernel == "matvec":
+        return _vector(shape, card, 1.0, warm)
+    return simulate(shape, card, Candidate(plan.offer, plan.splits, 0.0), 1.0, warm)
+
+
 def candidates(
     shape: Shape, card: Card, clock: float = 1.0, warm: Mapping[str, float] | None = None
 ) -> list[Candidate]:

@@ -23,7 +23,7 @@ masked_fill.Scalar masked_fill.Tensor clone logsumexp native_layer_norm native_g
 _safe_softmax slice_backward huber_loss_backward smooth_l1_loss_backward
 binary_cross_entropy_with_logits abs dist _fused_rms_norm _fused_rms_norm_backward bernoulli sort
 _chunk_cat cummax cummin _amp_foreach_non_finite_check_and_unscale _amp_update_scale
-select_backward
+select_backward mode mode.values
 """.split()
 
 #: Ops that the shim registers itself.
@@ -41,12 +41,16 @@ _started = False
 _tf32 = "off"
 
 
+def _kernels(key: str) -> list[str]:
+    """Ops of PyTorch that have a kernel under a dispatch key, without their namespace."""
+    names = torch._C._dispatch_get_registrations_for_dispatch_key(key)
+    return [name[6:] for name in names if name.startswith("aten::")]
+
+
 def _boxed_ops() -> list[str]:
-    registrations = torch._C._dispatch_get_registrations_for_dispatch_key
-    cpu = [name[6:] for name in registrations("CPU") if name.startswith("aten::")]
-    composite = registrations("CompositeExplicitAutograd")
-    foreach = [name[6:] for name in composite if name.startswith("aten::_foreach")]
-    names = dict.fromkeys([*cpu, *foreach, *_ONE_KERNEL])
+    composite = _kernels("CompositeExplicitAutograd")
+    foreach = [name for name in composite if name.startswith("_foreach")]
+    names = dict.fromkeys([*_kernels("CPU"), *foreach, *_ONE_KERNEL])
     return [name for name in names if name not in _OWN and _has_schema(name)]
 
 
@@ -65,7 +69,7 @@ def start() -> None:
     if _started:
         return
     _started = True
-    _shim.start(NUM_DEVICES, _boxed_ops())
+    _shim.start(NUM_DEVICES, _boxed_ops(), _kernels("SparseCPU"), _kernels("SparseCsrCPU"))
     torch.utils.rename_privateuse1_backend(NAME)
     torch.utils.generate_methods_for_privateuse1_backend(for_storage=True)
     from suiren.torch import gcu

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,8 +127,3 @@ def sample(rows: list[Row], count: int) -> list[Row]:
     if count >= len(rows):
         return rows
     return [rows[i * len(rows) // count] for i in range(count)]
-
-
-def hardware_of(rows: list[Row]) -> Iterator[str]:
-    """Every hardware string, once, in the order of the file."""
-    yield from dict.fromkeys(row.hardware for row in rows)

@@ -19,6 +19,7 @@ from suiren.mapper.families import (
     random,
     recurrent,
     reduction,
+    sparse,
 )
 from suiren.mapper.work import Kernel, Work, traffic
 from suiren.trace.call import Call
@@ -52,6 +53,8 @@ def _module(name: str) -> object:
 
 def work_of(call: Call) -> Work:
     """The work of a call; an op no family covers counts its traffic and says so."""
+    if call.op.startswith(sparse.NAMESPACE):
+        return sparse.work(call)
     module = _module(call.name)
     if module is not None:
         work: Work = module.work(call)  # type: ignore[attr-defined]

@@ -14,11 +14,13 @@ namespace suiren {
 // What the shim needs to know of an op, worked out once from its schema.
 struct OpCard {
   std::string name;
+  std::string sparse_name;  // as the record calls it where a tensor is sparse
   bool view = false;        // returns a view: a metadata kernel runs on the tensor itself
   bool host_mixes = false;  // takes host tensors with dimensions beside device ones
   bool device_mixes = false;
   bool is_copy = false;
   MatrixOp matrix = MatrixOp::none;
+  bool host_lacks_formats = false;  // formats that CUDA's kernel takes
   std::vector<int> returns_argument;  // per return: the argument it writes to, or -1
   int generator_argument = -1;
 };
@@ -56,6 +58,7 @@ inline OpCard* make_op_card(const c10::FunctionSchema& schema) {
   }
   for (size_t i = 0; i < schema.arguments().size(); i++)
     if (schema.arguments()[i].name() == "generator") card->generator_argument = i;
+  card->sparse_name = "sparse::" + card->name.substr(card->name.find("::") + 2);
   card->is_copy = card->name == "aten::copy_" || card->name == "aten::_copy_from";
   card->device_mixes = card->is_copy;
   static const std::unordered_map<std::string, bool> mixes{
@@ -63,6 +66,13 @@ inline OpCard* make_op_card(const c10::FunctionSchema& schema) {
       {"aten::_fused_adamw_", 1}, {"aten::_fused_adam_", 1}, {"aten::_fused_sgd_", 1}};
   card->host_mixes = card->is_copy || mixes.count(card->name);
   card->matrix = matrix_op(card->name);
+  static const std::unordered_map<std::string, bool> gaps{
+      {"aten::avg_pool3d", 1}, {"aten::avg_pool3d_backward", 1}, {"aten::_upsample_bilinear2d_aa", 1},
+      {"aten::_upsample_bilinear2d_aa_backward", 1}, {"aten::multi_margin_loss", 1},
+      {"aten::multi_margin_loss_backward", 1}, {"aten::multilabel_margin_loss_forward", 1},
+      {"aten::multilabel_margin_loss_backward", 1}, {"aten::rrelu_with_noise", 1}, {"aten::round.decimals", 1},
+      {"aten::polygamma", 1}, {"aten::_fft_r2c", 1}, {"aten::_fft_c2r", 1}, {"aten::_fft_c2c", 1}, {"aten::histc", 1}};
+  card->host_lacks_formats = gaps.count(card->name);
   return card;
 }
 
@@ -86,6 +96,11 @@ struct Frame {
     at::Tensor keep_original, keep_alias;
   };
   c10::SmallVector<Pair, 6> pairs;
+  struct Sparse {
+    at::Tensor original, alias;
+    Members members;  // of the alias, as the kernel was given them
+  };
+  c10::SmallVector<Sparse, 1> sparse;
   int device = -1;
   bool meta = false;
 };
@@ -94,6 +109,29 @@ inline void check_host_tensor(const at::Tensor& t, const Frame& frame, const OpC
   TORCH_CHECK(t.dim() == 0 || card.host_mixes,
               "Expected all tensors to be on the same device, but found at least two devices, gcu:",
               int(index_or_current(frame.device)), " and cpu! (op ", card.name, ")");
+}
+
+// Tensors that share a storage share its alias, so that kernels see what overlaps.
+inline c10::Storage alias_of_storage(c10::StorageImpl* s, const Frame& frame) {
+  for (auto& p : frame.pairs)
+    if (p.alias_storage && p.original->unsafe_storage().unsafeGetStorageImpl() == s) return p.keep_alias.storage();
+  c10::Device where(frame.meta ? c10::DeviceType::Meta : c10::DeviceType::CPU);
+  c10::DataPtr data(frame.meta ? nullptr : s->mutable_data(), nullptr, &c10::detail::deleteNothing, where);
+  return c10::Storage(c10::make_intrusive<c10::StorageImpl>(
+      c10::StorageImpl::use_byte_size_t(), s->nbytes(), std::move(data),
+      frame.meta ? c10::GetAllocator(c10::kMeta) : c10::GetCPUAllocator(), true));
+}
+
+inline at::Tensor alias_of(const at::Tensor& t, Frame& frame, const OpCard& card);
+
+inline at::Tensor sparse_alias_of(const at::Tensor& t, Frame& frame, const OpCard& card) {
+  for (auto& s : frame.sparse)
+    if (s.original.is_same(t)) return s.alias;
+  Members members;
+  for (const at::Tensor& member : members_of(t)) members.push_back(alias_of(member, frame, card));
+  at::Tensor alias = over_members(t, members, false);
+  frame.sparse.push_back({t, alias, members_of(alias)});
+  return alias;
 }
 
 inline at::Tensor alias_of(const at::Tensor& t, Frame& frame, const OpCard& card) {
@@ -107,6 +145,7 @@ inline at::Tensor alias_of(const at::Tensor& t, Frame& frame, const OpCard& card
     frame.pairs.push_back({impl, a.unsafeGetTensorImpl(), nullptr, t, a});
     return a;
   }
+  if (has_members(t)) return sparse_alias_of(t, frame, card);
   for (auto& p : frame.pairs)
     if (p.original == impl) return p.keep_alias;
   int device = t.device().index();
@@ -114,15 +153,9 @@ inline at::Tensor alias_of(const at::Tensor& t, Frame& frame, const OpCard& card
   TORCH_CHECK(frame.device == device || card.device_mixes,
               "Expected all tensors to be on the same device, but found at least two devices, gcu:",
               frame.device, " and gcu:", device, "! (op ", card.name, ")");
-  auto* s = impl->unsafe_storage().unsafeGetStorageImpl();
-  c10::Device where(frame.meta ? c10::DeviceType::Meta : c10::DeviceType::CPU);
-  c10::DataPtr data(frame.meta ? nullptr : s->mutable_data(), nullptr, &c10::detail::deleteNothing, where);
-  auto storage = c10::make_intrusive<c10::StorageImpl>(
-      c10::StorageImpl::use_byte_size_t(), s->nbytes(), std::move(data),
-      frame.meta ? c10::GetAllocator(c10::kMeta) : c10::GetCPUAllocator(), true);
-  auto* alias_storage = storage.get();
-  at::Tensor a = at::detail::make_tensor<c10::TensorImpl>(c10::Storage(std::move(storage)),
-                                                          frame.meta ? META_KEY : CPU_KEY, t.dtype());
+  c10::Storage storage = alias_of_storage(impl->unsafe_storage().unsafeGetStorageImpl(), frame);
+  auto* alias_storage = storage.unsafeGetStorageImpl();
+  at::Tensor a = at::detail::make_tensor<c10::TensorImpl>(std::move(storage), frame.meta ? META_KEY : CPU_KEY, t.dtype());
   a.unsafeGetTensorImpl()->set_sizes_and_strides(t.sizes(), t.strides(), t.storage_offset());
   if (impl->is_wrapped_number()) a.unsafeGetTensorImpl()->set_wrapped_number(true);
   if (t.is_conj()) a._set_conj(true);
@@ -136,8 +169,22 @@ inline c10::DataPtr adopt(c10::StorageImpl* host, const Frame& frame, size_t siz
   return own(host->set_data_ptr(c10::DataPtr()), device, size);
 }
 
+// What a tensor says of its values beside their bits: conjugated, negated.
+inline at::Tensor marked_like(at::Tensor t, const at::Tensor& r) {
+  if (r.is_conj()) t._set_conj(true);
+  if (r.is_neg()) t._set_neg(true);
+  return t;
+}
+
 inline at::Tensor to_card(const at::Tensor& r, Frame& frame, int device) {
   if (!r.defined() || r.device().type() == GCU) return r;
+  if (has_members(r)) {
+    for (auto& s : frame.sparse)
+      if (s.alias.is_same(r)) return s.original;
+    Members members;
+    for (const at::Tensor& member : members_of(r)) members.push_back(to_card(member, frame, device));
+    return over_members(r, members, true);
+  }
   if (r.layout() != at::kStrided) return r;
   auto* impl = r.unsafeGetTensorImpl();
   for (auto& p : frame.pairs)
@@ -145,10 +192,11 @@ inline at::Tensor to_card(const at::Tensor& r, Frame& frame, int device) {
   auto* host = impl->unsafe_storage().unsafeGetStorageImpl();
   for (auto& p : frame.pairs)
     if (p.alias_storage && p.alias_storage == host)
-      return tensor_over(p.keep_original.storage(), r.dtype(), r.sizes(), r.strides(), r.storage_offset());
+      return marked_like(
+          tensor_over(p.keep_original.storage(), r.dtype(), r.sizes(), r.strides(), r.storage_offset()), r);
   size_t size = host->nbytes();
-  return tensor_over(storage_over(adopt(host, frame, size, device), size), r.dtype(), r.sizes(),
-                     r.strides(), r.storage_offset());
+  return marked_like(tensor_over(storage_over(adopt(host, frame, size, device), size), r.dtype(), r.sizes(),
+                                 r.strides(), r.storage_offset()), r);
 }
 
 // An argument that the kernel resized (out=) gets its new storage and shape.
@@ -164,6 +212,19 @@ inline void bring_back_resized(Frame& frame) {
     }
     if (p.alias->sizes() != p.original->sizes())
       p.original->set_sizes_and_strides(p.alias->sizes(), p.alias->strides(), p.alias->storage_offset());
+  }
+}
+
+// A sparse argument that the kernel wrote into gets the members it was given.
+inline void bring_back_members(Frame& frame, int device) {
+  for (auto& s : frame.sparse) {
+    Members now = members_of(s.alias), moved;
+    bool same = s.alias.sizes() == s.original.sizes();
+    for (size_t i = 0; i < now.size(); i++) same = same && now[i].is_same(s.members[i]);
+    if (s.alias.is_sparse()) same = same && s.alias.is_coalesced() == at::sparse::get_sparse_impl(s.original)->coalesced();
+    if (same) continue;
+    for (const at::Tensor& member : now) moved.push_back(to_card(member, frame, device));
+    set_members(s.original, moved, s.alias);
   }
 }
 
@@ -224,24 +285,40 @@ inline void round_operands(Stack* stack, size_t from, const OpCard& card) {
   }
 }
 
-// The host multiplies FP16 slowly; the chip sums it in FP32, so it is computed as float.
-inline bool widen_half(Stack* stack, size_t from, const OpCard& card) {
-  if (card.matrix == MatrixOp::none) return false;
-  if (card.name.find("out") != std::string::npos || card.name.back() == '_') return false;
-  bool any = false;
+// The wider format the host computes in where the card has a kernel and the host has none, or a
+// slow one: it multiplies FP16 slowly, and the chip sums it in FP32.
+inline at::ScalarType wider(at::ScalarType type, const OpCard& card) {
+  if (type == at::kHalf) return at::kFloat;
+  if (card.matrix != MatrixOp::none) return type;
+  if (type == at::kBFloat16) return at::kFloat;
+  if (type == at::kComplexHalf) return at::kComplexFloat;
+  bool counts = card.name == "aten::histc" && at::isIntegralType(type, false);
+  return counts ? at::kDouble : type;
+}
+
+// Widens the arguments; the format they had, or Undefined if nothing had to be done.
+inline at::ScalarType widen(Stack* stack, size_t from, const OpCard& card) {
+  at::ScalarType had = at::ScalarType::Undefined;
+  if (card.matrix == MatrixOp::none && !card.host_lacks_formats) return had;
+  if (card.name.find("out") != std::string::npos || card.name.back() == '_') return had;
   for (size_t i = from; i < stack->size(); i++) {
     c10::IValue& v = (*stack)[i];
-    if (!v.isTensor() || !v.toTensor().defined() || v.toTensor().scalar_type() != at::kHalf) continue;
-    v = v.toTensor().to(at::kFloat);
-    any = true;
+    if (!v.isTensor() || !v.toTensor().defined()) continue;
+    at::ScalarType type = v.toTensor().scalar_type(), wide = wider(type, card);
+    if (wide == type) continue;
+    v = v.toTensor().to(wide);
+    had = type;
   }
-  return any;
+  return had;
 }
-inline void narrow_half(Stack* stack, size_t num_returns) {
+inline void narrow(Stack* stack, size_t num_returns, at::ScalarType had) {
+  bool half = had == at::kHalf || had == at::kComplexHalf;
   for (size_t i = stack->size() - num_returns; i < stack->size(); i++) {
     c10::IValue& v = (*stack)[i];
-    if (v.isTensor() && v.toTensor().defined() && v.toTensor().scalar_type() == at::kFloat)
-      v = v.toTensor().to(at::kHalf);
+    if (!v.isTensor() || !v.toTensor().defined()) continue;
+    at::ScalarType type = v.toTensor().scalar_type();
+    if (type == at::kComplexFloat && half) v = v.toTensor().to(at::kComplexHalf);
+    else if (type == at::kFloat || type == at::kDouble) v = v.toTensor().to(had == at::kComplexHalf ? at::kHalf : had);
   }
 }
 
@@ -255,7 +332,15 @@ inline void narrow_half(Stack* stack, size_t num_returns) {
               "run with --no-numerics to trace without values. (", e.what_without_backtrace(), ")");
 }
 
-inline void hand_over(const c10::OperatorHandle& op, Stack* stack, bool meta = false, bool keep = true) {
+// Runs the host's (or meta) kernel. Which sparse one it is only the dispatcher knows.
+inline void run_kernel(const c10::OperatorHandle& op, Stack* stack, bool meta, bool sparse) {
+  if (!sparse) return op.redispatchBoxed(meta ? META_KEY : CPU_KEY, stack);
+  at::AutoDispatchBelowADInplaceOrView below;
+  op.callBoxed(stack);
+}
+
+inline void hand_over(const c10::OperatorHandle& op, Stack* stack, bool meta = false, bool keep = true,
+                      bool sparse = false) {
   const OpCard& card = op_card(op);
   const auto& schema = op.schema();
   size_t from = stack->size() - schema.arguments().size();
@@ -267,14 +352,14 @@ inline void hand_over(const c10::OperatorHandle& op, Stack* stack, bool meta = f
   const char* math = math_of(card, *stack, from);
   Call call;
   keep = keep && tape.on;
-  if (keep) begin_call(call, op, card.name, *stack, from, math);
+  if (keep) begin_call(call, op, sparse ? card.sparse_name : card.name, *stack, from, math);
   alias_arguments(stack, from, frame, card);
-  if (math && !meta) round_operands(stack, from, card);
-  bool widened = !meta && widen_half(stack, from, card);
+  if (math && !meta && !sparse) round_operands(stack, from, card);
+  at::ScalarType had = meta || sparse ? at::ScalarType::Undefined : widen(stack, from, card);
   int device = index_or_current(frame.device);
   try {
-    op.redispatchBoxed(meta ? META_KEY : CPU_KEY, stack);
-    if (widened) narrow_half(stack, schema.returns().size());
+    run_kernel(op, stack, meta, sparse);
+    if (had != at::ScalarType::Undefined) narrow(stack, schema.returns().size(), had);
   } catch (const c10::OutOfMemoryError&) {
     throw;
   } catch (const c10::Error& e) {
@@ -282,6 +367,7 @@ inline void hand_over(const c10::OperatorHandle& op, Stack* stack, bool meta = f
     throw;
   }
   bring_back_resized(frame);
+  bring_back_members(frame, device);
   size_t num_returns = schema.returns().size(), first = stack->size() - num_returns, next = 0;
   for (size_t i = first; i < stack->size(); i++) {
     c10::IValue& v = (*stack)[i];

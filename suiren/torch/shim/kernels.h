@@ -14,9 +14,22 @@
 
 namespace suiren {
 
+// A custom op that a script gave a kernel for CUDA alone: that kernel runs, on the card's tensors.
+inline bool runs_as_cuda(const c10::OperatorHandle& op) {
+  static thread_local std::unordered_map<const void*, bool> known;
+  auto found = known.find(&op.schema());
+  if (found != known.end()) return found->second;
+  bool custom = op.schema().name().rfind("aten::", 0) != 0;
+  bool answer = custom && op.hasKernelForDispatchKey(c10::DispatchKey::CUDA) &&
+                !op.hasKernelForDispatchKey(c10::DispatchKey::CPU);
+  if (custom && !answer) return false;  // a kernel may be registered later
+  return known[&op.schema()] = answer;
+}
+
 inline void fallback(const c10::OperatorHandle& op, c10::DispatchKeySet, Stack* stack) {
   const OpCard& card = op_card(op);
   if (card.view) return op.redispatchBoxed(settings.numerics ? CPU_KEY : META_KEY, stack);
+  if (runs_as_cuda(op)) return op.redispatchBoxed(c10::DispatchKeySet(c10::DispatchKey::CUDA), stack);
   if (settings.numerics) return hand_over(op, stack);
   capture(op, stack);
 }

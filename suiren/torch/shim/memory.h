@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "layouts.h"
 #include "tape.h"
 
 namespace suiren {
@@ -124,15 +125,19 @@ inline Block* block_of(const c10::StorageImpl* s) {
 inline Block* block_of(const at::Tensor& t) {
   return block_of(t.unsafeGetTensorImpl()->unsafe_storage().unsafeGetStorageImpl());
 }
+// Wrappers (of `torch.func`, of fake tensors) name the card as their device but hold no storage.
+inline bool has_no_storage(const at::Tensor& t) { return !has_members(t) && !t.unsafeGetTensorImpl()->has_storage(); }
 inline int32_t storage_number(const at::Tensor& t) {
-  if (!t.defined() || t.device().type() != GCU) return 0;
-  Block* b = block_of(t);
+  if (!t.defined() || t.device().type() != GCU || has_no_storage(t)) return 0;
+  Block* b = block_of(has_members(t) ? members_of(t).back() : t);
   return b ? b->number : 0;
 }
 
 // Does the tensor hold values? False only for device tensors without storage.
 inline bool is_real(const at::Tensor& t) {
   if (!t.defined() || t.device().type() != GCU) return true;
+  if (has_members(t)) return is_real(members_of(t).back());
+  if (has_no_storage(t)) return true;
   auto* s = t.unsafeGetTensorImpl()->unsafe_storage().unsafeGetStorageImpl();
   return !is_nowhere(s->data());
 }

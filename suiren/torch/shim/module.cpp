@@ -1,7 +1,7 @@
 // The `gcu` device of PyTorch: registration of everything in this folder, and its Python face.
 //
 // Read in this order: state, tape, memory, signature, generator, guard, formats, handover,
-// capture, kernels, attention, modules.
+// capture, sparse, kernels, attention, modules.
 #include <ATen/autocast_mode.h>
 #include <torch/csrc/Generator.h>
 #include <torch/library.h>
@@ -9,6 +9,7 @@
 #include "attention.h"
 #include "guard.h"
 #include "modules.h"
+#include "sparse.h"
 
 namespace at::native {
 REGISTER_PRIVATEUSE1_DISPATCH(_fused_sdp_choice_stub, &suiren::choose_attention)
@@ -17,6 +18,8 @@ REGISTER_PRIVATEUSE1_DISPATCH(_fused_sdp_choice_stub, &suiren::choose_attention)
 #define BOXED(f) torch::CppFunction::makeFromBoxedFunction<&suiren::f>()
 
 TORCH_LIBRARY_IMPL(_, PrivateUse1, m) { m.fallback(BOXED(fallback)); }
+TORCH_LIBRARY_IMPL(_, SparsePrivateUse1, m) { m.fallback(BOXED(sparse_fallback)); }
+TORCH_LIBRARY_IMPL(_, SparseCsrPrivateUse1, m) { m.fallback(BOXED(sparse_fallback)); }
 TORCH_LIBRARY_IMPL(_, CUDA, m) { m.fallback(BOXED(from_cuda)); }
 
 TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) {
@@ -59,18 +62,36 @@ using CudaGuard = Guard<c10::DeviceType::CUDA>;
 C10_REGISTER_GUARD_IMPL(CUDA, CudaGuard);
 REGISTER_ALLOCATOR(c10::DeviceType::PrivateUse1, &gcu_allocator);
 
-static std::unique_ptr<torch::Library> boxed_library;
+static std::vector<std::unique_ptr<torch::Library>> libraries;
+static torch::Library& library(c10::DispatchKey key) {
+  libraries.push_back(std::make_unique<torch::Library>(torch::Library::IMPL, "aten", key, __FILE__, __LINE__));
+  return *libraries.back();
+}
 
-static void start(int num_devices, const std::vector<std::string>& boxed) {
+// Ops that have a kernel of their own for a sparse layout; the metadata ones look at no values.
+static void start_sparse(c10::DispatchKey key, const std::vector<std::string>& ops) {
+  static const std::set<std::string> metadata{
+      "_indices", "_values", "indices", "values", "_nnz", "sparse_dim", "dense_dim", "_dimI", "_dimV", "is_coalesced",
+      "_coalesced_", "crow_indices", "col_indices", "ccol_indices", "row_indices"};
+  auto& boxed = library(key);
+  for (auto& name : ops) {
+    if (metadata.count(name)) boxed.impl(name.c_str(), BOXED(on_sparse_metadata));
+    else boxed.impl(name.c_str(), BOXED(sparse_fallback));
+  }
+}
+
+static void start(int num_devices, const std::vector<std::string>& boxed, const std::vector<std::string>& sparse,
+                  const std::vector<std::string>& compressed) {
   settings.num_devices = num_devices;
   for (int i = 0; i < num_devices; i++) {
     devices.push_back(std::make_unique<Device>());
     devices.back()->generator = at::make_generator<CardGenerator>(i);
   }
   at::RegisterPrivateUse1HooksInterface(new Hooks);
-  boxed_library = std::make_unique<torch::Library>(torch::Library::IMPL, "aten", c10::DispatchKey::PrivateUse1,
-                                                   __FILE__, __LINE__);
-  for (auto& name : boxed) boxed_library->impl(name.c_str(), BOXED(fallback));
+  auto& dense = library(c10::DispatchKey::PrivateUse1);
+  for (auto& name : boxed) dense.impl(name.c_str(), BOXED(fallback));
+  start_sparse(c10::DispatchKey::SparsePrivateUse1, sparse);
+  start_sparse(c10::DispatchKey::SparseCsrPrivateUse1, compressed);
 }
 
 static void set_question(py::object*& slot, py::object answer) {

@@ -40,10 +40,14 @@ using Storages = c10::SmallVector<int32_t, 16>;
 
 inline void hash_tensor(Hash& h, const at::Tensor& t, Storages& storages) {
   if (!t.defined()) return h.add(1);
+  if (has_members(t)) {
+    h.add(uint64_t(t.layout()) + 100);
+    for (const at::Tensor& member : members_of(t)) hash_tensor(h, member, storages);
+    return;
+  }
   storages.push_back(storage_number(t));
   auto* i = t.unsafeGetTensorImpl();
   h.add(uint64_t(t.scalar_type()) << 32 | uint64_t(t.device().type() == GCU) << 16 | t.dim());
-  if (t.is_sparse() || t.is_sparse_csr()) return;
   for (auto s : i->sizes()) h.add(s);
   for (auto s : i->strides()) h.add(s);
 }
@@ -81,6 +85,16 @@ inline void hash_value(Hash& h, const c10::IValue& v, Storages& storages) {
 inline void print_tensor(std::ostream& out, const at::Tensor& t) {
   if (!t.defined()) {
     out << "none";
+    return;
+  }
+  if (has_members(t)) {  // a list of its members
+    const char* sign = "[";
+    for (const at::Tensor& member : members_of(t)) {
+      out << sign;
+      print_tensor(out, member);
+      sign = ",";
+    }
+    out << ']';
     return;
   }
   if (t.device().type() == c10::DeviceType::CPU) out << "cpu:";
