@@ -250,6 +250,8 @@ def feeds(cls: Any, config: Any) -> list[dict[str, Any]]:
     wants = Wants(config, parameters)
     needed = [n for n, p in parameters.items() if p.default is p.empty and p.kind < 2]
     full = {n: make(wants) for n, make in ALWAYS.items() if n in parameters and _makes(make, wants)}
+    if "pixel_values" in full:
+        full.pop("pixel_values_videos", None)
     full |= {n: NEEDED[n](wants) for n in needed if n in NEEDED and n not in full}
     if not full and "inputs_embeds" in parameters:
         full["inputs_embeds"] = NEEDED["inputs_embeds"](wants)

@@ -97,6 +97,19 @@ def _width(key: str, value: int) -> int | None:
     return None
 
 
+def _wide(key: str, value: int) -> int | None:
+    """Two heads as wide as they were: rotary sections that stand in a model's code fit them alone."""
+    if _KV_HEADS.search(key):
+        return min(value, 2)
+    if _HEADS.match(key) and value > 2:
+        return 2
+    if _WIDTH.match(key) and value > 256:
+        return 256
+    if _INNER.search(key) and value > 64:
+        return 96
+    return None
+
+
 def _divided(key: str, value: int) -> int | None:
     """Every width an eighth of what it was, heads as they are: keeps all proportions."""
     if re.search(r"vocab|position|image|token|sampl|length|mel|num_|codebook_size|window", key):
@@ -112,12 +125,14 @@ _ALWAYS: tuple[Rule, ...] = (_vocabulary, _layers, _experts)
 RULES: dict[str, tuple[Rule, ...]] = {
     "tiny": (*_ALWAYS, _image, _heads, _width),
     "small image": (*_ALWAYS, _image),
+    "wide heads": (*_ALWAYS, _image, _wide),
     "eighth": (*_ALWAYS, _image, _divided),
     "eighth, whole image": (*_ALWAYS, _divided),
     "few layers": _ALWAYS,
 }
 #: Fields whose default is None or nothing that a model could run with.
-MISSING: dict[str, int] = {
+MISSING: dict[str, Any] = {
+    "vocabulary_map": {"<image>": FIRST_MARK},
     "num_experts_per_tok": 2,
     "n_group": 1,
     "topk_group": 1,
@@ -145,7 +160,8 @@ def _level(
     fields = _own_backbone(fields)
     depth = _old_depth(fields, rules)
     fields = _with_taps(fields, depth)
-    for key, value in fields.items():
+    for name, value in fields.items():
+        key = str(name)
         if value is None and key in MISSING:
             out[key] = MISSING[key]
         elif key == "per_layer_config" and isinstance(value, dict) and depth is not None:
@@ -164,7 +180,27 @@ def _level(
             out[key] = [_number(key, v, rules, moved, marks) for v in value]
         else:
             out[key] = value
-    return out
+    return _with_fewer_turns(out, _head_width(fields), _head_width(out))
+
+
+def _head_width(fields: dict[str, Any]) -> int:
+    width, heads = fields.get("hidden_size"), fields.get("num_attention_heads")
+    if isinstance(fields.get("head_dim"), int):
+        return int(fields["head_dim"])
+    return width // heads if isinstance(width, int) and isinstance(heads, int) and heads else 0
+
+
+def _with_fewer_turns(fields: dict[str, Any], before: int, after: int) -> dict[str, Any]:
+    """The rotary embedding's sections shrink with the head they lie in."""
+    ropes = [fields[k] for k in ("rope_parameters", "rope_scaling") if isinstance(fields.get(k), dict)]
+    if before == after or not before:
+        return fields
+    for rope in ropes:
+        old = rope.get("mrope_section")
+        if old:
+            parts = [v * after // before for v in old[:-1]]
+            rope["mrope_section"] = [*parts, sum(old) * after // before - sum(parts)]
+    return fields
 
 
 def _number(
@@ -176,6 +212,8 @@ def _number(
         if value not in moved:
             moved[value] = next(marks)
         return moved[value]
+    if key == "num_kv_shared_layers":
+        return 0
     if _POSITIONS.match(key):
         return min(value, 512)
     for rule in rules:

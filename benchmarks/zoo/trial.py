@@ -17,7 +17,7 @@ from zoo.shrink import RULES, shrunk
 from zoo.step import Row, Trained, train
 
 #: A larger model than this is no tiny one: the next set of rules is tried.
-MOST_PARAMETERS = 30_000_000
+MOST_PARAMETERS = 60_000_000
 #: After so much processor time no further variant is tried.
 PATIENCE_S = 25.0
 
@@ -112,10 +112,17 @@ def tried(kind: str, card_name: str = "t21") -> Row:
     warnings.simplefilter("ignore")
     row = Row(kind)
     why: list[str] = []
-    for found in candidates(kind):
-        if isinstance(found, str):
+    try:
+        for found in candidates(kind):
+            if isinstance(found, Candidate):
+                break
             why.append(found)
-            continue
+        else:
+            found = None
+    except Exception as problem:  # transformers raises where a library of its choice is missing
+        row.reason = _short(problem)
+        return row
+    if found is not None:
         _describe(row, found)
         _compare(row, found, card_name)
         return row

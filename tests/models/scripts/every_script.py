@@ -1,4 +1,4 @@
-"""Runs every industry's script one after the other: name -> losses, or what went wrong."""
+"""Runs the scripts of a folder one after the other: name -> losses, or what went wrong."""
 
 import contextlib
 import io
