@@ -19,16 +19,16 @@ from zoo.step import Row
 
 def _load_what_all_need() -> None:
     """Imports once what every trial would import again after its fork."""
-    import suiren.report.answer
-    import suiren.torch.session
-    import suiren.torch.transfer  # noqa: F401
     from transformers import GPT2LMHeadModel, LlavaForConditionalGeneration  # noqa: F401
     from transformers.loss import loss_utils  # noqa: F401
 
+    import suiren.report.answer
+    import suiren.torch.session
+    import suiren.torch.transfer  # noqa: F401
+
 
 def _rows_kept(path: Path) -> list[Row]:
-    rows = [Row(**row) for row in json.loads(path.read_text())] if path.exists() else []
-    return [row for row in rows if row.outcome == "equal"]
+    return [Row(**row) for row in json.loads(path.read_text())] if path.exists() else []
 
 
 def main() -> None:
@@ -39,14 +39,18 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--timeout-s", type=float, default=120)
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE", help="write the table of docs/models.md"
+    )
     parser.add_argument("--resume", action="store_true",
-                        help="keep the rows of FILE that were equal, try the others again")  # fmt: skip
+                        help="keep the rows of FILE; what --only names is tried again")  # fmt: skip
     options = parser.parse_args()
 
     import torch
     import transformers
     from zoo.classes import architectures
     from zoo.pool import rows_of
+    from zoo.table import page
     from zoo.trial import tried
 
     torch.set_num_threads(1)
@@ -54,19 +58,26 @@ def main() -> None:
     known = architectures()
     names = options.only or known
     unknown = sorted(set(names) - set(known))
+    if options.resume and not options.json:
+        parser.error("--resume keeps the rows of a file: name it with --json FILE")
     if unknown:
         parser.error(f"no AutoModel class of this transformers builds {', '.join(unknown)}")
-    _load_what_all_need()
     work = partial(tried, card_name=options.on)
     rows = _rows_kept(options.json) if options.resume else []
-    done = {row.name for row in rows}
-    names = [name for name in names if name not in done]
+    again = {row.name for row in rows if row.outcome != "equal"} & set(options.only or [])
+    rows = [row for row in rows if row.name not in again]
+    names = [name for name in names if name not in {row.name for row in rows}]
+    if names:
+        _load_what_all_need()
     for row in rows_of(names, work, jobs=options.jobs, timeout_s=options.timeout_s):
         rows.append(row)
         print(f"{row.name:32} {row.outcome:10} {row.bf16_outcome:10} {row.class_name} {row.reason}",
               flush=True)  # fmt: skip
         if options.json:
             options.json.write_text(json.dumps([asdict(r) for r in rows], indent=1) + "\n")
+    if options.page:
+        versions = f"PyTorch {torch.__version__}, transformers {transformers.__version__}"
+        options.page.write_text(page(rows, f"{options.on}, {versions}"))
     print(json.dumps(Counter(row.outcome for row in rows)))
 
 

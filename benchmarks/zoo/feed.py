@@ -215,7 +215,13 @@ NEEDED: dict[str, Maker] = {
     "audio_mel_mask": lambda w: torch.zeros(BATCH, _features(w).shape[-1], dtype=torch.bool),
 }
 #: Fed at first, left out where the model does not take them so.
-_DOUBTFUL = ("image_sizes", "decoder_input_ids", "return_loss", "spatial_shapes", "past_time_features")
+_DOUBTFUL = (
+    "image_sizes",
+    "decoder_input_ids",
+    "return_loss",
+    "spatial_shapes",
+    "past_time_features",
+)
 
 
 def labels_for(name: str, wants: Wants, feed: dict[str, Any]) -> list[Any]:
@@ -231,7 +237,7 @@ def labels_for(name: str, wants: Wants, feed: dict[str, Any]) -> list[Any]:
     decoder = wants.ids(8)
     if "SemanticSegmentation" in name:
         return [area]
-    if "Detection" in name and "input_ids" not in feed or "Segmentation" in name:
+    if ("Detection" in name and "input_ids" not in feed) or "Segmentation" in name:
         return [detections, [{**d, "masks": torch.ones(2, side, side)} for d in detections]]
     if "Depth" in name:
         return [torch.rand(BATCH, side, side)]
@@ -263,7 +269,9 @@ def feeds(cls: Any, config: Any) -> list[dict[str, Any]]:
     if any(n in full for n in _DOUBTFUL):
         variants.append({n: v for n, v in full.items() if n not in _DOUBTFUL or n in needed})
     if "input_features" in full:
-        variants.append({**full, "input_features": full["input_features"].transpose(1, 2).contiguous()})
+        variants.append(
+            {**full, "input_features": full["input_features"].transpose(1, 2).contiguous()}
+        )
     if "input_values" in full:
         variants.append({**full, "input_values": 0.1 * torch.randn(BATCH, 1, 8000)})
     if "pixel_values" in full and full["pixel_values"].dim() == 4:

@@ -98,7 +98,7 @@ def _width(key: str, value: int) -> int | None:
 
 
 def _wide(key: str, value: int) -> int | None:
-    """Two heads as wide as they were: rotary sections that stand in a model's code fit them alone."""
+    """Two heads as wide as before: rotary sections written in a model's code fit them alone."""
     if _KV_HEADS.search(key):
         return min(value, 2)
     if _HEADS.match(key) and value > 2:
@@ -192,7 +192,9 @@ def _head_width(fields: dict[str, Any]) -> int:
 
 def _with_fewer_turns(fields: dict[str, Any], before: int, after: int) -> dict[str, Any]:
     """The rotary embedding's sections shrink with the head they lie in."""
-    ropes = [fields[k] for k in ("rope_parameters", "rope_scaling") if isinstance(fields.get(k), dict)]
+    ropes = [
+        fields[k] for k in ("rope_parameters", "rope_scaling") if isinstance(fields.get(k), dict)
+    ]
     if before == after or not before:
         return fields
     for rope in ropes:

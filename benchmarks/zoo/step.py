@@ -140,7 +140,9 @@ def train(model: torch.nn.Module, feed: dict[str, Any], device: str, dtype: torc
     with _seeded():
         loss, own = loss_of(model(**moved(feed, device, dtype)))
         loss.backward()
-    gradients = [None if p.grad is None else p.grad.to("cpu", copy=True) for p in model.parameters()]
+    gradients = [
+        None if p.grad is None else p.grad.to("cpu", copy=True) for p in model.parameters()
+    ]
     optimizer.step()
     return Trained(loss.item(), own, gradients, [p.detach().cpu() for p in model.parameters()])
 

@@ -1,4 +1,4 @@
-"""Design: a generator and a critic with a gradient penalty (WGAN-GP), which differentiates twice."""
+"""Design: a generator and a critic whose gradient penalty (WGAN-GP) differentiates twice."""
 
 import torch
 from sklearn.datasets import load_digits

@@ -21,7 +21,9 @@ def main():
     ).to(device)
     optimizer = torch.optim.LBFGS(net.parameters(), lr=0.5, max_iter=3)
     where = torch.rand(POINTS, 2, generator=draw).to(device).requires_grad_()
-    start = torch.rand(POINTS, 2, generator=draw).to(device) * torch.tensor([1.0, 0.0], device=device)
+    start = torch.rand(POINTS, 2, generator=draw).to(device) * torch.tensor(
+        [1.0, 0.0], device=device
+    )
     ends = torch.rand(POINTS, 2, generator=draw)
     ends[:, 0] = ends[:, 0].round()
     ends = ends.to(device)

@@ -37,8 +37,9 @@ class UNet(nn.Module):
         w = WIDTH
         self.first, self.last = nn.Conv2d(1, w, 3, padding=1), nn.Conv2d(w, 1, 3, padding=1)
         self.down1, self.down2 = Block(w, w), Block(w, 2 * w)
-        self.middle, self.attention = Block(2 * w, 2 * w), nn.MultiheadAttention(
-            2 * w, 4, batch_first=True
+        self.middle, self.attention = (
+            Block(2 * w, 2 * w),
+            nn.MultiheadAttention(2 * w, 4, batch_first=True),
         )
         self.up1, self.up2 = Block(4 * w, w), Block(2 * w, w)
 

@@ -11,7 +11,10 @@ STEPS, BATCH = 10, 32
 class Squeeze(nn.Module):
     def __init__(self, channels):
         super().__init__()
-        self.a, self.b = nn.Conv2d(channels, channels // 4, 1), nn.Conv2d(channels // 4, channels, 1)
+        self.a, self.b = (
+            nn.Conv2d(channels, channels // 4, 1),
+            nn.Conv2d(channels // 4, channels, 1),
+        )
 
     def forward(self, x):
         return x * F.hardsigmoid(self.b(F.relu(self.a(F.adaptive_avg_pool2d(x, 1)))))

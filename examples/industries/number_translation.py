@@ -19,7 +19,12 @@ def words(n):
         return [TENS[n // 10 - 2], *([ONES[n % 10]] if n % 10 else [])]
     name, size = ("hundred", 100) if n < 1000 else ("thousand", 1000)
     rest = n % size
-    return [*words(n // size), name, *(["and"] if 0 < rest < 100 else []), *(words(rest) if rest else [])]
+    return [
+        *words(n // size),
+        name,
+        *(["and"] if 0 < rest < 100 else []),
+        *(words(rest) if rest else []),
+    ]
 
 
 def padded(ids, length):

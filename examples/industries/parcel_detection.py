@@ -1,4 +1,4 @@
-"""Logistics: a single-shot detector finds and reads the digits on a parcel; boxes, NMS and crops."""
+"""Logistics: a single-shot detector finds and reads the digits on a parcel; boxes, NMS, crops."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -58,7 +58,9 @@ def overlap(a, b):
     """Intersection over union of every box of a with every box of b."""
     low, high = torch.maximum(a[:, None, :2], b[:, :2]), torch.minimum(a[:, None, 2:], b[:, 2:])
     shared = (high - low).clamp(min=0).prod(-1)
-    return shared / ((a[:, 2:] - a[:, :2]).prod(-1)[:, None] + (b[:, 2:] - b[:, :2]).prod(-1) - shared)
+    return shared / (
+        (a[:, 2:] - a[:, :2]).prod(-1)[:, None] + (b[:, 2:] - b[:, :2]).prod(-1) - shared
+    )
 
 
 def kept(boxes, scores, limit=0.5):
@@ -81,8 +83,8 @@ def main():
     place = middles(device)
     losses = []
     for step in range(STEPS):
-        batch = [torch.stack(t).to(device) for t in
-                 zip(*[parcel(images, labels, draw) for _ in range(BATCH)], strict=True)]  # fmt: skip
+        parcels = [parcel(images, labels, draw) for _ in range(BATCH)]
+        batch = [torch.stack(part).to(device) for part in zip(*parcels, strict=True)]
         pictures, boxes, classes = batch
         code, there, edges = model(pictures)
         far = (place[None, :, None] - (boxes[:, None, :, :2] + boxes[:, None, :, 2:]) / 2).abs()

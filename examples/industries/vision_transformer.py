@@ -1,4 +1,4 @@
-"""Sorting post: a vision transformer reads handwritten digits in mixed precision, with recompute."""
+"""Sorting post: a vision transformer reads digits in mixed precision, with recompute."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812

@@ -1,7 +1,8 @@
-"""Networks of diffusers: a UNet under its own noise schedule, an autoencoder, a diffusion transformer."""
+"""Networks of diffusers: a UNet under a noise schedule, an autoencoder, a transformer."""
+# ruff: noqa: T201
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from diffusers import AutoencoderKL, DDPMScheduler, DiTTransformer2DModel, UNet2DModel
 
 torch.manual_seed(0)

@@ -1,7 +1,8 @@
 """Graph networks of torch_geometric on a ring with chords: convolutions of four kinds, pooled."""
+# ruff: noqa: T201
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import nn
 from torch_geometric.data import Batch, Data
 from torch_geometric.nn import GATv2Conv, GCNConv, GINConv, SAGEConv, global_mean_pool
