@@ -76,6 +76,8 @@ def main() -> None:
         if options.json:
             options.json.write_text(json.dumps([asdict(r) for r in rows], indent=1) + "\n")
     if options.page:
+        ran = {row.name for row in rows}
+        rows += [Row(name, reason="not run yet") for name in known if name not in ran]
         versions = f"PyTorch {torch.__version__}, transformers {transformers.__version__}"
         options.page.write_text(page(rows, f"{options.on}, {versions}"))
     print(json.dumps(Counter(row.outcome for row in rows)))

@@ -9,8 +9,8 @@ from zoo.step import GRADIENT_BOUND, LOSS_BOUND, Row
 _HEAD = """# Models
 
 One training step of every architecture that an `AutoModel` class of transformers can build:
-forward, backward and AdamW, written as for CUDA, with random weights. Each runs on plain CPU and on the
-card from the same seed; random numbers inside a model are drawn on the host for both.
+forward, backward and AdamW, written as for CUDA, with random weights. Each runs on plain CPU and on
+the card from the same seed; random numbers inside a model are drawn on the host for both.
 
 ```
 python benchmarks/architectures.py --page docs/models.md    # {conditions}
@@ -23,15 +23,15 @@ trained.
 
 A row is **equal** if the loss differs from the host's by at most {loss:.0e} of it, and all
 gradients together by at most {gradient:.0e} of their norm, in FP32 with TF32 off; for BF16 weights
-the bounds are {loss16:.1e} and {gradient16:.1e}. Nearly all are equal to the bit, because the card computes with
-the host's kernels.
+the bounds are {loss16:.1e} and {gradient16:.1e}. The card computes with the kernels of the
+host, so most are equal to the bit.
 
 {summary}
 
 **Approximated** is the share of the step's simulated time in ops whose traffic alone was counted.
 **Hazards** are those that a port to the chip meets, counted in one step.
 
-| architecture | class | parameters | host loss | FP32 | difference | BF16 | approximated | hazards |
+| architecture | class | parameters | loss | FP32 | difference | BF16 | approximated | hazards |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 
