@@ -13,7 +13,6 @@ from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
 )
-from torch.utils._pytree import tree_leaves
 
 from suiren.torch import _shim
 from suiren.trace.program import Label
@@ -99,7 +98,6 @@ def _watch_calls() -> None:
     original = torch.nn.Module.__call__
     enter, leave = _shim.enter, _shim.leave
     is_traced = torch.compiler.is_dynamo_compiling
-    transform = torch._C._functorch.peek_interpreter_stack
     depth = 0
 
     def __call__(self: torch.nn.Module, *arguments: Any, **keywords: Any) -> Any:  # noqa: N807
@@ -109,10 +107,7 @@ def _watch_calls() -> None:
         if captured is not None and not depth:
             captured.calls.append((self, arguments, keywords))
         depth += 1
-        if depth == 1 and (transform() is not None or not _are_plain((arguments, keywords))):
-            enter(self, (), {})  # wrappers have no storage of their own: no batch to be seen
-        else:
-            enter(self, arguments, keywords)
+        enter(self, arguments, keywords)
         try:
             return original(self, *arguments, **keywords)
         finally:
@@ -120,14 +115,6 @@ def _watch_calls() -> None:
             leave()
 
     torch.nn.Module.__call__ = __call__
-
-
-_PLAIN = {torch.Tensor, torch.nn.Parameter, torch.nn.Buffer}
-
-
-def _are_plain(things: Any) -> bool:
-    """No tensor among them is of a class with a dispatch of its own, such as a nested tensor."""
-    return all(type(x) in _PLAIN for x in tree_leaves(things) if isinstance(x, torch.Tensor))
 
 
 # ---- what lives in memory

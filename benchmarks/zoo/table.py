@@ -1,0 +1,111 @@
+"""Writes docs/models.md: what every architecture did, as one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zoo.step import GRADIENT_BOUND, LOSS_BOUND, Row
+
+_HEAD = """# Models
+
+One training step of every architecture that an `AutoModel` class of transformers can build:
+forward, backward and AdamW, written as for CUDA, with random weights. Each runs on plain CPU and on
+the card from the same seed; random numbers inside a model are drawn on the host for both.
+
+```
+python benchmarks/architectures.py --page docs/models.md    # {conditions}
+```
+
+The configuration is the architecture's default, shrunk by rules on the names of its fields
+(`benchmarks/zoo/shrink.py`); the inputs follow from the parameters of its forward
+(`benchmarks/zoo/feed.py`). Where a model has no loss of its own the mean square of its outputs is
+trained.
+
+A row is **equal** if the loss differs from the host's by at most {loss:.0e} of it, and all
+gradients together by at most {gradient:.0e} of their norm, in FP32 with TF32 off; for BF16 weights
+the bounds are {loss16:.1e} and {gradient16:.1e}. The card computes with the kernels of the
+host, so most are equal to the bit.
+
+{summary}
+
+**Approximated** is the share of the step's simulated time in ops whose traffic alone was counted.
+**Hazards** are those that a port to the chip meets, counted in one step.
+
+| architecture | class | parameters | loss | FP32 | difference | BF16 | approximated | hazards |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+def page(rows: Sequence[Row], conditions: str) -> str:
+    """The whole page in Markdown."""
+    rows = sorted(rows, key=lambda row: row.name)
+    ran = [row for row in rows if row.outcome != "not tried"]
+    rest = [row for row in rows if row.outcome == "not tried"]
+    loss, gradient = list(LOSS_BOUND.values()), list(GRADIENT_BOUND.values())
+    head = _HEAD.format(
+        conditions=conditions, summary=_summary(ran, rest), loss=loss[0], gradient=gradient[0],
+        loss16=loss[1], gradient16=gradient[1],
+    )  # fmt: skip
+    return head + "".join(map(_line, ran)) + _by_op(ran) + _doubts(ran) + _untried(rest)
+
+
+def _summary(ran: Sequence[Row], rest: Sequence[Row]) -> str:
+    equal = [row for row in ran if row.outcome == "equal"]
+    bits = [row for row in equal if row.loss_difference == 0 and row.gradient_difference == 0]
+    half = [row for row in ran if row.bf16_outcome != "not tried"]
+    half_equal = [row for row in half if row.bf16_outcome == "equal"]
+    exact = [row for row in equal if not row.approximated_share]
+    share = 100 * len(equal) / len(ran) if ran else 0
+    return (
+        f"Of {len(ran) + len(rest)} architectures {len(ran)} train on plain CPU in this form. "
+        f"Of these **{len(equal)} ({share:.1f} %) are equal on the card**, {len(bits)} to the bit. "
+        f"With BF16 weights {len(half)} run on the host and {len(half_equal)} of them are equal on "
+        f"the card. In {len(exact)} no time was approximated.\n\n{len(rest)} were not tried: "
+        "their default configuration, or the inputs made here, did not train on plain CPU, or not "
+        "in the time given; they are listed below."
+    )
+
+
+def _line(row: Row) -> str:
+    apart = max(row.loss_difference or 0.0, row.gradient_difference or 0.0)
+    hazards = ", ".join(f"{kind} {count}" for kind, count in sorted(row.hazards.items()))
+    cells = [
+        f"`{row.name}`", row.class_name, f"{row.parameters:,}",
+        f"{row.loss:.4g}" if row.loss is not None else "", row.outcome,
+        f"{apart:.1g}" if row.loss_difference is not None else "", row.bf16_outcome,
+        f"{100 * row.approximated_share:.1f} %" if row.approximated_share is not None else "",
+        hazards,
+    ]  # fmt: skip
+    return "| " + " | ".join(cells) + " |\n"
+
+
+def _by_op(ran: Sequence[Row]) -> str:
+    shares: dict[str, list[float]] = {}
+    for row in ran:
+        for op, share in row.approximated.items():
+            shares.setdefault(op, []).append(share)
+    if not shares:
+        return ""
+    ranked = sorted(shares.items(), key=lambda item: (-len(item[1]), item[0]))
+    lines = [f"| `{op}` | {len(s)} | {100 * max(s):.1f} % |\n" for op, s in ranked]
+    head = "\n## Ops whose time was approximated\n\n| op | architectures | largest share |\n"
+    return head + "| --- | --- | --- |\n" + "".join(lines)
+
+
+def _doubts(ran: Sequence[Row]) -> str:
+    lines = [f"* `{row.name}`: {row.outcome}. {_told(row.reason)}\n"
+             for row in ran if row.outcome != "equal"]  # fmt: skip
+    lines += [f"* `{row.name}` in BF16: {row.bf16_outcome}. {_told(row.bf16_reason)}\n"
+              for row in ran if row.bf16_outcome in ("differs", "fails")]  # fmt: skip
+    return "\n## Not equal, and why\n\n" + ("".join(lines) or "None.\n")
+
+
+def _untried(rest: Sequence[Row]) -> str:
+    lines = [f"* `{row.name}`: {_told(row.reason)}\n" for row in rest]
+    return "\n## Not tried, and why\n\n" + ("".join(lines) or "None.\n")
+
+
+def _told(reason: str) -> str:
+    """A reason that fits a line and is safe in Markdown."""
+    text = reason.replace("`", "'").replace("|", "/").replace("<", "‹").replace("*", "·")
+    return text if len(text) <= 180 else text[:179] + "…"

@@ -1,0 +1,126 @@
+"""Architectures of transformers: shrinking, the pool, and one step of those that differ most."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "benchmarks"))
+
+from zoo import pool, shrink, step, table  # noqa: E402
+
+#: Experts, encoder and decoder, state space, sound, windows, pictures in text, boxes, series,
+#: hashing and trees of pooled words.
+UNLIKE = "mixtral t5 mamba whisper swin llava detr patchtst deepseek_v3 funnel".split()
+MORE = """bert gpt2 gemma2 wav2vec2 clip segformer convnext resnet levit bart big_bird dpt
+bloom falcon rwkv xlnet deberta-v2 vits""".split()
+
+
+def rows(names: list[str], folder: Path) -> dict[str, step.Row]:
+    pytest.importorskip("transformers")
+    found = folder / "rows.json"
+    command = [sys.executable, str(ROOT / "benchmarks" / "architectures.py"), "--json", str(found)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    ran = subprocess.run(
+        [*command, "--only", *names], capture_output=True, text=True, env=environment, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    return {row["name"]: step.Row(**row) for row in json.loads(found.read_text())}
+
+
+def assert_equal(found: dict[str, step.Row], names: list[str]) -> None:
+    assert sorted(found) == sorted(names)
+    wrong = {n: (r.outcome, r.reason) for n, r in found.items() if r.outcome != "equal"}
+    assert wrong == {}
+    assert {
+        n: r.bf16_outcome for n, r in found.items() if r.bf16_outcome in ("fails", "differs")
+    } == {}
+    assert all(r.loss_difference <= 1e-5 and r.gradient_difference <= 1e-4 for r in found.values())
+
+
+def test_architectures_that_differ_most_train_on_the_card_as_on_the_host(tmp_path):
+    found = rows(UNLIKE, tmp_path)
+    assert_equal(found, UNLIKE)
+    assert all(0 <= row.approximated_share < 1 for row in found.values())
+    assert found["t5"].hazards["64-bit integers"] > 0
+    assert found["mixtral"].own_loss
+
+
+@pytest.mark.slow
+def test_more_architectures_train_on_the_card_as_on_the_host(tmp_path):
+    assert_equal(rows(MORE, tmp_path), MORE)
+
+
+def test_an_unknown_architecture_is_named_in_one_sentence():
+    pytest.importorskip("transformers")
+    ran = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "architectures.py"), "--only", "gpt17"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 2
+    assert ran.stderr.strip().splitlines()[-1].endswith("of this transformers builds gpt17")
+
+
+def test_a_configuration_becomes_tiny_and_keeps_its_kinds_of_layers():
+    fields = {
+        "vocab_size": 32000, "hidden_size": 4096, "num_hidden_layers": 8, "attention_dropout": 0.1,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "image_token_id": 31999,
+        "video_token_id": 31998, "layer_types": ["linear"] * 3 + ["full"] + ["linear"] * 4,
+    }  # fmt: skip
+    tiny = shrink.shrunk(fields, shrink.RULES["tiny"])
+    assert tiny["layer_types"] == ["linear", "full"]
+    assert (tiny["num_hidden_layers"], tiny["hidden_size"], tiny["attention_dropout"]) == (
+        2,
+        64,
+        0.0,
+    )
+    assert tiny["hidden_size"] % tiny["num_attention_heads"] == 0
+    assert tiny["image_token_id"] != tiny["video_token_id"]
+    assert max(tiny["image_token_id"], tiny["video_token_id"]) < tiny["vocab_size"]
+
+
+def test_equal_marks_stay_equal_at_every_level():
+    fields = {"image_token_id": 9000, "text_config": {"image_token_id": 9000, "eos_token_id": 9001}}
+    tiny = shrink.shrunk(fields, shrink.RULES["tiny"])
+    assert tiny["image_token_id"] == tiny["text_config"]["image_token_id"]
+    assert tiny["image_token_id"] != tiny["text_config"]["eos_token_id"]
+
+
+def _dies(name: str) -> step.Row:
+    if name == "b":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return step.Row(name, outcome="equal")
+
+
+def test_a_crash_is_one_row():
+    found = {r.name: r for r in pool.rows_of(["a", "b", "c"], _dies, jobs=2, timeout_s=30)}
+    assert [found[n].outcome for n in "abc"] == ["equal", "fails", "equal"]
+    assert "SIGSEGV" in found["b"].reason
+
+
+def test_what_takes_too_long_is_one_row():
+    def sleeps(name: str) -> step.Row:
+        signal.pause()
+        return step.Row(name)
+
+    (found,) = pool.rows_of(["a"], sleeps, jobs=1, timeout_s=0.3)
+    assert (found.outcome, found.reason) == ("not tried", "took too long")
+
+
+def test_the_page_counts_what_is_equal_and_tells_of_the_rest():
+    good = step.Row("a", "A", "equal", loss=1.0, loss_difference=0.0, gradient_difference=0.0,
+                    approximated_share=0.25, approximated={"sort": 0.25})  # fmt: skip
+    bad = step.Row("b", "B", "differs", loss=1.0, loss_difference=0.5, gradient_difference=0.0)
+    text = table.page([bad, good, step.Row("c", reason="needs <x>|y")], "t21")
+    assert "Of 3 architectures 2 train" in text
+    assert "**1 (50.0 %) are equal on the card**, 1 to the bit" in text
+    assert "| `sort` | 1 | 25.0 % |" in text
+    assert "* `b`: differs." in text
+    assert "* `c`: needs ‹x>/y" in text
