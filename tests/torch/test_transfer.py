@@ -16,7 +16,6 @@ def found(tmp_path_factory):
 
 BUGS = {
     "storages_are_on_cuda": "B34: storages say gcu",
-    "locations_of_a_saved_file_are_called_cuda": "B30: they are called gcu",
 }
 
 

@@ -1,7 +1,6 @@
 """Image classification in the manner of PyTorch's own example for ImageNet; digits as images."""
 
 import argparse
-import os
 import random
 import shutil
 import tempfile
@@ -133,7 +132,7 @@ def main():
         loss, acc1 = run_epoch(val_loader, model, criterion, None, device, args, epoch)
         scheduler.step()
         is_best, best_acc1 = acc1 > best_acc1, max(acc1, best_acc1)
-        name = os.path.join(folder, "checkpoint.pth.tar")
+        name = f"{folder}/checkpoint.pth.tar"
         state = {
             "epoch": epoch + 1,
             "state_dict": model.state_dict(),
@@ -143,7 +142,7 @@ def main():
         }
         torch.save(state, name)
         if is_best:
-            shutil.copyfile(name, os.path.join(folder, "model_best.pth.tar"))
+            shutil.copyfile(name, f"{folder}/model_best.pth.tar")
         print(f"epoch {epoch} loss {loss:.4f} acc {float(acc1):.3f}")
     where = None if args.gpu is None else f"cuda:{args.gpu}"
     checkpoint = torch.load(name, map_location=where, weights_only=True)

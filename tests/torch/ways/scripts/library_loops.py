@@ -55,11 +55,8 @@ def way_trainer_in_fp16_with_checkpointing(device):
 
 
 def way_trainer_compiled_and_saved(device):
-    losses = _trainer(
-        device, torch_compile=device == "cuda", save_strategy="steps", save_steps=2,
-        eval_strategy="no", dataloader_pin_memory=True,
-    )  # fmt: skip
-    return losses
+    compiled = device == "cuda"
+    return _trainer(device, torch_compile=compiled, save_strategy="steps", save_steps=2)
 
 
 def _accelerated(device, **options):
