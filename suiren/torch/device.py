@@ -77,10 +77,9 @@ def start() -> None:
     gcu.generators.extend(_shim.generators())
     torch._register_device_module(NAME, gcu)
     sys.modules["torch.gcu"] = gcu
-    from suiren.torch import cells, compiling, integers
+    from suiren.torch import cells, compiling
 
     cells.register()
-    integers.register()
     compiling.offer_fusing()
     # A parameter moved to the card stays the same object, so that tied weights stay tied and
     # an optimizer made before keeps its parameters, as on CUDA.
