@@ -3,6 +3,7 @@
 judgement.py  what is said of one sample
 placing.py    a sample's tensors, laid on the card as they lie on the host
 alike.py      are two answers the same
+trial.py      one sample of one operator, check by check
 operators.py  `op_db`: forward, backward, out, in-place, views, strides, promotion, errors
 modules.py    `module_db`: forward and backward of every `torch.nn` module
 optimizers.py `optim_db`: steps of every optimizer

@@ -12,8 +12,8 @@ from torch.utils._pytree import tree_flatten
 
 from suiren.conformance.alike import must_be_alike
 from suiren.conformance.judgement import CheckError, Judgement, NotOnHostError, judged, one_line
-from suiren.conformance.operators import SEED, gradients
 from suiren.conformance.placing import CARD, HOST, placed
+from suiren.conformance.trial import SEED, gradients
 
 
 @cache

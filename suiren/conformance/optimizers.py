@@ -11,8 +11,8 @@ import torch
 
 from suiren.conformance.alike import must_be_alike
 from suiren.conformance.judgement import CheckError, Judgement, NotOnHostError, judged, one_line
-from suiren.conformance.operators import SEED
 from suiren.conformance.placing import CARD, HOST, placed
+from suiren.conformance.trial import SEED
 
 STEPS = 3
 _SHAPES = ((5, 7), (7, 3))

@@ -1,5 +1,4 @@
 """Networks of diffusers: a UNet under a noise schedule, an autoencoder, a transformer."""
-# ruff: noqa: T201
 
 import torch
 import torch.nn.functional as F

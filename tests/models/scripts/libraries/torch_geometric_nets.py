@@ -1,5 +1,4 @@
 """Graph networks of torch_geometric on a ring with chords: convolutions of four kinds, pooled."""
-# ruff: noqa: T201
 
 import torch
 import torch.nn.functional as F
