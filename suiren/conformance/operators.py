@@ -8,14 +8,13 @@ formats, and for wrong input the same error.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from itertools import islice
 from typing import Any
 from unittest import SkipTest
 
 import torch
-from torch.utils._pytree import tree_flatten, tree_map
 
 from suiren.conformance.judgement import CheckError, Judgement, NotOnHostError, judged, one_line
 from suiren.conformance.placing import CARD, HOST, placed
@@ -26,7 +25,6 @@ OTHER_DTYPES = (torch.int64, torch.bool, torch.float16, torch.float64, torch.com
 OTHER_SAMPLES = 6
 SPARSE_SAMPLES = 60
 LAYOUTS = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr)
-)
 
 
 @cache

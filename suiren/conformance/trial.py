@@ -28,6 +28,7 @@ class Trial:
         self.values = op.name not in _UNDEFINED
 
     def everything(self) -> None:
+        """Every check that applies; raises CheckError at the first that does not hold."""
         host, want = self._run(HOST, self.sample)
         card, got = self._run(CARD, self.sample)
         must_be_alike("forward", got, want, self.values, self._exact)
@@ -40,6 +41,7 @@ class Trial:
         self._strides()
 
     def in_other_format(self) -> None:
+        """The answer alone."""
         _, want = self._run(HOST, self.sample)
         _, got = self._run(CARD, self.sample)
         must_be_alike("promotion", got, want, self.values, self._exact)
