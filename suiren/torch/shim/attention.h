@@ -55,10 +55,15 @@ struct Attention {
   }
 };
 
+// The host's kernel takes any strides but those of the innermost dimension.
+inline at::Tensor rows_dense(const at::Tensor& t) {
+  return t.defined() && t.dim() && t.stride(-1) != 1 ? t.contiguous() : t;
+}
+
 inline Attention attention_of(const Stack& stack, size_t q, int bias, double dropout, bool causal, const c10::IValue& scale,
                               Frame& frame, const OpCard& card) {
   Attention a;
-  auto host = [&](const at::Tensor& t) { return alias_of(t, frame, card); };
+  auto host = [&](const at::Tensor& t) { return rows_dense(alias_of(t, frame, card)); };
   a.q = host(stack[q].toTensor());
   a.k = host(stack[q + 1].toTensor());
   a.v = host(stack[q + 2].toTensor());
@@ -136,7 +141,7 @@ inline void attention_backward(const c10::OperatorHandle& op, c10::DispatchKeySe
     gv = heads_inside(v, v.size(3));
   } else {
     Frame frame;
-    at::Tensor g = alias_of(grad, frame, card);
+    at::Tensor g = rows_dense(alias_of(grad, frame, card));
     Attention a = attention_of(*stack, from + 1, from + 4, dropout, causal, (*stack)[from + 16], frame, card);
     at::Tensor o = alias_of(out, frame, card), l = alias_of(lse, frame, card);
     if (tf32) a.q = tf32_copy(a.q), a.k = tf32_copy(a.k), a.v = tf32_copy(a.v), g = tf32_copy(g);

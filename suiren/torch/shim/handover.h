@@ -71,7 +71,7 @@ inline OpCard* make_op_card(const c10::FunctionSchema& schema) {
       {"aten::_upsample_bilinear2d_aa_backward", 1}, {"aten::_upsample_bicubic2d_aa", 1},
       {"aten::_upsample_bicubic2d_aa_backward", 1}, {"aten::multi_margin_loss", 1},
       {"aten::multi_margin_loss_backward", 1}, {"aten::multilabel_margin_loss_forward", 1},
-      {"aten::multilabel_margin_loss_backward", 1}, {"aten::rrelu_with_noise", 1}, {"aten::round.decimals", 1},
+      {"aten::multilabel_margin_loss_backward", 1}, {"aten::round.decimals", 1},
       {"aten::polygamma", 1}, {"aten::histc", 1},
       // sums of many rows, which the chip keeps in FP32
       {"aten::embedding_dense_backward", 1}, {"aten::_embedding_bag_dense_backward", 1}};
