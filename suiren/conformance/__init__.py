@@ -1,6 +1,7 @@
 """DOES IT RUN: PyTorch's own test databases against the device, every sample beside the host's.
 
 judgement.py  what is said of one sample
+loading.py    PyTorch's databases, without what loading them does to the process
 placing.py    a sample's tensors, laid on the card as they lie on the host
 alike.py      are two answers the same
 trial.py      one sample of one operator, check by check

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -12,6 +11,7 @@ from torch.utils._pytree import tree_flatten
 
 from suiren.conformance.alike import must_be_alike
 from suiren.conformance.judgement import CheckError, Judgement, NotOnHostError, judged, one_line
+from suiren.conformance.loading import load
 from suiren.conformance.placing import CARD, HOST, placed
 from suiren.conformance.trial import SEED, gradients
 
@@ -19,10 +19,7 @@ from suiren.conformance.trial import SEED, gradients
 @cache
 def database() -> dict[str, Any]:
     """PyTorch's module tests by name, such as `nn.Linear`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from torch.testing._internal.common_modules import module_db
-    return {info.name: info for info in module_db}
+    return {info.name: info for info in load("common_modules", "module_db")}
 
 
 def judgements(name: str, dtypes: tuple[torch.dtype, ...]) -> Iterator[Judgement]:

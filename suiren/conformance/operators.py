@@ -17,6 +17,7 @@ from unittest import SkipTest
 import torch
 
 from suiren.conformance.judgement import CheckError, Judgement, NotOnHostError, judged, one_line
+from suiren.conformance.loading import load
 from suiren.conformance.placing import CARD, HOST, placed
 from suiren.conformance.trial import SEED, Trial
 
@@ -30,10 +31,7 @@ LAYOUTS = (torch.sparse_coo, torch.sparse_csr, torch.sparse_csc, torch.sparse_bs
 @cache
 def database() -> dict[str, Any]:
     """PyTorch's operator tests by name; a variant's name follows a dot."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from torch.testing._internal.common_methods_invocations import op_db
-    return {name_of(op): op for op in op_db}
+    return {name_of(op): op for op in load("common_methods_invocations", "op_db")}
 
 
 def name_of(op: Any) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 
 from suiren.conformance.alike import must_be_alike
 from suiren.conformance.judgement import CheckError, Judgement, NotOnHostError, judged, one_line
+from suiren.conformance.loading import load
 from suiren.conformance.placing import CARD, HOST, placed
 from suiren.conformance.trial import SEED
 
@@ -21,10 +21,9 @@ _SHAPES = ((5, 7), (7, 3))
 @cache
 def database() -> dict[str, Any]:
     """PyTorch's optimizer tests by name, such as `optim.AdamW`."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from torch.testing._internal.common_optimizers import optim_db
-    return {f"optim.{info.optim_cls.__name__}": info for info in optim_db}  # type: ignore[attr-defined]
+    return {
+        f"optim.{info.optim_cls.__name__}": info for info in load("common_optimizers", "optim_db")
+    }
 
 
 def judgements(name: str, dtypes: tuple[torch.dtype, ...]) -> Iterator[Judgement]:
