@@ -50,10 +50,12 @@ def test_json_has_every_finding(tmp_path) -> None:
     assert ran.exit_code == 0
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["ties"] == len(found["findings"]) == sum(found["verdicts"].values())
-    row = next(r for r in found["findings"] if r["kind"] == "cuda-graph")
-    assert (row["file"], row["verdict"], row["runs_under_transfer"]) == (
-        "train.py", "needs a person", False,
+    rows = {r["kind"]: r for r in found["findings"]}
+    assert rows["nccl-backend"]["file"] == "train.py"
+    assert (rows["cuda-graph"]["verdict"], rows["cuda-graph"]["runs_under_transfer"]) == (
+        "runs as is", True,
     )  # fmt: skip
+    assert not any(r["runs_under_transfer"] for r in rows.values() if r["kind"] == "triton-kernel")
     port(TIED, "--json", tmp_path / "again.json")
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "found.json").read_bytes()
 

@@ -1,19 +1,24 @@
-"""One process, one card: the device is started once and every test here shares it."""
+"""The card that samples run on, in a process that other tests of the device share."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 import torch
 
 from suiren.hw.load import resolve_card
-from suiren.hw.spec import Card
-from suiren.torch.session import UNLIMITED_BYTES, Session
+from suiren.torch import device
+from suiren.torch.session import UNLIMITED_BYTES
 
 
-@pytest.fixture(scope="session", autouse=True)
-def card() -> Card:
-    """The card all samples run on."""
-    session = Session(resolve_card("t21"))
-    session.begin(tf32="off", memory_bytes=UNLIMITED_BYTES)
+@pytest.fixture(scope="module", autouse=True)
+def card() -> Iterator[None]:
+    """A T21 without a limit, products in FP32; the toy card of other tests comes back after."""
+    device.start()
+    device.configure(resolve_card("t21"), tf32="off", memory_bytes=UNLIMITED_BYTES)
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    return session.card
+    yield
+    torch.set_num_threads(threads)
+    device.configure(resolve_card("toy"))

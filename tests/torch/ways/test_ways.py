@@ -49,7 +49,6 @@ BOUNDS = {
     "a_timm_loop": 2**-9,
 }
 BUGS = {
-    "sparse_gradients": "sparse tensors need the native part",
     "attention_of_nested_tensors": "the choice of a kernel asks a nested tensor for its sizes",
 }
 
