@@ -12,7 +12,9 @@ namespace suiren {
 using Members = c10::SmallVector<at::Tensor, 3>;
 
 inline bool is_compressed(const at::Tensor& t) { return at::sparse_csr::is_sparse_compressed(t); }
-inline bool has_members(const at::Tensor& t) { return t.defined() && (t.is_sparse() || is_compressed(t)); }
+inline bool has_members(const at::Tensor& t) {
+  return t.defined() && t.layout() != at::kStrided && (t.is_sparse() || is_compressed(t));
+}
 
 // Indices and values of a sparse tensor: COO two, compressed layouts three.
 inline Members members_of(const at::Tensor& t) {
