@@ -8,9 +8,6 @@ from typing import Any
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
-CHECKS = ("forward", "backward", "in-place", "out", "strides", "promotion", "error", "time")
-"""What a sample may go through. `strides` runs it on tensors that are not contiguous."""
-
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -53,6 +50,11 @@ class CheckError(Exception):
 
 class NotOnHostError(Exception):
     """The host itself cannot compute this, so there is nothing to compare with."""
+
+
+def short_name(kind: object) -> str:
+    """A format or layout of PyTorch without `torch.`."""
+    return str(kind).removeprefix("torch.")
 
 
 def one_line(problem: BaseException) -> str:

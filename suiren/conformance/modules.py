@@ -10,7 +10,14 @@ import torch
 from torch.utils._pytree import tree_flatten
 
 from suiren.conformance.alike import must_be_alike
-from suiren.conformance.judgement import CheckError, Judgement, NotOnHostError, judged, one_line
+from suiren.conformance.judgement import (
+    CheckError,
+    Judgement,
+    NotOnHostError,
+    judged,
+    one_line,
+    short_name,
+)
 from suiren.conformance.loading import load
 from suiren.conformance.placing import CARD, HOST, placed
 from suiren.conformance.trial import SEED, gradients
@@ -35,7 +42,7 @@ def judgements(name: str, dtypes: tuple[torch.dtype, ...]) -> Iterator[Judgement
                 def check(given: Any = given, training: bool = training) -> None:
                     _trial(info, given, training)
 
-                short = str(dtype).removeprefix("torch.")
+                short = short_name(dtype)
                 yield from judged(name, short, number, check)
                 number += 1
 

@@ -16,7 +16,14 @@ from unittest import SkipTest
 
 import torch
 
-from suiren.conformance.judgement import CheckError, Judgement, NotOnHostError, judged, one_line
+from suiren.conformance.judgement import (
+    CheckError,
+    Judgement,
+    NotOnHostError,
+    judged,
+    one_line,
+    short_name,
+)
 from suiren.conformance.loading import load
 from suiren.conformance.placing import CARD, HOST, placed
 from suiren.conformance.trial import SEED, Trial
@@ -62,13 +69,13 @@ def _drawn(op: Any, dtype: torch.dtype, grad: bool) -> Iterator[Any]:
 def _samples(op: Any, name: str, dtype: torch.dtype) -> Iterator[Judgement]:
     grad = op.supports_autograd and dtype in op.supported_backward_dtypes("cpu")
     for number, sample in enumerate(_drawn(op, dtype, grad)):
-        yield from judged(name, _short(dtype), number, Trial(op, name, sample, grad).everything)
+        yield from judged(name, short_name(dtype), number, Trial(op, name, sample, grad).everything)
 
 
 def _other(op: Any, name: str, dtype: torch.dtype) -> Iterator[Judgement]:
     for number, sample in enumerate(islice(_drawn(op, dtype, False), OTHER_SAMPLES)):
         yield from judged(
-            name, _short(dtype), number, Trial(op, name, sample, False).in_other_format
+            name, short_name(dtype), number, Trial(op, name, sample, False).in_other_format
         )
 
 
@@ -76,7 +83,7 @@ def _sparse(op: Any, name: str, layout: torch.layout) -> Iterator[Judgement]:
     """Samples of a sparse layout in FP32, forward only: PyTorch's list has no gradients for it."""
     for number, sample in enumerate(islice(_drawn_sparse(op, layout), SPARSE_SAMPLES)):
         trial = Trial(op, name, sample, False)
-        yield from judged(name, _short(layout), number, trial.in_other_format)
+        yield from judged(name, short_name(layout), number, trial.in_other_format)
 
 
 def _drawn_sparse(op: Any, layout: torch.layout) -> Iterator[Any]:
@@ -95,10 +102,6 @@ def _made_sparse(matrix: torch.Tensor, layout: torch.layout) -> torch.Tensor:
     if layout == torch.sparse_bsr:
         return matrix.relu().to_sparse(layout=layout, blocksize=(1, 1))
     return matrix.relu().to_sparse(layout=layout)
-
-
-def _short(dtype: torch.dtype | torch.layout) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def _errors(op: Any, name: str) -> Iterator[Judgement]:

@@ -9,7 +9,14 @@ from typing import Any
 import torch
 
 from suiren.conformance.alike import must_be_alike
-from suiren.conformance.judgement import CheckError, Judgement, NotOnHostError, judged, one_line
+from suiren.conformance.judgement import (
+    CheckError,
+    Judgement,
+    NotOnHostError,
+    judged,
+    one_line,
+    short_name,
+)
 from suiren.conformance.loading import load
 from suiren.conformance.placing import CARD, HOST, placed
 from suiren.conformance.trial import SEED
@@ -35,7 +42,7 @@ def judgements(name: str, dtypes: tuple[torch.dtype, ...]) -> Iterator[Judgement
             def check(keywords: Any = keywords, dtype: torch.dtype = dtype) -> None:
                 _trial(info, keywords, dtype)
 
-            yield from judged(name, str(dtype).removeprefix("torch."), number, check)
+            yield from judged(name, short_name(dtype), number, check)
 
 
 def _configurations(info: Any) -> Iterator[dict[str, Any]]:

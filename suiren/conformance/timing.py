@@ -38,7 +38,7 @@ class Watch:
             except Exception as problem:
                 failed.append(f"{call}: {one_line(problem)}")
                 continue
-            if not _is_time(found.total_s, call):
+            if not _is_time(found.total_s):
                 failed.append(f"{call}: {found.total_s} s")
             if found.approximated:
                 approximated[call.name] = None
@@ -58,5 +58,5 @@ def _some_of_each_op(calls: list[Call]) -> list[Call]:
     return kept
 
 
-def _is_time(seconds: float, call: Call) -> bool:
+def _is_time(seconds: float) -> bool:
     return math.isfinite(seconds) and seconds >= 0

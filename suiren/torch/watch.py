@@ -22,8 +22,6 @@ paths: list[str] = [""]
 _numbers: dict[tuple[int, str], int] = {}
 roots: list[weakref.ref[torch.nn.Module]] = []
 labels: dict[int, Label] = {}
-_is_wrapped = torch._C._functorch.is_functorch_wrapped_tensor
-"""True for tensors inside `torch.func`'s transforms, which have no storage of their own."""
 _settled = False
 """After two steps what lives long is known; later users of a freed number do not rename it."""
 
@@ -149,8 +147,6 @@ def label_optimizer(optimizer: torch.optim.Optimizer) -> None:
 
 
 def _label(tensor: torch.Tensor, kind: str, name: str, sure: bool = False) -> None:
-    if _is_wrapped(tensor):
-        return
     if tensor.device.type != "cpu" and tensor.layout == torch.strided:
         number = _shim.storage_number(tensor)
         if number and (sure or not (_settled and number in labels)):
