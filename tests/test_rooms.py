@@ -21,6 +21,7 @@ FLOORS = (
     {"core"},
     {"kernels"},
     {"mapper"},
+    {"fleet"},
     {"advise", "truth"},
     {"report"},
     {"torch"},

@@ -1,0 +1,1 @@
+"""MANY CHIPS: networks, collectives, ranks that meet, one training step of a cluster."""
