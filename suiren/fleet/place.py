@@ -34,7 +34,8 @@ def place_of(ranks: Sequence[int], cards_per_node: int, siblings: int | None = N
     by_node: dict[int, list[int]] = {}
     for rank in ranks:
         by_node.setdefault(rank // cards_per_node, []).append(rank % cards_per_node)
-    local = tuple(sorted(max(by_node.values(), key=lambda cards: len(cards))))
+    most = max(map(len, by_node.values()))
+    local = tuple(sorted(next(c for c in by_node.values() if len(c) == most)))
     numbers = sorted(by_node)
     distance = numbers[1] - numbers[0] if len(numbers) > 1 else 1
     if siblings is None:
