@@ -15,7 +15,7 @@ from suiren.hw.transport import Protocol, Transport
 from suiren.units import us
 
 _AIC = "fit rows of kernel_aic_collectives (NCCL 2.23 to 2.29)"
-_ALL = f"one for NVLink 3 to 5: {_AIC} of A100, H100, GB200; kernel_vidur (DGX); 8 × A100 nccl-tests"
+_ALL = f"NVLink 3 to 5 alike: {_AIC} of A100, H100, GB200; kernel_vidur (DGX); 8 × A100"
 #: Of the wire's rate, for NVLink 3 to 5 alike.
 _LINK = fitted(0.735, f"headers and flow control; {_ALL}")
 _LINK_128 = fitted(0.577, f"120 of 128 bytes, and the checks; {_ALL}")
