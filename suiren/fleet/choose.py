@@ -36,7 +36,9 @@ def library_of(cluster: Cluster) -> str:
 
 def candidates(fold: Fold, op: str, library: str) -> tuple[Choice, ...]:
     """What the library can do for an op on this group."""
-    if op in ("all_to_all", "send", "gather", "scatter"):
+    if op == "send":
+        return (("direct", "message"),)
+    if op in ("all_to_all", "gather", "scatter"):
         return (("direct", "pairs"),)
     algorithms = [a for a in OPS if op in OPS[a]]
     if fold.place.nodes == 1 or len(fold.place.local) == 1:

@@ -31,7 +31,7 @@ class CollectiveTime:
     algorithm: str
     """`ring`, `tree`, `hierarchical`, `direct`, `switch`, `torus`."""
     protocol: str
-    """`simple`, `ll`, `ll128`; `pairs` for messages between pairs, `in_switch`."""
+    """`simple`, `ll`, `ll128`; `pairs` and `message` between pairs, `in_switch`."""
     bound: str
     """What bounds it: `latency`, the name of a link, `nic`."""
     latency_s: float = 0.0
