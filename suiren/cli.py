@@ -8,7 +8,17 @@ from collections.abc import Sequence
 import click
 
 from suiren import __version__
-from suiren.commands import chips, conformance, kernel, numerics, port, replay, run, validate
+from suiren.commands import (
+    chips,
+    conformance,
+    kernel,
+    numerics,
+    port,
+    replay,
+    run,
+    topology,
+    validate,
+)
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -22,6 +32,7 @@ def suiren() -> None:
 suiren.add_command(run.run)
 suiren.add_command(replay.replay)
 suiren.add_command(chips.chips)
+suiren.add_command(topology.topology)
 suiren.add_command(kernel.kernel)
 suiren.add_command(validate.validate)
 suiren.add_command(conformance.conformance)
