@@ -19,7 +19,8 @@ COLLECTIVES = (
 )  # fmt: skip
 
 
-#: Ops that NCCL chooses for by its own prediction; for the others what is fastest is taken.
+#: Ops for which NCCL's own prediction chooses in one node, where its constants were checked on
+#: measured tables; between nodes, and for other ops and libraries, what is fastest is taken.
 PREDICTED = frozenset({"all_reduce", "all_gather", "reduce_scatter", "barrier"})
 #: What a barrier sends.
 BARRIER_BYTES = 8.0
@@ -89,7 +90,7 @@ def chosen(
         return _on_torus(cluster, op, size_bytes, place, library, sides)
     folded = fold(cluster, place)
     options: Sequence[tuple[str, str]] = candidates(folded, op, library)
-    if library == "NCCL" and op in PREDICTED:
+    if library == "NCCL" and op in PREDICTED and place.nodes == 1:
         options = [by_nccl(folded, op, size_bytes, cluster.card.chip.family)]
     prices = {option: _priced(folded, library, op, size_bytes, option) for option in options}
     best = min(prices, key=lambda option: prices[option].seconds)

@@ -114,14 +114,14 @@ def host_tree(topology: Topology) -> RenderableType:
 
 
 def _below(topology: Topology) -> dict[str, list[str]]:
-    """What hangs below each CPU and PCIe switch."""
-    rank = {"cpu": 0, "pcie": 1, "card": 2, "nic": 3}
+    """What hangs below each CPU, PCIe switch and card that has NICs of its own."""
+    order = ("cpu", "pcie", "card", "nic")
     found: dict[str, list[str]] = {}
     for wire in topology.wires:
-        a, b = (topology.vertices[v] for v in (wire.start, wire.end))
-        if b != "card" and a != "nic" and rank.get(a, 9) < rank.get(b, 0):
-            found.setdefault(wire.start, []).append(wire.end)
-        elif b == "card" and a in ("cpu", "pcie"):
+        kinds = (topology.vertices[wire.start], topology.vertices[wire.end])
+        if not set(kinds) <= set(order):
+            continue
+        if order.index(kinds[0]) < order.index(kinds[1]):
             found.setdefault(wire.start, []).append(wire.end)
     return found
 

@@ -55,7 +55,7 @@ def test_no_collective_beats_the_cards_or_the_nics(name: str, op: str) -> None:
 
 @pytest.mark.parametrize("op", COLLECTIVES)
 @pytest.mark.parametrize("name", [*INSIDE, *ACROSS, "tpu-v4-pod", "tpu-v5e-pod"])
-def test_more_bytes_are_never_faster_by_more_than_a_switch_of_protocol(name: str, op: str) -> None:
+def test_more_bytes_are_never_faster_but_where_a_library_turns_over(name: str, op: str) -> None:
     cluster = cluster_of(name)
     place = Place(1, (0, 1)) if op == "send" else whole(cluster)
     before = None
