@@ -109,8 +109,11 @@ def test_narrow_upper_switches_cost_only_groups_that_cross_them() -> None:
     narrow = replace(narrow, name="narrow", oversubscription=narrow.node.num_cards.at(8))
     far, near = Place(16, tuple(range(8))), Place(4, tuple(range(8)))
     for op in ("all_to_all", "all_reduce"):
-        ratio = [time_collective(narrow, op, GiB, place).seconds
-                 / time_collective(wide, op, GiB, place).seconds for place in (near, far)]  # fmt: skip
+        ratio = [
+            time_collective(narrow, op, GiB, place).seconds
+            / time_collective(wide, op, GiB, place).seconds
+            for place in (near, far)
+        ]
         assert ratio[0] == pytest.approx(1)
         assert ratio[1] > 1.5
 
