@@ -167,11 +167,11 @@ def test_ranks_cost_about_nothing() -> None:
     def cold_s(nodes: int) -> float:
         cluster = replace(cluster_of(f"hgx-h100*{nodes}"), name=f"cold {nodes}")
         place = place_of(range(cluster.num_ranks), 8)
-        start = time.perf_counter()
+        start = time.process_time()
         for op in COLLECTIVES:
             if op != "send":
                 time_collective(cluster, op, 1e8 + nodes, place)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     cold_s(64)
     few, many = min(cold_s(128 + i) for i in range(3)), min(cold_s(2048 + i) for i in range(3))
@@ -182,7 +182,7 @@ def test_ranks_cost_about_nothing() -> None:
 def test_warm_is_a_lookup() -> None:
     cluster, place = cluster_of("t21x8*16"), Place(16, tuple(range(8)))
     time_collective(cluster, "all_reduce", 1e8, place)
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(1000):
         time_collective(cluster, "all_reduce", 1e8, place)
-    assert time.perf_counter() - start < 0.05
+    assert time.process_time() - start < 0.05
