@@ -1,0 +1,69 @@
+"""What a collective hands back: to wait for it makes the current stream wait, as on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+_alive: list[Work] = []
+#: Works kept for callers that hold only the native half of them.
+MOST_ALIVE = 4096
+
+
+class Work(dist._Work):  # type: ignore[misc, name-defined]
+    """A collective under way. `finish` completes its values; None if they are there."""
+
+    def __init__(
+        self, result: list[torch.Tensor], device: torch.device, finish: Callable[[], None] | None
+    ) -> None:
+        super().__init__()
+        self._result, self._finish = result, finish
+        self._future: Any = torch.futures.Future(devices=[device])
+        self._future.set_result(result)
+        _alive.append(self)
+        if len(_alive) > MOST_ALIVE:
+            del _alive[: MOST_ALIVE // 2]
+
+    def wait(self, timeout: timedelta | None = None) -> bool:
+        """Makes the current stream wait for the collective, and the values be there."""
+        self.complete()
+        self._future.wait()
+        return True
+
+    def complete(self) -> None:
+        """Makes the values be there; the record is not touched."""
+        finish, self._finish = self._finish, None
+        if finish is not None:
+            finish()
+
+    def is_completed(self) -> bool:
+        """True once the values are there."""
+        return self._finish is None
+
+    def is_success(self) -> bool:
+        """True: what fails raises."""
+        return True
+
+    def synchronize(self) -> None:
+        """The same as `wait`."""
+        self.wait()
+
+    def get_future(self) -> Any:
+        """The result's future; waiting for it makes the current stream wait."""
+        self.complete()
+        return self._future
+
+    def result(self) -> list[torch.Tensor]:
+        """The tensors that the collective filled."""
+        return self._result
+
+
+def complete_all() -> None:
+    """Completes what is under way, as a device synchronisation does."""
+    for work in list(_alive):
+        work.complete()
+    _alive.clear()
