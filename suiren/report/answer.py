@@ -15,11 +15,14 @@ from suiren.mapper.memory import MemoryUse, Owner, memory_use
 from suiren.mapper.step import Prices, StepTime, steady_step, step_times_s, under_the_limit
 from suiren.report.basis import Rested, rests_on
 from suiren.report.batch import Batch, batch_of
+from suiren.report.split import split
 from suiren.trace.program import Kind, Program, Step
 from suiren.units import PS_PER_S
 
 #: What the time of a step divides into, in the order reports show it.
-SPLIT = ("matrix", "vector", "memory", "l2", "link", "launch", "idle")
+SPLIT = (
+    "matrix", "vector", "memory", "l2", "launch", "collective", "link", "peer", "idle",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -145,11 +148,17 @@ def reported_step(program: Program) -> tuple[Step, int]:
     )
 
 
-def answer(program: Program, card: Card, *, advise: bool = True) -> Answer:
-    """Works everything out; raises NothingRan if there is nothing to tell about."""
+def answer(
+    program: Program, card: Card, *, advise: bool = True, among: StepTime | None = None
+) -> Answer:
+    """Works everything out; raises NothingRan if there is nothing to tell about.
+
+    `among` gives the step of a rank that met others.
+    """
     step, key = reported_step(program)
     prices = under_the_limit(program, Prices(program.calls, card), key)
-    time = steady_step(program, prices, key)
+    alone = steady_step(program, prices, key)
+    time = alone if among is None else among
     seconds = time.period_ps / PS_PER_S
     memory = _at_failure(program, memory_use(program, step))
     batch = batch_of(program, step)
@@ -164,12 +173,12 @@ def answer(program: Program, card: Card, *, advise: bool = True) -> Answer:
     return Answer(
         card, program, step, time, memory, peak, seconds,
         tuple(step_times_s(program, prices)), program.num_warm_up(), batch,
-        tables.split(time, seconds), tables.phases_s, _sorted(tables.ops), _sorted(tables.modules),
+        split(time, SPLIT), tables.phases_s, _sorted(tables.ops), _sorted(tables.modules),
         _sorted(tables.shapes), flops.model, flops.total, flops.by_format, flops.peak(card),
         energy_j(flops.dynamic_j, seconds, card), _sorted(tables.approximated),
         tuple(hazards(counted, card)),
         tuple(changes(program, step, card, memory)) if advise and not _is_cut(program) else (),
-        tuple(rests_on(program, key, prices, seconds)) if advise else (),
+        tuple(rests_on(program, key, prices, alone.period_ps / PS_PER_S)) if advise else (),
         None if "out_of_memory" in program.facts or not memory.peak_bytes
         else fit(memory, capacity, batch.samples, batch.sequence),
         prices.clock,
@@ -204,7 +213,6 @@ class _Tables:
         self.modules: dict[str, Row] = {}
         self.approximated: dict[str, Row] = {}
         self.phases_s: dict[str, float] = {}
-        self.bound_s = dict.fromkeys(SPLIT, 0.0)
         self._labels: dict[int, tuple[str, str]] = {}
 
     def add(self, span: Span) -> None:
@@ -212,7 +220,6 @@ class _Tables:
         if span.kind == "idle":
             return
         context = self.program.contexts[span.context]
-        self.bound_s[span.why] += seconds
         self.phases_s[context.phase] = self.phases_s.get(context.phase, 0.0) + seconds
         name, line = self._label(span.call)
         tables = [
@@ -247,20 +254,6 @@ class _Tables:
         row.flop += sum(priced.flop.values())
         row.memory_bytes += priced.memory_bytes
         row.launches += priced.launches
-
-    def split(self, time: StepTime, seconds: float) -> dict[str, float]:
-        """Parts of the step's time; what no op fills is idle."""
-        split = dict(self.bound_s)
-        busy = sum(split.values())
-        if busy > seconds:  # transfers run beside kernels: the parts are scaled to the whole
-            hidden = min(split["link"], busy - seconds)
-            split["link"] -= hidden
-            busy -= hidden
-        if busy > seconds > 0:
-            split = {part: s * seconds / busy for part, s in split.items()}
-            busy = seconds
-        split["idle"] = max(0.0, seconds - busy)
-        return split
 
 
 class _Flop:
