@@ -9,14 +9,14 @@ from suiren.advise.fit import Fit, fit
 from suiren.events.span import Span
 from suiren.hw.spec import Card
 from suiren.mapper.energy import energy_j
-from suiren.mapper.families.attention import recomputed_share
 from suiren.mapper.hazard import Hazard, hazards
 from suiren.mapper.memory import MemoryUse, Owner, memory_use
 from suiren.mapper.step import Prices, StepTime, steady_step, step_times_s, under_the_limit
 from suiren.report.basis import Rested, rests_on
 from suiren.report.batch import Batch, batch_of
 from suiren.report.split import split
-from suiren.trace.program import Kind, Program, Step
+from suiren.report.work import WorkDone
+from suiren.trace.program import Program, Step
 from suiren.units import PS_PER_S
 
 #: What the time of a step divides into, in the order reports show it.
@@ -165,17 +165,18 @@ def answer(
     tables = _Tables(program, prices)
     for span in time.spans:
         tables.add(span)
-    flops = _Flop(program, prices, step)
+    work = WorkDone(program, prices, step)
     capacity = int(card.memory_bytes)
     others = [memory_use(program, s).peak_bytes for s in program.distinct if s is not step]
     peak = max([memory.peak_bytes, *others])
-    counted = [(program.calls[c], n, prices.price(c)) for c, n in flops.counts.items()]
+    counted = [(program.calls[c], n, prices.price(c)) for c, n in work.counts.items()]
     return Answer(
         card, program, step, time, memory, peak, seconds,
         tuple(step_times_s(program, prices)), program.num_warm_up(), batch,
         split(time, SPLIT), tables.phases_s, _sorted(tables.ops), _sorted(tables.modules),
-        _sorted(tables.shapes), flops.model, flops.total, flops.by_format, flops.peak(card),
-        energy_j(flops.dynamic_j, seconds, card), _sorted(tables.approximated),
+        _sorted(tables.shapes), work.model_flop, work.flop, work.by_format,
+        work.peak_flop_per_s(card),
+        energy_j(work.dynamic_j, seconds, card), _sorted(tables.approximated),
         tuple(hazards(counted, card)),
         tuple(changes(program, step, card, memory)) if advise and not _is_cut(program) else (),
         tuple(rests_on(program, key, prices, alone.period_ps / PS_PER_S)) if advise else (),
@@ -254,31 +255,3 @@ class _Tables:
         row.flop += sum(priced.flop.values())
         row.memory_bytes += priced.memory_bytes
         row.launches += priced.launches
-
-
-class _Flop:
-    """Matrix FLOP and dynamic energy of a step."""
-
-    def __init__(self, program: Program, prices: Prices, step: Step) -> None:
-        self.counts: dict[int, int] = {}
-        self.by_format: dict[str, float] = {}
-        self.model = self.total = self.dynamic_j = 0.0
-        events = step.events
-        ops = events[events["kind"] == Kind.OP]
-        for call, context in zip(ops["what"].tolist(), ops["context"].tolist(), strict=True):
-            self.counts[call] = self.counts.get(call, 0) + 1
-            flop = prices.price(call).flop
-            for name, amount in flop.items():
-                self.by_format[name] = self.by_format.get(name, 0.0) + amount
-            amount = sum(flop.values())
-            self.total += amount
-            if program.contexts[context].phase != "recompute":
-                self.model += amount * (1 - recomputed_share(program.calls[call]))
-        for call, times in self.counts.items():
-            self.dynamic_j += times * prices.price(call).energy_j(prices.clock)
-
-    def peak(self, card: Card) -> float:
-        """Peak of the format in which most FLOP ran."""
-        if not self.by_format:
-            return max((card.peak_flop_per_s(f) for f in card.formats()), default=0.0)
-        return card.peak_flop_per_s(max(self.by_format, key=lambda f: self.by_format[f]))
