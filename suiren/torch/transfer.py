@@ -17,6 +17,7 @@ import torch
 
 from suiren.torch import around, compiling, gcu
 from suiren.torch import device as _device
+from suiren.torch.distributed import names
 
 _installed = False
 _speaks_cuda = False
@@ -67,6 +68,7 @@ def install() -> None:
     _patch_generator()
     _patch_storages()
     around.install(speak_cuda)
+    names.install(to_gcu)
 
 
 # ---- torch.cuda

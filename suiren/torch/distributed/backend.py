@@ -23,6 +23,9 @@ from suiren.torch.distributed.work import Work
 GROUP_STREAM, SEND_STREAM, RECV_STREAM = 0x4000, 0x5000, 0x6000
 MOST_STREAMS = 0x1000
 
+#: Where a tensor is, also when the script is answered `cuda`.
+_device_of = torch._C.TensorBase.device.__get__
+
 Mover = Callable[[Any, tuple[Any, ...], Asked], "Moved"]
 Moved = tuple[ops.Move, Callable[[], None] | None]
 
@@ -80,11 +83,11 @@ def collective(op: Any, arguments: tuple[Any, ...], group: Any, asked: Asked) ->
         told(group, asked)
     number = groups.number_of(group)
     move, finish = mover[-1](op, arguments, asked)
-    card = next((t for t in asked.tensors() if t.device.type == NAME), None)
-    if card is None:
+    devices = (_device_of(t) for t in asked.tensors())
+    device = next((d for d in devices if d.type == NAME), None)
+    if device is None:
         move(asked.outputs, asked.inputs)
         return Work(asked.result, torch.device("cpu"), finish)
-    device = torch.device(NAME, card.device.index or 0)
     with torch.gcu.stream(_stream(asked, number, device)):
         ops.issue(
             asked.name, asked.outputs, asked.inputs, number, asked.size_bytes, asked.peer, move

@@ -19,7 +19,7 @@ def install() -> None:
     if _registered or not dist.is_available():
         return
     _registered = True
-    dist.Backend.register_backend(BACKEND, _create, extended_api=True, devices=[NAME, "cpu"])
+    dist.Backend.register_backend(BACKEND, _create, extended_api=True, devices=[NAME])
     dist.Backend.default_device_backend_map[NAME] = BACKEND
     backend.register(moving.moved)
 

@@ -12,8 +12,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from suiren.torch.device import NAME
 from suiren.torch.distributed.asked import Asked
 from suiren.torch.distributed.ops import Move
+
+_hosts: dict[str, Any] = {}
+"""By name of a group: the same group for host tensors, through which the values go."""
 
 
 def moved(
@@ -47,4 +51,25 @@ def _on_host(argument: Any, host: dict[int, torch.Tensor]) -> Any:
         return host.get(id(argument), argument)
     if isinstance(argument, (list, tuple)):
         return [_on_host(part, host) for part in argument]
+    if isinstance(argument, torch.ScriptObject) and _is_group(argument):
+        return _host_group(dist.ProcessGroup.unbox(argument))
     return argument
+
+
+def _is_group(thing: Any) -> bool:
+    return str(thing._type()).endswith("c10d.ProcessGroup")
+
+
+def _host_group(group: Any) -> Any:
+    """The group's own backend under a group of the host, boxed; a group of the card has none."""
+    name = str(group.group_name)
+    if name not in _hosts:
+        twin = dist.ProcessGroup(group.get_group_store(), group.rank(), group.size())
+        kind = dist.ProcessGroup.BackendType.CUSTOM
+        twin._set_default_backend(kind)
+        twin._register_backend(
+            torch.device("cpu"), kind, group._get_backend(torch.device(NAME))
+        )
+        twin._set_group_name(name)
+        _hosts[name] = (group, twin)
+    return _hosts[name][1].boxed()

@@ -1,0 +1,121 @@
+"""Scripts that say `nccl`: it means the card's own backend, and they are answered `nccl`.
+
+PyTorch's own code that asks for the backend's name then takes the path it takes on CUDA.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed import distributed_c10d as c10d
+
+from suiren.torch.device import NAME
+
+NCCL, ECCL = "nccl", "eccl"
+#: What PyTorch gives a group of NCCL to meet.
+NCCL_TIMEOUT = timedelta(minutes=10)
+_VERSION = (2, 27, 5)
+
+ToCard = Callable[[Any], Any]
+
+
+def install(to_gcu: ToCard) -> None:
+    """Makes `nccl` name the card's backend; `to_gcu` makes a device that means CUDA the card."""
+    if not dist.is_available():
+        return
+    c10d.default_pg_nccl_timeout = NCCL_TIMEOUT
+    dist.is_nccl_available = c10d.is_nccl_available = lambda: True
+    c10d.ProcessGroupNCCL = dist.ProcessGroupNCCL = ProcessGroupNCCL
+    _patch_groups(to_gcu)
+    _patch_answers(to_gcu)
+    _patch_version()
+
+
+class ProcessGroupNCCL:
+    """Stands for NCCL's groups where scripts ask for their options; no group is one."""
+
+    class NCCLConfig:
+        """Settings of a communicator: kept, and without effect."""
+
+    class Options:
+        """Options of a group: kept, and without effect."""
+
+        def __init__(self, is_high_priority_stream: bool = False) -> None:
+            self.is_high_priority_stream = is_high_priority_stream
+            self.config = ProcessGroupNCCL.NCCLConfig()
+            self._timeout = NCCL_TIMEOUT
+
+
+def card_s_name(backend: str) -> str:
+    """A backend, or a list of device:backend, with the card's names for CUDA's."""
+    if ":" not in backend:
+        return ECCL if backend == NCCL else backend
+    pairs = [pair.split(":") for pair in backend.split(",")]
+    return ",".join(
+        ":".join((NAME if pair[0] == "cuda" else pair[0], *map(card_s_name, pair[1:])))
+        for pair in pairs
+    )
+
+
+def said_name(card_s: str) -> str:
+    """The other way: what a script for CUDA reads."""
+    return card_s.replace(f"{NAME}:", "cuda:").replace(ECCL, NCCL)
+
+
+def _patch_groups(to_gcu: ToCard) -> None:
+    make_group = c10d._new_process_group_helper
+    at_backend = 3
+
+    @functools.wraps(make_group)
+    def make(*arguments: Any, **keywords: Any) -> Any:
+        said = str(keywords["backend"] if "backend" in keywords else arguments[at_backend])
+        backend = c10d.Backend(card_s_name(said))
+        if "backend" in keywords:
+            keywords["backend"] = backend
+        else:
+            arguments = (*arguments[:at_backend], backend, *arguments[at_backend + 1 :])
+        if isinstance(keywords.get("backend_options"), ProcessGroupNCCL.Options):
+            keywords["backend_options"] = None
+        keywords = {k: to_gcu(v) for k, v in keywords.items()}
+        group, store = make_group(*(to_gcu(a) for a in arguments), **keywords)
+        if said != str(backend) and group in c10d._world.pg_map:
+            c10d._world.pg_map[group] = (said, c10d._world.pg_map[group][1])
+            config = c10d._world.pg_backend_config[group]
+            c10d._world.pg_backend_config[group] = said_name(str(config))
+        return group, store
+
+    c10d._new_process_group_helper = make
+    for name in ("init_process_group", "new_group", "split_group"):
+        patched = _with_card(getattr(c10d, name), to_gcu)
+        setattr(c10d, name, patched)
+        setattr(dist, name, patched)
+
+
+def _with_card(function: Callable[..., Any], to_gcu: ToCard) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def call(*arguments: Any, **keywords: Any) -> Any:
+        if "device_id" in keywords:
+            keywords["device_id"] = to_gcu(keywords["device_id"])
+        return function(*arguments, **keywords)
+
+    return call
+
+
+def _patch_answers(to_gcu: ToCard) -> None:
+    find = dist.ProcessGroup._get_backend
+
+    def get_backend(self: Any, device: Any) -> Any:
+        return find(self, to_gcu(device))
+
+    dist.ProcessGroup._get_backend = get_backend
+
+
+def _patch_version() -> None:
+    nccl = torch.cuda.nccl
+    nccl.version = lambda: _VERSION
+    nccl.is_available = lambda *_: True
