@@ -36,7 +36,8 @@ def _parts(found: RanksAnswer) -> Iterator[RenderableType]:
 
 def _title(found: RanksAnswer) -> str:
     script = escape(str(found.main.program.facts.get("script", "program")))
-    return f"[bold]{script} on {found.world_size:,} × {escape(found.cluster.card.title)}[/] (simulated)"
+    cards = f"{found.world_size:,} × {escape(found.cluster.card.title)}"
+    return f"[bold]{script} on {cards}[/] (simulated)"
 
 
 def _headline(found: RanksAnswer) -> Table:
