@@ -159,10 +159,13 @@ def _that_ran(outcomes: list[RankOutcome]) -> list[RankProgram]:
 def _write(found: Any, options: dict[str, Any]) -> None:
     from suiren.commands.ask import write_files
     from suiren.report.ranks_document import write_ranks_document
-
+    from suiren.report.ranks_page import write_ranks_page
+    from suiren.report.ranks_perfetto import write_ranks_trace
     from suiren.trace.text import save_program
 
     write_files(
         (options["json_path"], lambda path: write_ranks_document(found, path)),
+        (options["perfetto_path"], lambda path: write_ranks_trace(found, path)),
+        (options["page_path"], lambda path: write_ranks_page(found, path)),
         (options["trace_path"], lambda path: save_program(found.main.program, path)),
     )

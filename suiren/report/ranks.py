@@ -29,6 +29,7 @@ class RankRow:
     split_s: dict[str, float]
     peak_bytes: int
     memory: MemoryUse
+    program: Program = field(repr=False)
 
     @property
     def busy_s(self) -> float:
@@ -75,6 +76,8 @@ class RanksAnswer:
     model_parallel: int
     """Ranks that share one sample, by the names of the groups; 1 if none does."""
     classes: tuple[RankProgram, ...] = field(repr=False)
+    times: dict[int, StepTime] = field(repr=False)
+    """By rank, for those whose spans were kept."""
 
     @property
     def mfu(self) -> float:
@@ -132,7 +135,7 @@ def answer_for_ranks(
         cluster, sum(counts), seconds, full, one.rank, _rank_rows(settled, steps, found),
         len(found.walked), _collective_rows(one, steps[settled.index(one)], cluster),
         sum(n * w.model_flop for n, w in zip(counts, works, strict=True)), joules,
-        _model_parallel(settled), tuple(settled),
+        _model_parallel(settled), tuple(settled), found.times,
     )  # fmt: skip
 
 
@@ -176,7 +179,14 @@ def _rank_rows(
         if time is not None:
             peak, use = memory[id(walked.ran)]
             rows.append(
-                RankRow(walked.rank, walked.ran.ranks, _split(time, found.period_ps), peak, use)
+                RankRow(
+                    walked.rank,
+                    walked.ran.ranks,
+                    _split(time, found.period_ps),
+                    peak,
+                    use,
+                    walked.ran.program,
+                )
             )
     return tuple(rows)
 
