@@ -22,7 +22,8 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
     ) -> None:
         super().__init__()
         self._result, self._finish = result, finish
-        self._future: Any = torch.futures.Future(devices=[device])
+        devices = [] if device.type == "cpu" else [device]
+        self._future: Any = torch.futures.Future(devices=devices)
         self._future.set_result(result)
         global _count
         _count += 1

@@ -1,0 +1,84 @@
+"""Where PyTorch would wait for peers, or work as long as the world is large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed import device_mesh
+from torch.distributed import distributed_c10d as c10d
+from torch.distributed.fsdp._fully_shard import _fsdp_param
+
+_stores: list[Any] = []
+
+
+def install(store: Any, rank: int, world_size: int) -> None:
+    """Every rendezvous ends at `store`; shards of others are not cut."""
+    _stores[:] = [store]
+
+    def rendezvous(url: str, own_rank: int = -1, size: int = -1, **_: Any) -> Iterator[Any]:
+        yield store, own_rank if own_rank >= 0 else rank, size if size > 0 else world_size
+
+    c10d.rendezvous = rendezvous
+    for name in ("TCPStore", "FileStore"):
+        setattr(dist, name, _store)
+        if hasattr(c10d, name):
+            setattr(c10d, name, _store)
+    c10d._store_based_barrier = _no_wait
+    _fsdp_param._chunk_with_empty = Shards
+    for place in (dist, c10d, device_mesh):
+        place.split_group = split_group
+
+
+def _store(*_: Any, **__: Any) -> Any:
+    """The one store of this process, whatever address a script gives."""
+    return _stores[-1]
+
+
+def _no_wait(*_: Any, **__: Any) -> None:
+    """Everybody has arrived."""
+
+
+class Shards(Sequence[torch.Tensor]):
+    """The pieces of `torch.chunk`, each cut when it is asked for; empty past the end."""
+
+    def __init__(self, tensor: torch.Tensor, num_chunks: int, dim: int) -> None:
+        self.tensor, self.num_chunks, self.dim = tensor, num_chunks, dim
+        self.size = max(1, -(-tensor.size(dim) // num_chunks))
+
+    def __len__(self) -> int:
+        return self.num_chunks
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self.num_chunks))]
+        index = index + self.num_chunks if index < 0 else index
+        if not 0 <= index < self.num_chunks:
+            raise IndexError(index)
+        start, length = index * self.size, self.tensor.size(self.dim)
+        if start >= length and index:
+            return self.tensor.new_empty(0)
+        return self.tensor.narrow(self.dim, start, min(self.size, length - start))
+
+
+def split_group(
+    parent_pg: Any = None, split_ranks: Sequence[Sequence[int]] | None = None,
+    timeout: Any = None, pg_options: Any = None, group_desc: str | None = None,
+    backend: Any = None,
+) -> Any:  # fmt: skip
+    """The part of a split group that this rank is in, made alone; None if it is in none."""
+    parent = parent_pg or c10d._get_default_group()
+    ranks = dist.get_process_group_ranks(parent)
+    me = parent.rank()
+    for part in split_ranks or []:
+        if me in part:
+            return c10d._new_group_with_tag(
+                [ranks[r] for r in sorted(part)],
+                timeout=timeout,
+                backend=backend or c10d._world.pg_map[parent][0],
+                use_local_synchronization=True,
+                group_desc=group_desc or f"{parent.group_desc}:split",
+            )
+    return None
