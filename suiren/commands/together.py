@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from suiren.fleet.ranks import RankProgram
     from suiren.torch.distributed.outcome import RankOutcome
     from suiren.torch.runner import How
+    from suiren.trace.program import Program
 
 
 def is_many(options: dict[str, Any]) -> bool:
@@ -85,12 +86,22 @@ def _devices(
 def _ranks(
     script: Path, arguments: Sequence[str], cluster: Cluster, how: How, options: dict[str, Any]
 ) -> list[RankOutcome]:
-    raise NotImplementedError
+    from suiren.torch.distributed.alone import CannotRun, run_ranks
+
+    count, title = options["ranks"], cluster.card.title
+    with _bar(f"{count:,} × {title}", shown=not options["quiet"], unit="rank") as ran:
+        try:
+            return run_ranks(
+                script, arguments, cluster.card, count, how, cluster.cards_per_node,
+                lambda one: ran(one.rank),
+            )  # fmt: skip
+        except CannotRun as problem:
+            raise click.UsageError(str(problem)) from None
 
 
 @contextmanager
-def _bar(title: str, shown: bool) -> Iterator[Callable[[int], None]]:
-    """Shows steps; nothing where the output is no terminal."""
+def _bar(title: str, shown: bool, unit: str = "step") -> Iterator[Callable[[int], None]]:
+    """Shows the last step or rank; nothing where the output is no terminal."""
     if not (shown and notices.is_terminal):
         yield lambda _: None
         return
@@ -99,7 +110,7 @@ def _bar(title: str, shown: bool) -> Iterator[Callable[[int], None]]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=notices, transient=True) as progress:
         task = progress.add_task(f"on {title}: starting", total=None)
-        yield lambda step: progress.update(task, description=f"on {title}: step {step}")
+        yield lambda step: progress.update(task, description=f"on {title}: {unit} {step}")
 
 
 def _tell(outcomes: list[RankOutcome], cluster: Cluster, options: dict[str, Any]) -> int:
@@ -113,7 +124,7 @@ def _tell(outcomes: list[RankOutcome], cluster: Cluster, options: dict[str, Any]
 
     code = _say_how_ended(outcomes)
     try:
-        found = answer_for_ranks(_that_ran(outcomes), cluster)
+        found = answer_for_ranks(_that_ran(outcomes, cluster.cards_per_node), cluster)
     except (NothingRan, RanksPart, ClusterTooSmall, TooManyWalkers) as problem:
         notices.print(str(problem), style="yellow", markup=False)
         return code or 2
@@ -138,22 +149,30 @@ def _say_how_ended(outcomes: list[RankOutcome]) -> int:
     return next((o.exit_code for o in early if o.exit_code), 1 if early else 0)
 
 
-def _that_ran(outcomes: list[RankOutcome]) -> list[RankProgram]:
-    """Programs of ranks that asked anything of their card."""
+def _has_rest(program: Program) -> bool:
+    return program.rest is not None and program.rest.num_ops > 0
+
+
+def _that_ran(outcomes: list[RankOutcome], cards_per_node: int) -> list[RankProgram]:
+    """Programs of ranks that asked anything of their card, equal ones together."""
     from suiren.fleet.ranks import RankProgram
     from suiren.report.answer import NothingRan
+    from suiren.torch.distributed.sameness import digest
 
-    ran = [
-        RankProgram(o.ranks, o.program)
-        for o in outcomes
-        if o.program.order or (o.program.rest is not None and o.program.rest.num_ops)
-    ]
+    ran = [o for o in outcomes if o.program.order or _has_rest(o.program)]
     if not ran:
         raise NothingRan(
             "no rank ran an op on its device: does the script move its model and data there "
             '(device="cuda")?'
         )
-    return ran
+    if len(ran) == 1 or any(len(o.ranks) > 1 for o in ran):
+        return [RankProgram(o.ranks, o.program) for o in ran]
+    alike: dict[str, list[RankOutcome]] = {}
+    for outcome in ran:
+        alike.setdefault(digest(outcome.program, cards_per_node), []).append(outcome)
+    return [
+        RankProgram(tuple(o.ranks[0] for o in same), same[0].program) for same in alike.values()
+    ]
 
 
 def _write(found: Any, options: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from suiren.report.ranks import RankRow, RanksAnswer
 from suiren.report.screen import COLOURS, render
 from suiren.units import show_bytes, show_rate, show_time
 
-BAR_WIDTH = 40
+BAR_WIDTH = 24
 #: Rows of a table before it is cut.
 MOST_ROWS = 16
 
@@ -86,7 +86,7 @@ def _sharing(found: RanksAnswer) -> str:
 
 def _ranks(found: RanksAnswer) -> Table:
     table = Table(title="where each rank's step goes", title_justify="left")
-    for name in ("rank", "like it", "kernels", "collectives", "waits for peers", "idle", "memory"):
+    for name in ("rank", "ranks alike", "kernels", "collectives", "waits for peers", "idle", "memory"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
     for row in found.rows[:MOST_ROWS]:
