@@ -9,9 +9,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-_alive: list[Work] = []
-#: Works kept for callers that hold only the native half of them.
-MOST_ALIVE = 4096
+_alive: dict[int, Work] = {}
+"""Works by number, kept for callers that hold only the native half of them until they wait."""
+_count = 0
 
 
 class Work(dist._Work):  # type: ignore[misc, name-defined]
@@ -25,13 +25,15 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
         devices = [] if device.type == "cpu" else [device]
         self._future: Any = torch.futures.Future(devices=devices)
         self._future.set_result(result)
-        _alive.append(self)
-        if len(_alive) > MOST_ALIVE:
-            del _alive[: MOST_ALIVE // 2]
+        global _count
+        _count += 1
+        self._number = _count
+        _alive[_count] = self
 
     def wait(self, timeout: timedelta | None = None) -> bool:
         """Makes the current stream wait for the collective, and the values be there."""
         self.complete()
+        _alive.pop(self._number, None)
         self._future.wait()
         return True
 
@@ -56,6 +58,7 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
     def get_future(self) -> Any:
         """The result's future; waiting for it makes the current stream wait."""
         self.complete()
+        _alive.pop(self._number, None)
         return self._future
 
     def result(self) -> list[torch.Tensor]:
@@ -65,6 +68,6 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
 
 def complete_all() -> None:
     """Completes what is under way, as a device synchronisation does."""
-    for work in list(_alive):
+    for work in list(_alive.values()):
         work.complete()
     _alive.clear()
