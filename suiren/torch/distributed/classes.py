@@ -19,6 +19,8 @@ from suiren.torch.distributed.rank_process import Ran
 
 #: Stages that are run one by one; a chain of sends that is longer is not followed further.
 MOST_STAGES = 128
+#: Places along one axis that are looked at before the rest is taken to be like its neighbours.
+MOST_LOOKS = 24
 #: Worlds that fall into so many parts without a collective between them are not looked into.
 MOST_PARTS = 8
 
@@ -199,6 +201,12 @@ class Classes:
                 if digests[low] != digests[high] and high - low > 1
             ]
             if not gaps:
+                return
+            if len(digests) + len(gaps) > MOST_LOOKS:
+                self.notes.append(
+                    f"the work changes at more than {MOST_LOOKS} places of one dimension; ranks "
+                    "between those that were run are taken to be like the one before"
+                )
                 return
             look(*gaps)
 

@@ -57,9 +57,22 @@ class _Words:
             at = ranks.index(peer)
             is_pairwise = call.name in ("send", "recv")
             distance = (at - ranks.index(self.rank)) % len(ranks) if is_pairwise else at
-        place = hash(tuple(r - ranks[0] for r in ranks)), ranks[0] % self.cards_per_node
+        place = self.place(ranks)
         tensors = [str(t) for t in (*call.inputs(), *call.results())]
         return f"{call.op} {tensors} {place} {distance} {call.arguments.get('size_bytes')}"
+
+    def place(self, ranks: tuple[int, ...]) -> int:
+        """How a group lies in its nodes, wherever it begins.
+
+        Groups beside each other lie alike, as long as each fills its own part of a node.
+        """
+        per_node = self.cards_per_node
+        node, card = divmod(ranks[0], per_node)
+        where = tuple((r // per_node - node, r % per_node - card) for r in ranks)
+        local = [r % per_node for r in ranks if r // per_node == node]
+        stride = local[1] - local[0] if len(local) > 1 else per_node
+        span = max(1, abs(local[-1] - local[0]) + abs(stride))
+        return hash((where, card % span // max(1, abs(stride))))
 
 
 def _integer(call: Call, name: str) -> int:

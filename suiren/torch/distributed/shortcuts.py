@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch.distributed import device_mesh
 from torch.distributed import distributed_c10d as c10d
 from torch.distributed.fsdp._fully_shard import _fsdp_param
+from torch.distributed.tensor import _dispatch, _random
 
 _stores: list[Any] = []
 
@@ -28,6 +29,8 @@ def install(store: Any, rank: int, world_size: int) -> None:
             setattr(c10d, name, _store)
     c10d._store_based_barrier = _no_wait
     _fsdp_param._chunk_with_empty = Shards
+    _dispatch.is_rng_supported_mesh = _never
+    _random._RNGStateTracker.distribute_region_enabled = property(_never, _no_wait)
     for place in (dist, c10d, device_mesh):
         place.split_group = split_group
 
@@ -39,6 +42,11 @@ def _store(*_: Any, **__: Any) -> Any:
 
 def _no_wait(*_: Any, **__: Any) -> None:
     """Everybody has arrived."""
+
+
+def _never(*_: Any) -> bool:
+    """Random numbers need not agree between ranks that hold no values."""
+    return False
 
 
 class Shards(Sequence[torch.Tensor]):
