@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
 
-from suiren.commands.ask import card_named, notices, screen
+from suiren.commands.ask import notices, screen
 from suiren.hw.cluster import Cluster
+from suiren.hw.spec import Card
 
 if TYPE_CHECKING:
     from suiren.fleet.ranks import RankProgram
@@ -38,19 +40,44 @@ def is_many(options: dict[str, Any]) -> bool:
 
 
 def cluster_named(on: str, num_ranks: int) -> Cluster:
-    """The cluster of `--on` for so many ranks: a node, a cluster, or a card in its usual node."""
-    from suiren.hw.catalog.node import NODES
+    """The cluster of `--on` for so many ranks: by name, a node, a card in its usual box, a file."""
+    from suiren.hw.clusterfile import BadClusterFile
+    from suiren.hw.find_cluster import UnknownCluster, cluster_of
 
-    card = None
-    node = next((n for n in NODES if on in (n.name, *n.aliases)), None)
+    try:
+        return cluster_of(on, num_ranks)
+    except UnknownCluster as problem:
+        raise click.UsageError(str(problem)) from None
+    except BadClusterFile as problem:
+        if not on.endswith((".toml", ".py")):
+            raise click.UsageError(str(problem)) from None
+        return _around(card_of_file(on, problem), num_ranks)
+
+
+def card_of_file(on: str, problem: Exception) -> Card:
+    """The card that a file describes; where it is none, the cluster file's own problem is told."""
+    from suiren.hw.chipfile import BadChipFile
+    from suiren.hw.load import load_card
+
+    try:
+        return load_card(on)
+    except BadChipFile:
+        raise click.UsageError(f"{on} describes no cluster and no card: {problem}") from None
+
+
+def _around(card: Card, num_ranks: int) -> Cluster:
+    """A card of a user's own in the box of the catalogue's card with the same chip."""
+    from suiren.hw.catalog.node import NODES
+    from suiren.hw.find_cluster import cluster_of
+
+    node = next((n for n in NODES if n.card.chip.name == card.chip.name), None)
     if node is None:
-        card = card_named(on)
-        node = next((n for n in NODES if n.card.name == card.name), None)
-    if node is None:
-        raise click.UsageError(f"no node of {on} is in the catalogue: name one of them")
-    nodes = -(-num_ranks // int(node.num_cards))
-    title = node.title if nodes == 1 else f"{nodes} × {node.title}"
-    return Cluster(name=f"{node.name}*{nodes}", title=title, node=node, num_nodes=nodes)
+        raise click.UsageError(
+            f"{card.title} stands in no box of the catalogue: describe one in a cluster file "
+            "(docs/network.md)"
+        )
+    cluster = cluster_of(node.name, num_ranks)
+    return replace(cluster, node=replace(cluster.node, card=card))
 
 
 def run_many(
