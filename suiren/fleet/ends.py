@@ -53,23 +53,25 @@ def head(share: Share) -> Part:
 def loss(share: Share) -> Part:
     """The cross entropy, FP32 unless the framework's kernel reads the logits as they are."""
     ops, rows = share.ops, share.tokens
-    logits, wide = ops.tensor(rows, share.vocab), Tensor("f32", (rows, share.vocab))
-    line = Tensor("f32", (rows,))
+    half = share.framework.loss == "half"
+    logits = ops.tensor(rows, share.vocab)
+    wide = logits if half else Tensor("f32", logits.shape)
+    line = Tensor(wide.dtype, (rows,))
     sums = (Comm("all_reduce", line.bytes, "tp"),) if share.tp > 1 else ()
-    if share.framework.fused_loss:
+    if share.framework.loss == "fused":
         first = ops.call("te::_log_softmax", logits, out=(line,))
         second = ops.call("te::mul", logits, line, out=(logits,))
         return Part((first, *sums, second), (ops.call("te::mul", logits, out=(logits,)),),
                     (("logits", float(logits.bytes)),))  # fmt: skip
     forward: list[Task] = []
-    if logits.dtype != "f32":
+    if logits.dtype != wide.dtype:
         forward.append(ops.call("aten::_to_copy", logits, out=(wide,)))
     forward += [ops.call("aten::amax", wide, out=(line,)), *sums,
                 ops.call("aten::sub", wide, line, out=(wide,)), *sums,
                 ops.call("aten::exp", wide, out=(wide,)), ops.call("aten::sum", wide, out=(line,)),
                 *sums, ops.call("aten::div", wide, line, out=(wide,))]  # fmt: skip
     backward: list[Task] = [ops.call("aten::mul", wide, line, out=(wide,))]
-    if logits.dtype != "f32":
+    if logits.dtype != wide.dtype:
         backward.append(ops.call("aten::_to_copy", wide, out=(logits,)))
     kept = (("logits", float(logits.bytes)), ("softmax of logits", 2.0 * wide.bytes))
     return Part(tuple(forward), tuple(backward), kept)

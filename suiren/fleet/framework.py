@@ -32,12 +32,13 @@ class Framework:
     optimizer: Literal["fused", "megatron", "none"] = "megatron"
     """`megatron`: gradients are copied to FP32, checked and clipped by their norm, weights are
     copied back; `fused`: one kernel does all of it."""
-    fused_loss: bool = False
-    """The cross entropy reads its logits in their own format and keeps no FP32 copy."""
+    loss: Literal["fp32", "half", "fused"] = "fp32"
+    """The cross entropy: in FP32, in the logits' own format, or in one kernel forward and one
+    backward."""
     blocking_sends: bool = True
     """A stage waits for its message to arrive before it goes on."""
     vocab_multiple: int = 128
-    """The vocabulary is padded to this times tp."""
+    """The vocabulary is padded to a multiple of this times tp; 0 for no padding."""
     fp32_gradients: bool = False
     """Gradients are kept and reduced in FP32."""
 
@@ -49,7 +50,7 @@ def _host(microseconds: float, why: str) -> Fact:
 _EAGER = "an eager kernel through Python modules, autograd and the dispatcher"
 MEGATRON_DEEPSPEED = Framework(
     name="megatron-deepspeed-2022", title="Megatron-DeepSpeed, 2022",
-    host_op_s=_host(30, _EAGER), optimizer="fused",
+    host_op_s=_host(30, _EAGER), optimizer="fused", loss="half", vocab_multiple=0,
 )  # fmt: skip
 MEGATRON_2021 = Framework(
     name="megatron-2021", title="Megatron-LM, 2021", host_op_s=_host(20, _EAGER)
@@ -61,7 +62,7 @@ MEGATRON_2022 = Framework(
 MEGATRON_CORE = Framework(
     name="megatron-core", title="Megatron-Core with Transformer Engine, 2024",
     host_op_s=_host(12, _EAGER + "; fused modules issue fewer Python calls"),
-    async_input_gradient=True, accumulate="fused", fp32_gradients=True, fused_loss=True,
+    async_input_gradient=True, accumulate="fused", fp32_gradients=True, loss="fused",
     blocking_sends=False,
 )  # fmt: skip
 MODELLINK = Framework(
@@ -70,7 +71,7 @@ MODELLINK = Framework(
 )  # fmt: skip
 EAGER = Framework(
     name="pytorch-2023", title="PyTorch modules, 2023", host_op_s=_host(8, _EAGER), fused=False,
-    merged_qkv=False, accumulate="none", optimizer="none", vocab_multiple=1,
+    merged_qkv=False, accumulate="none", optimizer="none", vocab_multiple=0,
 )  # fmt: skip
 FRAMEWORKS = {
     f.name: f

@@ -74,6 +74,8 @@ class Share:
     @property
     def vocab(self) -> int:
         """Entries of the vocabulary on this rank, padding included."""
+        if not self.framework.vocab_multiple:
+            return self.model.vocab // self.tp
         grain = self.framework.vocab_multiple * self.tp
         return -(-self.model.vocab // grain) * grain // self.tp
 
