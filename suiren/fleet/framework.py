@@ -50,13 +50,13 @@ def _host(microseconds: float, why: str) -> Fact:
 _EAGER = "an eager kernel through Python modules, autograd and the dispatcher"
 MEGATRON_DEEPSPEED = Framework(
     name="megatron-deepspeed-2022", title="Megatron-DeepSpeed, 2022",
-    host_op_s=_host(30, _EAGER), optimizer="fused", loss="half", vocab_multiple=0,
+    host_op_s=_host(68, _EAGER), optimizer="fused", loss="half", vocab_multiple=0,
 )  # fmt: skip
 MEGATRON_2021 = Framework(
-    name="megatron-2021", title="Megatron-LM, 2021", host_op_s=_host(20, _EAGER)
+    name="megatron-2021", title="Megatron-LM, 2021", host_op_s=_host(68, _EAGER)
 )
 MEGATRON_2022 = Framework(
-    name="megatron-2022", title="Megatron-LM, 2022", host_op_s=_host(20, _EAGER),
+    name="megatron-2022", title="Megatron-LM, 2022", host_op_s=_host(68, _EAGER),
     async_input_gradient=True, accumulate="fused", fp32_gradients=True,
 )  # fmt: skip
 MEGATRON_CORE = Framework(
@@ -66,7 +66,7 @@ MEGATRON_CORE = Framework(
     blocking_sends=False,
 )  # fmt: skip
 MODELLINK = Framework(
-    name="modellink-2024", title="ModelLink on Ascend, 2024", host_op_s=_host(20, _EAGER),
+    name="modellink-2024", title="ModelLink on Ascend, 2024", host_op_s=_host(68, _EAGER),
     async_input_gradient=True, fp32_gradients=True, accumulate="fp32",
 )  # fmt: skip
 EAGER = Framework(
