@@ -79,7 +79,7 @@ def rest(share: Share) -> Part:
     bias = (ops.tensor(model.d_model),) if model.bias else ()
     if not model.dropout:
         return ops.stream("aten::add", x, *bias, x, out=(x,), back=(x, x), grad=(x,))
-    mask = Tensor("bool", x.shape)
+    mask = Tensor("b8", x.shape)
     kept = (("dropout mask", float(mask.bytes)),)
     if share.framework.fused:
         backward: list[Task] = [ops.call("jit::native_dropout_backward", x, mask, out=(x,))]

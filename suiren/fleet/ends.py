@@ -22,7 +22,7 @@ def embedding(share: Share) -> Part:
     back = Call("aten::embedding_dense_backward", {"grad_output": x, "indices": ids}, (table,))
     parts = [Part((look,), (back,))]
     if share.tp > 1:
-        mask = Tensor("bool", (rows,))
+        mask = Tensor("b8", (rows,))
         small = ops.call("aten::lt", ids, out=(mask,))
         parts.append(Part((small, small), ()))
         parts.append(ops.exchange("all_reduce", "", share.stream_bytes, "tp"))
@@ -30,7 +30,7 @@ def embedding(share: Share) -> Part:
         parts.append(ops.stream("aten::add", x, x, out=(x,), back=(x,), grad=(x,)))
     out = ops.tensor(share.rows, model.d_model)
     if model.dropout:
-        drop = Tensor("bool", out.shape)
+        drop = Tensor("b8", out.shape)
         parts.append(ops.stream("aten::native_dropout", out, out=(out, drop), back=(out, drop),
                                 grad=(out,), name_back="aten::native_dropout_backward",
                                 saved=(("dropout mask", float(drop.bytes)),)))  # fmt: skip

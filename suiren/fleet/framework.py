@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from suiren.hw.fact import Fact, assumed
+from suiren.hw.fact import Fact, assumed, derived
 from suiren.units import us
 
 
@@ -43,37 +43,50 @@ class Framework:
     """Gradients are kept and reduced in FP32."""
 
 
-def _host(microseconds: float, why: str) -> Fact:
-    return assumed(microseconds * us, why)
+#: Host time of one eager ATen call where an A100 was measured: 26.4 µs between two events
+#: (truth/eager.py, `fit` rows of NeuSight), less about 5 µs of an event's own record.
+_CALL_S = 21.4 * us
 
 
-_EAGER = "an eager kernel through Python modules, autograd and the dispatcher"
+def _host(calls: float, why: str) -> Fact:
+    """Host time a kernel: so many ATen calls, views included, are made for each."""
+    return derived(calls * _CALL_S, f"{calls:g} ATen calls a kernel x 21.4 µs: {why}")
+
+
+_LAYER = "counted on a Megatron layer, forward and backward: 147 calls for 44 kernels"
 MEGATRON_DEEPSPEED = Framework(
     name="megatron-deepspeed-2022", title="Megatron-DeepSpeed, 2022",
-    host_op_s=_host(68, _EAGER), optimizer="fused", loss="half", vocab_multiple=0,
+    host_op_s=_host(3.3, _LAYER), optimizer="fused", loss="half", vocab_multiple=0,
 )  # fmt: skip
 MEGATRON_2021 = Framework(
-    name="megatron-2021", title="Megatron-LM, 2021", host_op_s=_host(68, _EAGER)
+    name="megatron-2021", title="Megatron-LM, 2021", host_op_s=_host(3.3, _LAYER)
 )
 MEGATRON_2022 = Framework(
-    name="megatron-2022", title="Megatron-LM, 2022", host_op_s=_host(68, _EAGER),
+    name="megatron-2022", title="Megatron-LM, 2022", host_op_s=_host(3.3, _LAYER),
     async_input_gradient=True, accumulate="fused", fp32_gradients=True,
 )  # fmt: skip
 MEGATRON_CORE = Framework(
     name="megatron-core", title="Megatron-Core with Transformer Engine, 2024",
-    host_op_s=_host(12, _EAGER + "; fused modules issue fewer Python calls"),
+    host_op_s=assumed(20 * us, "Transformer Engine's modules make about one call a kernel"),
     async_input_gradient=True, accumulate="fused", fp32_gradients=True, loss="fused",
     blocking_sends=False,
 )  # fmt: skip
 MODELLINK = Framework(
-    name="modellink-2024", title="ModelLink on Ascend, 2024", host_op_s=_host(68, _EAGER),
+    name="modellink-2024", title="ModelLink on Ascend, 2024",
+    host_op_s=assumed(20 * us, "fused operators make about one call a kernel"),
     async_input_gradient=True, fp32_gradients=True, accumulate="fp32",
 )  # fmt: skip
+ONEFLOW = Framework(
+    name="oneflow-2021", title="OneFlow, 2021",
+    host_op_s=assumed(5 * us, "a static graph is issued from C++"),
+)  # fmt: skip
 EAGER = Framework(
-    name="pytorch-2023", title="PyTorch modules, 2023", host_op_s=_host(8, _EAGER), fused=False,
+    name="pytorch-2023", title="PyTorch modules, 2023",
+    host_op_s=_host(2.0, "linear layers, views and transposes around each kernel"), fused=False,
     merged_qkv=False, accumulate="none", optimizer="none", vocab_multiple=0,
 )  # fmt: skip
 FRAMEWORKS = {
     f.name: f
-    for f in (MEGATRON_DEEPSPEED, MEGATRON_2021, MEGATRON_2022, MEGATRON_CORE, MODELLINK, EAGER)
+    for f in (MEGATRON_DEEPSPEED, MEGATRON_2021, MEGATRON_2022, MEGATRON_CORE, MODELLINK, ONEFLOW,
+              EAGER)
 }

@@ -43,7 +43,7 @@ def _route(share: Share, tokens: int) -> Part:
                        grad=(scores,), name_back="aten::_softmax_backward_data")  # fmt: skip
     top = Part((full.call("aten::topk", scores, out=(best, choice)),),
                (full.call("aten::copy", best, out=(scores,)),))  # fmt: skip
-    counts = Part((full.call("aten::sum", Tensor("bool", scores.shape),
+    counts = Part((full.call("aten::sum", Tensor("b8", scores.shape),
                              out=(Tensor("i64", (model.experts,)),)),))  # fmt: skip
     return chain([first, soft, top, counts])
 

@@ -12,6 +12,7 @@ from suiren.fleet.framework import (
     MEGATRON_CORE,
     MEGATRON_DEEPSPEED,
     MODELLINK,
+    ONEFLOW,
     Framework,
 )
 from suiren.fleet.layout import Layout
@@ -40,7 +41,7 @@ def framework_of(row: Row) -> Framework:
         ("unnamed gpu", MEGATRON_CORE),
         ("megatron-lm 2021", MEGATRON_2021), ("megatron-lm (2021", MEGATRON_2021),
         ("megatron-lm", MEGATRON_2022 if year else MEGATRON_CORE), ("hf transformers", EAGER),
-        ("oneflow", MEGATRON_2021),
+        ("oneflow", ONEFLOW),
     ):  # fmt: skip
         if word in name:
             return found
@@ -94,7 +95,7 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
         recompute="selective" if recompute.startswith("selective")
         else "full" if recompute.startswith("full") and " x" not in recompute else "none",
         schedule="interleaved" if vpp > 1 else "1f1b", precision=precision_of(row),
-        overlap_gradients=overlap or modern,
+        overlap_gradients=overlap or modern or framework is ONEFLOW,
         overlap_tensor=modern or "mc2" in about and framework is MODELLINK,
     )  # fmt: skip
     assumed = row.shape.get("assumed_fields", "")
