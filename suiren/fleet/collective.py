@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from suiren.fleet.algorithms import PLANNERS
+from suiren.fleet.algorithms import PLANNERS, torus
 from suiren.fleet.choose import by_nccl, candidates, library_of
 from suiren.fleet.fold import Fold, fold
 from suiren.fleet.place import Place
@@ -19,6 +19,10 @@ COLLECTIVES = (
 )  # fmt: skip
 
 
+#: What a barrier sends.
+BARRIER_BYTES = 8.0
+
+
 @dataclass(frozen=True, slots=True)
 class CollectiveTime:
     """What a collective takes, and what was chosen for it."""
@@ -27,7 +31,7 @@ class CollectiveTime:
     algorithm: str
     """`ring`, `tree`, `hierarchical`, `direct`, `switch`, `torus`."""
     protocol: str
-    """`simple`, `ll`, `ll128`; `pairs` for messages between pairs, `in_switch`."""
+    """`simple`, `ll`, `ll128`; `pairs` and `message` between pairs, `in_switch`."""
     bound: str
     """What bounds it: `latency`, the name of a link, `nic`."""
     latency_s: float = 0.0
@@ -76,13 +80,29 @@ def chosen(
     cluster: Cluster, op: str, size_bytes: float, place: Place
 ) -> tuple[tuple[str, str], Priced]:
     """The library's choice for a group of at least two, and its price."""
-    folded = fold(cluster, place)
-    size_bytes = 8.0 if op == "barrier" else float(size_bytes)
+    size_bytes = BARRIER_BYTES if op == "barrier" else float(size_bytes)
     library = library_of(cluster)
+    sides = torus.sides_of(cluster, place) if cluster.torus and op in torus.OPS else ()
+    if sides:
+        return _on_torus(cluster, op, size_bytes, place, library, sides)
+    folded = fold(cluster, place)
     options: Sequence[tuple[str, str]] = candidates(folded, op, library)
     if library == "NCCL" and len(options) > 1:
         options = [by_nccl(folded, op, size_bytes, cluster.card.chip.family)]
     prices = {option: _priced(folded, library, op, size_bytes, option) for option in options}
+    best = min(prices, key=lambda option: prices[option].seconds)
+    return best, prices[best]
+
+
+def _on_torus(
+    cluster: Cluster, op: str, size_bytes: float, place: Place, library: str,
+    sides: tuple[torus.Side, ...],
+) -> tuple[tuple[str, str], Priced]:
+    folded = torus.fold_torus(cluster, place, sides)
+    phases = torus.plan(sides, op, size_bytes)
+    how = carriers(folded, library)
+    protocols = ("pairs",) if op == "all_to_all" else ("ll", "simple")
+    prices = {("torus", p): price(phases, folded, how, p) for p in protocols}
     best = min(prices, key=lambda option: prices[option].seconds)
     return best, prices[best]
 

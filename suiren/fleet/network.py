@@ -54,8 +54,7 @@ def fair_rates(flows: Sequence[Flow], capacity_bytes_per_s: Sequence[float]) -> 
 
 
 def end_times(flows: Sequence[Flow], capacity_bytes_per_s: Sequence[float]) -> list[float]:
-    """Seconds after a common start at which each flow has arrived; shares are dealt anew at
-    every end."""
+    """Seconds from a common start to each flow's end; shares are dealt anew at every end."""
     ends = [0.0] * len(flows)
     left = {n: flow.size_bytes for n, flow in enumerate(flows) if flow.size_bytes > 0}
     now = 0.0

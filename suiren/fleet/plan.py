@@ -65,8 +65,11 @@ def carriers(fold: Fold, library: str) -> Carriers:
     media = dict.fromkeys(fold.media[n] for way in ways for n, _ in way)
     by_medium = {medium: transport_of(medium, library) for medium in dict.fromkeys(fold.media)}
     net = transport_of("NIC", library)
-    slow = [by_medium[m] for m in media] or [net]
-    inside_s = max((fold.inside_s(a, b) for a in cards[:1] for b in cards[1:]), default=0.0)
+    slow = [by_medium[m] for m in media]
+    if not slow:
+        slow = [by_medium[fold.media[0]]] if fold.place.nodes == 1 else [net]
+    inside_s = max((fold.inside_s(a, b) for a in cards[:1] for b in cards[1:]),
+                   default=float(fold.topology.wires[0].latency_s))  # fmt: skip
     between_s = fold.between_s(cards[0], cards[0]) if fold.place.nodes > 1 else 0.0
     inside = max(slow, key=lambda t: t.simple.hop_s)
     return Carriers(inside, net, inside_s, between_s, by_medium)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from functools import lru_cache
 from heapq import heappop, heappush
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from suiren.hw.topology import Topology
 
@@ -39,6 +39,20 @@ def route(topology: Topology, start: str, end: str) -> tuple[tuple[int, float], 
             origin = topology.wires[number].start
             carried[origin] = carried.get(origin, 0.0) + part
     return tuple(sorted(shares.items()))
+
+
+@lru_cache(maxsize=8192)
+def one_route(topology: Topology, start: str, end: str) -> tuple[tuple[int, float], ...]:
+    """As `route`, but one of the shortest ways alone: the first by number of wire."""
+    cost, before = _distances(topology, start)
+    if end not in cost:
+        raise ValueError(f"there is no way from {start} to {end}")
+    found, vertex = [], end
+    while vertex != start:
+        number = min(before[vertex])
+        found.append((number, 1.0))
+        vertex = topology.wires[number].start
+    return tuple(sorted(found))
 
 
 def latency_s(topology: Topology, ways: tuple[tuple[int, float], ...]) -> float:
@@ -81,8 +95,8 @@ def _passes_on(topology: Topology, vertex: str) -> bool:
 def bisection_bytes_per_s(topology: Topology) -> float:
     """Bytes per second, one way, between the two halves of the cards that are worst joined.
 
-    Counts links only where cards have links; the host's PCIe where they have none. Up to ten
-    cards every split is tried, beyond that the runs of neighbouring numbers. 0 for one card.
+    Counts links only where links join all cards; the host's PCIe too where they do not. Up to
+    ten cards every split is tried, beyond that the runs of neighbouring numbers. 0 for one card.
     """
     cards = topology.cards
     half = len(cards) // 2
@@ -93,12 +107,12 @@ def bisection_bytes_per_s(topology: Topology) -> float:
     else:
         twice = cards + cards
         splits = [set(twice[i : i + half]) for i in range(half)]
-    return min(_max_flow(topology, split) for split in splits)
+    over_links = min(_max_flow(topology, split, links=True) for split in splits)
+    return over_links or min(_max_flow(topology, split, links=False) for split in splits)
 
 
-def _max_flow(topology: Topology, side: set[str]) -> float:
+def _max_flow(topology: Topology, side: set[str], *, links: bool) -> float:
     """The most bytes per second from the cards of `side` to all others."""
-    links = topology.has_links()
     left: dict[str, dict[str, float]] = {v: {} for v in (*topology.vertices, "", "*")}
     for wire in topology.wires:
         if not (links and topology.host_wire(wire)):
@@ -109,7 +123,7 @@ def _max_flow(topology: Topology, side: set[str]) -> float:
         left[start][end] = float("inf")
     total = 0.0
     while (path := _way(left)) is not None:
-        steps = list(zip(path, path[1:], strict=False))
+        steps = list(pairwise(path))
         most = min(left[a][b] for a, b in steps)
         for a, b in steps:
             left[a][b] -= most

@@ -44,7 +44,7 @@ def _message(fold: Fold, size_bytes: float) -> Phase:
     local = fold.place.local
     if fold.place.nodes == 1:
         return Phase((Flow(fold.inside(local[0], local[-1]), size_bytes),), 1, 1, last=False)
-    flows = tuple(Flow(fold.between(c[0], c[-1]), size_bytes) for c in fold.groups())
+    flows = tuple(Flow(fold.one_way(c[0], c[-1]), size_bytes) for c in fold.groups())
     return Phase(flows, 1, 0, 1, last=False)
 
 
