@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from suiren.hw.catalog.node import NODES
 from suiren.hw.cluster import Cluster
-from suiren.hw.fact import Fact, assumed, published
+from suiren.hw.default_node import node_for
+from suiren.hw.fact import Fact, published
 from suiren.hw.spec import Card, Node
 from suiren.hw.topology import Topology
 from suiren.hw.wiring import Wiring, topology_of
@@ -23,7 +23,7 @@ def cluster_of(row: Row, card: Card) -> Cluster:
     """As many nodes as the row's devices fill, of the kind that holds this card."""
     ranks = number(row, "n_devices", 1)
     wires = row.shape.get("interconnect", "")
-    node = _with_nics(_node(card), wires, row.source)
+    node = _with_nics(node_for(card), wires, row.source)
     if "NVL72" in wires or "NVL72" in row.shape.get("nodes", ""):
         node = _rack(node, min(ranks, _RACK))
     each = int(node.num_cards)
@@ -31,21 +31,6 @@ def cluster_of(row: Row, card: Card) -> Cluster:
         name=f"{node.name}-{card.name}-{ranks}", title=f"{ranks} x {card.title}", node=node,
         num_nodes=-(-ranks // each),
     )  # fmt: skip
-
-
-def _node(card: Card) -> Node:
-    """The catalogue's node with this card, else with one of the same chip, else eight on PCIe."""
-    for same in (
-        lambda n: n.card.name == card.name,
-        lambda n: n.card.chip.name == card.chip.name and n.card.form == card.form,
-        lambda n: n.card.chip.family == card.chip.family and n.card.link is not None,
-    ):
-        found = next((n for n in NODES if same(n)), None)
-        if found is not None:
-            return replace(found, card=card)
-    rate = assumed(0.8 * float(card.host_bytes_per_s), "no node of the catalogue holds this card")
-    return replace(NODES[0], name=f"{card.name}-x8", card=card, num_cards=assumed(8, "a usual box"),
-                   pair_bytes_per_s=rate, wiring="PCIe")  # fmt: skip
 
 
 def _with_nics(node: Node, wires: str, source: str) -> Node:
