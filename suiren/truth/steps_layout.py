@@ -84,7 +84,7 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
     shared = row.shape.get("zero_fsdp", "").lower()
     modern = framework in (MEGATRON_CORE,)
     sharded = "distributed" in shared or "zero-1" in shared
-    if "fsdp" in shared and "none" not in shared or "zero-3" in shared or "zero3" in shared:
+    if ("fsdp" in shared and "none" not in shared) or "zero-3" in shared or "zero3" in shared:
         raise NotPredicted("weights shared over data parallel ranks (FSDP) are not predicted yet")
     wide = "sequence parallel" in about or "sequence_parallel=yes" in about
     layout = Layout(
@@ -96,7 +96,7 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
         else "full" if recompute.startswith("full") and " x" not in recompute else "none",
         schedule="interleaved" if vpp > 1 else "1f1b", precision=precision_of(row),
         overlap_gradients=overlap or modern or framework is ONEFLOW,
-        overlap_tensor=modern or "mc2" in about and framework is MODELLINK,
+        overlap_tensor=modern or ("mc2" in about and framework is MODELLINK),
     )  # fmt: skip
     assumed = row.shape.get("assumed_fields", "")
     if "recompute" in assumed and layout.recompute == "full":

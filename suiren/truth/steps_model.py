@@ -12,7 +12,8 @@ from suiren.truth.unknown import NotPredicted
 _SC21_HEADS = {2304: 24, 3072: 32, 4096: 32, 6144: 48, 8192: 64, 10240: 80, 12288: 96, 16384: 128,
                20480: 128, 25600: 160}  # fmt: skip
 _GATED = ("llama", "qwen", "mixtral", "mistral", "deepseek", "kimi", "baichuan", "internlm",
-          "aquila", "chatglm", "codellama", "yi", "gemma", "minicpm", "glm", "grok", "intern")  # fmt: skip
+          "aquila", "chatglm", "codellama", "yi", "gemma", "minicpm", "glm", "grok",
+          "intern")  # fmt: skip
 _ENCODERS = ("bert", "roberta")
 #: Vocabularies of families whose table leaves it out, from their published configurations.
 _VOCAB = {"llama3": 128256, "llama": 32000, "aquila": 100008, "baichuan2": 125696,
@@ -50,8 +51,8 @@ def model_of(row: Row) -> Model:
     widths = [int(n) for n in re.findall(r"\d+", row.shape.get("d_ff", ""))]
     d_ff = widths[0] if widths else number(row, "d_ff")
     split = "dense" in row.shape.get("d_ff", "")
-    dense = _count(r"first (\d+) layers dense", notes) or _count(r"first (\d+)\)",
-                                                                 row.shape.get("d_ff", ""))  # fmt: skip
+    dense = _count(r"first (\d+) layers dense", notes)
+    dense = dense or _count(r"first (\d+)\)", row.shape.get("d_ff", ""))
     expert_d_ff = widths[-1] if split else (d_ff if experts else 0)
     attention = row.shape.get("attention_impl", "").lower().replace("no flash", "")
     flash = any(word in attention for word in ("flash", "te ", "te+", "cudnn"))
@@ -87,6 +88,6 @@ def _count(pattern: str, text: str) -> int:
 
 
 def _vocab(row: Row, name: str, family: str) -> int:
-    known = next((size for word, size in _VOCAB.items()
-                  if word in name.replace("-", "") or word in family.replace("-", "")), None)  # fmt: skip
+    plain = f"{name} {family}".replace("-", "")
+    known = next((size for word, size in _VOCAB.items() if word in plain), None)
     return number(row, "vocab", known)
