@@ -8,7 +8,17 @@ from collections.abc import Sequence
 import click
 
 from suiren import __version__
-from suiren.commands import chips, conformance, kernel, numerics, port, replay, run, validate
+from suiren.commands import (
+    chips,
+    conformance,
+    goodput,
+    kernel,
+    numerics,
+    port,
+    replay,
+    run,
+    validate,
+)
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -27,6 +37,7 @@ suiren.add_command(validate.validate)
 suiren.add_command(conformance.conformance)
 suiren.add_command(port.port)
 suiren.add_command(numerics.numerics)
+suiren.add_command(goodput.goodput)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -15,6 +15,21 @@ S_PER_H, S_PER_DAY = 3600.0, 86400.0
 #: What there may be many of: one for every chip, for every node, or one for the whole job.
 PER = ("chip", "node", "job")
 
+#: What is taken where nothing is said.
+CONSTANT_RATE = assumed(1.0, "a constant rate: parts neither wear in nor out")
+NO_JITTER = assumed(0.0, "every rank takes the stated time")
+NO_SLOW_CHIPS = assumed(0.0, "no slow chips unless stated")
+SLOW = assumed(1.1, "a slow chip's step over a sound one's")
+HALF_A_LINK = assumed(0.5, "one of two lanes or one of two ports lost")
+HALF_AN_HOUR_S = assumed(1800.0, "half an hour until the link is reset or drained")
+DETECTION_S = assumed(
+    180.0, "a collective's time-out is minutes; heartbeats find most failures sooner"
+)
+RESTART_S = assumed(
+    420.0, "start of processes, communicators and data on thousands of ranks, without loading"
+)
+REPAIR_S = assumed(S_PER_DAY, "drain, test, reseat or replace, test again: a day")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Failures:
@@ -26,7 +41,7 @@ class Failures:
     """How many there are: one per `chip`, per `node`, or one for the `job`."""
     mean_s: Fact
     """Mean time between failures of one part."""
-    shape: Fact = assumed(1.0, "a constant rate: parts neither wear in nor out")
+    shape: Fact = CONSTANT_RATE
     """Weibull's shape: 1 is exponential; below 1, parts that just failed fail again sooner."""
     takes_node: bool = True
     """Whether the node leaves for repair; else a restart is enough."""
@@ -55,16 +70,16 @@ class Failures:
 class Jitter:
     """How a rank's step varies by chance, anew in every step and rank: lognormal, median 1."""
 
-    sigma: Fact = assumed(0.0, "every rank takes the stated time")
+    sigma: Fact = NO_JITTER
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stragglers:
     """Chips that are slow for as long as the job runs; a step waits for the slowest."""
 
-    share: Fact = assumed(0.0, "no slow chips unless stated")
+    share: Fact = NO_SLOW_CHIPS
     """Probability that a chip is slow."""
-    slowdown: Fact = assumed(1.1, "a slow chip's step over a sound one's")
+    slowdown: Fact = SLOW
 
     def __post_init__(self) -> None:
         """Raises ValueError for a share outside 0 to 1 or a slowdown below 1."""
@@ -80,9 +95,9 @@ class WeakLinks:
 
     mean_s: Fact | None = None
     """Mean time between two onsets at one chip's link; None for never."""
-    bandwidth_left: Fact = assumed(0.5, "one of two lanes or one of two ports lost")
+    bandwidth_left: Fact = HALF_A_LINK
     """Share of the bandwidth that is left."""
-    duration_s: Fact = assumed(1800.0, "half an hour until the link is reset or drained")
+    duration_s: Fact = HALF_AN_HOUR_S
     """Mean of the exponential time it lasts."""
 
     def __post_init__(self) -> None:
@@ -104,13 +119,9 @@ class WeakLinks:
 class Recovery:
     """From a failure to the first step after it."""
 
-    detect_s: Fact = assumed(
-        180.0, "a collective's time-out is minutes; heartbeats find most failures sooner"
-    )
-    restart_s: Fact = assumed(
-        420.0, "start of processes, communicators and data on thousands of ranks, without loading"
-    )
-    repair_s: Fact = assumed(S_PER_DAY, "drain, test, reseat or replace, test again: a day")
+    detect_s: Fact = DETECTION_S
+    restart_s: Fact = RESTART_S
+    repair_s: Fact = REPAIR_S
     """Time until a node that failed may serve as a spare."""
     spare_nodes: int = 0
 

@@ -162,9 +162,11 @@ class _Run:
         slow = base * self.slow_share
         self.spent["training"] += base
         self.spent["slow chips"] += slow
-        self.spent["jitter"] += kept.stepping_s - base - slow
+        if self.pace.deviation:
+            self.spent["jitter"] += kept.stepping_s - base - slow
         self.spent["checkpoints"] += kept.saving_s
-        self.spent["weak links"] += (kept_s - start_s) - kept.stepping_s - kept.saving_s
+        if not clock.is_even:
+            self.spent["weak links"] += (kept_s - start_s) - kept.stepping_s - kept.saving_s
         self._period("training", start_s, kept_s)
         if fails:
             self._spend("lost work", kept_s, end_s, self._part(index))

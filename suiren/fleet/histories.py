@@ -60,9 +60,7 @@ def _generator(seed: int, stream: int) -> np.random.Generator:
     return np.random.default_rng([seed, stream])
 
 
-def _failure_times(
-    kind: Failures, parts: int, horizon_s: float, rng: np.random.Generator
-) -> Array:
+def _failure_times(kind: Failures, parts: int, horizon_s: float, rng: np.random.Generator) -> Array:
     """Renewals of `parts` independent parts, all new at 0; unsorted."""
     scale, power = kind.scale_s(), 1 / float(kind.shape)
     found: list[Array] = []
@@ -84,7 +82,9 @@ def _weak(
         return np.empty(0), np.empty(0)
     onsets = rng.poisson(chips * horizon_s / float(links.mean_s))
     start = np.sort(rng.random(onsets)) * horizon_s
-    until = np.maximum.accumulate(start + float(links.duration_s) * rng.standard_exponential(onsets))
+    until = np.maximum.accumulate(
+        start + float(links.duration_s) * rng.standard_exponential(onsets)
+    )
     if not onsets:
         return start, until
     first = np.concatenate([[True], start[1:] > until[:-1]])
