@@ -17,8 +17,8 @@ from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.memory import StageMemory, memory_of
 from suiren.fleet.model import Model
 from suiren.fleet.part import Task
-from suiren.fleet.share import Share, share_of
 from suiren.fleet.sharded_framework import Sharded, adam, flat_gradient, metrics
+from suiren.fleet.share import Share, share_of
 from suiren.hw.cluster import Cluster
 from suiren.hw.spec import Card
 from suiren.trace.call import Call
