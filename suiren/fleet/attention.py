@@ -139,7 +139,8 @@ def _softmax(share: Share, scores: Tensor) -> list[Part]:
     line = ops.tensor(1, scores.shape[1], scores.shape[2])
     mask = Part((ops.call("aten::add", scores, line, out=(scores,)),))
     soft = ops.stream("aten::_softmax", scores, out=(scores,), back=(scores, scores),
-                      grad=(scores,), name_back="aten::_softmax_backward_data", saved=kept)  # fmt: skip
+                      grad=(scores,), name_back="aten::_softmax_backward_data",
+                      saved=kept)  # fmt: skip
     return [scale, mask, soft]
 
 

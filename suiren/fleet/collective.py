@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from suiren.fleet.algorithms import PLANNERS
+from suiren.fleet.choose import by_nccl, candidates, library_of
+from suiren.fleet.fold import Fold, fold
 from suiren.fleet.place import Place
+from suiren.fleet.plan import Priced, carriers, price
 from suiren.hw.cluster import Cluster
 
 COLLECTIVES = (
@@ -20,11 +25,13 @@ class CollectiveTime:
 
     seconds: float
     algorithm: str
-    """`ring`, `tree`, `hierarchical`, `direct`, `switch`."""
+    """`ring`, `tree`, `hierarchical`, `direct`, `switch`, `torus`."""
     protocol: str
-    """`simple`, `ll`, `ll128`."""
+    """`simple`, `ll`, `ll128`; `pairs` for messages between pairs, `in_switch`."""
     bound: str
     """What bounds it: `latency`, the name of a link, `nic`."""
+    latency_s: float = 0.0
+    """The part that no wider link would shorten."""
 
 
 def time_collective(cluster: Cluster, op: str, size_bytes: float, place: Place) -> CollectiveTime:
@@ -32,31 +39,57 @@ def time_collective(cluster: Cluster, op: str, size_bytes: float, place: Place) 
 
     `size_bytes` is the large buffer: what a rank holds after an all_gather or before a
     reduce_scatter, what it holds before an all_reduce or an all_to_all, the message of a send.
-    A send's place names its two ends.
+    A send's place names its two ends. Raises ValueError for an op that is no collective and for
+    a group that does not fit the cluster.
     """
-    return _timed(cluster.name, op, size_bytes, place, _Held(cluster))
+    return _timed(_Held(cluster), op, size_bytes, place)
 
 
 class _Held:
-    """A cluster as an argument that does not take part in a lookup; its name does."""
+    """A cluster as a key: the same object, or one of the same name, node, and fabric."""
+
+    __slots__ = ("cluster", "key")
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
+        self.key = (cluster.name, cluster.num_nodes, cluster.fabric, cluster.oversubscription,
+                    cluster.nodes_per_leaf, cluster.torus, id(cluster.node))  # fmt: skip
 
     def __hash__(self) -> int:
-        return 0
+        return hash(self.key)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Held)
+        return isinstance(other, _Held) and self.key == other.key
 
 
 @lru_cache(maxsize=65536)
-def _timed(name: str, op: str, size_bytes: float, place: Place, held: _Held) -> CollectiveTime:
-    node, n = held.cluster.node, place.size
-    if n == 1:
+def _timed(held: _Held, op: str, size_bytes: float, place: Place) -> CollectiveTime:
+    if op not in COLLECTIVES:
+        raise ValueError(f"{op!r} is no collective; known are {', '.join(COLLECTIVES)}")
+    if place.size < 2:
         return CollectiveTime(0.0, "direct", "simple", "latency")
-    inside = place.nodes == 1
-    rate = float(node.pair_bytes_per_s if inside else node.nic_bytes_per_s or node.pair_bytes_per_s)
-    factor = {"all_reduce": 2 * (n - 1) / n, "send": 1.0}.get(op, (n - 1) / n)
-    seconds = factor * size_bytes / rate + 2e-6 * (n - 1)
-    return CollectiveTime(seconds, "ring", "simple", "link" if inside else "nic")
+    (algorithm, protocol), priced = chosen(held.cluster, op, size_bytes, place)
+    return CollectiveTime(priced.seconds, algorithm, protocol, priced.bound, priced.latency_s)
+
+
+def chosen(
+    cluster: Cluster, op: str, size_bytes: float, place: Place
+) -> tuple[tuple[str, str], Priced]:
+    """The library's choice for a group of at least two, and its price."""
+    folded = fold(cluster, place)
+    size_bytes = 8.0 if op == "barrier" else float(size_bytes)
+    library = library_of(cluster)
+    options: Sequence[tuple[str, str]] = candidates(folded, op, library)
+    if library == "NCCL" and len(options) > 1:
+        options = [by_nccl(folded, op, size_bytes, cluster.card.chip.family)]
+    prices = {option: _priced(folded, library, op, size_bytes, option) for option in options}
+    best = min(prices, key=lambda option: prices[option].seconds)
+    return best, prices[best]
+
+
+def _priced(
+    folded: Fold, library: str, op: str, size_bytes: float, option: tuple[str, str]
+) -> Priced:
+    algorithm, protocol = option
+    phases = PLANNERS[algorithm](folded, op, size_bytes)
+    return price(phases, folded, carriers(folded, library), protocol)

@@ -18,7 +18,9 @@ from suiren.hw.catalog import (
     nvidia_hopper,
     nvidia_volta,
 )
+from suiren.hw.catalog import shapes
 from suiren.hw.catalog.build import fact
+from suiren.hw.catalog.shapes import Box
 from suiren.hw.fact import Fact, assumed, derived, published
 from suiren.hw.spec import Card, Node
 from suiren.units import GB
@@ -41,9 +43,13 @@ def _node(
     nics: float | None = None,
     nic_gb_per_s: float = 25,
     aliases: tuple[str, ...] = (),
+    *,
+    box: Box,
 ) -> Node:
     """A node; each NIC carries `nic_gb_per_s` GB/s one way."""
+    rate = None if nics is None else fact(nic_gb_per_s * GB, source)
     return Node(
+        topology=box.topology(card, int(num_cards), nics or 0, rate),
         name=name,
         title=title,
         card=card,
@@ -51,7 +57,7 @@ def _node(
         wiring=wiring,
         pair_bytes_per_s=pair_bytes_per_s,
         nics=None if nics is None else fact(nics, source),
-        nic_bytes_per_s=None if nics is None else fact(nic_gb_per_s * GB, source),
+        nic_bytes_per_s=rate,
         aliases=aliases,
     )
 
@@ -83,9 +89,21 @@ _QUADS = (
     "cables join the groups; PCIe switches under two CPUs"
 )
 
+_CABLES = "cables a card between the two quads are unpublished: one taken"
+_QUAD_BOX = Box(links=shapes.quads("ESL-B bridge", "ESL-Q cable"), unknown=_CABLES)
+_OAM_BOX = Box(
+    links=shapes.quads("ESL on the board", "ESL on the board, across"),
+    unknown="the link map of the OAM board is unpublished: the T20's is taken",
+)
+_NVSWITCH = Box(links=shapes.switched, per_switch=2)
+_HGX = Box(links=shapes.switched, per_switch=1)
+_GAUDI2_PAIR = published(37.5 * GB, "3 × 100GbE: Habana Gaudi2 whitepaper, 2022")
+_GAUDI3_PAIR = published(75 * GB, "3 × 200GbE: Intel Gaudi 3 whitepaper, 2024")
+
 NODES: tuple[Node, ...] = (
     _node(
-        "t10x8", "8 × T10 server", dtu.T10, 8, _QUADS, _one_port(dtu.T10), EXPORTER, _NO_NICS, 12.5
+        "t10x8", "8 × T10 server", dtu.T10, 8, _QUADS, _one_port(dtu.T10), EXPORTER, _NO_NICS, 12.5,
+        box=_QUAD_BOX,
     ),
     _node(
         "t20x8",
@@ -99,6 +117,7 @@ NODES: tuple[Node, ...] = (
         _NO_NICS,
         12.5,
         aliases=("t20 server",),
+        box=_QUAD_BOX,
     ),
     _node(
         "t21x8",
@@ -110,6 +129,7 @@ NODES: tuple[Node, ...] = (
         "OCP OAI board: 8 modules",
         _NO_NICS,
         12.5,
+        box=_OAM_BOX,
     ),
     _node(
         "dgx-1",
@@ -121,6 +141,7 @@ NODES: tuple[Node, ...] = (
         "NVIDIA DGX-1 whitepaper, 2017",
         4,
         12.5,
+        box=Box(links=shapes.cube_mesh, per_switch=2),
     ),
     _node(
         "dgx-a100",
@@ -133,6 +154,7 @@ NODES: tuple[Node, ...] = (
         8,
         25,
         aliases=("hgx-a100",),
+        box=_NVSWITCH,
     ),
     _node(
         "hgx-h100",
@@ -145,6 +167,7 @@ NODES: tuple[Node, ...] = (
         8,
         50,
         aliases=("dgx-h100",),
+        box=_HGX,
     ),
     _node(
         "hgx-h200",
@@ -157,6 +180,7 @@ NODES: tuple[Node, ...] = (
         8,
         50,
         aliases=("dgx-h200",),
+        box=_HGX,
     ),
     _node(
         "hgx-b200",
@@ -169,6 +193,7 @@ NODES: tuple[Node, ...] = (
         8,
         50,
         aliases=("dgx-b200",),
+        box=_HGX,
     ),
     _node(
         "gb200-nvl72",
@@ -180,6 +205,7 @@ NODES: tuple[Node, ...] = (
         "NVIDIA GB200 NVL72 datasheet, 2024",
         4,
         50,
+        box=Box(links=shapes.switched, per_switch=0),
     ),
     _node(
         "mi300x-x8",
@@ -191,6 +217,7 @@ NODES: tuple[Node, ...] = (
         "AMD Instinct MI300X platform datasheet, 2023",
         8,
         50,
+        box=Box(links=shapes.mesh, per_switch=1),
     ),
     _node(
         "gaudi2-x8",
@@ -198,10 +225,11 @@ NODES: tuple[Node, ...] = (
         _CARDS_BY_NAME["gaudi2"],
         8,
         "full mesh: 21 of 24 ports, three to each other card; three ports scale out",
-        published(37.5 * GB, "3 × 100GbE: Habana Gaudi2 whitepaper, 2022"),
+        _GAUDI2_PAIR,
         "Habana Gaudi2 whitepaper, 2022",
         24,
         12.5,
+        box=Box(links=shapes.mesh_of(_GAUDI2_PAIR, "RoCE 100GbE"), nics_on_cards=True),
     ),
     _node(
         "gaudi3-x8",
@@ -209,10 +237,11 @@ NODES: tuple[Node, ...] = (
         _CARDS_BY_NAME["gaudi3"],
         8,
         "full mesh: 21 of 24 ports, three to each other card; three ports scale out",
-        published(75 * GB, "3 × 200GbE: Intel Gaudi 3 whitepaper, 2024"),
+        _GAUDI3_PAIR,
         "Intel Gaudi 3 whitepaper, 2024",
         24,
         25,
+        box=Box(links=shapes.mesh_of(_GAUDI3_PAIR, "RoCE 200GbE"), nics_on_cards=True),
     ),
     _node(
         "atlas-910b-x8",
@@ -225,6 +254,7 @@ NODES: tuple[Node, ...] = (
         8,
         25,
         aliases=("atlas 800t a2",),
+        box=Box(links=shapes.mesh, per_switch=2),
     ),
     _node(
         "tpu-v4-host",
@@ -234,6 +264,7 @@ NODES: tuple[Node, ...] = (
         "a 2 × 2 × 1 corner of a 3-D torus: six ICI links a chip, optically switched outside",
         _one_port(_CARDS_BY_NAME["tpu-v4"]),
         "cloud.google.com/tpu/docs/v4",
+        box=Box(links=shapes.torus(2, 2), cpus=1, per_switch=0, forwards=True),
     ),
     _node(
         "trn1",
@@ -245,5 +276,6 @@ NODES: tuple[Node, ...] = (
         "AWS trn1.32xlarge instance page: 800 Gbit/s of EFA",
         8,
         12.5,
+        box=Box(links=shapes.torus(4, 4), per_switch=4, forwards=True),
     ),
 )

@@ -1,0 +1,122 @@
+"""A collective as phases of flows, and what the phases take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from suiren.fleet.fold import UPPER, Fold
+from suiren.fleet.network import Flow, slowest
+from suiren.hw.catalog.transports import transport_of
+from suiren.hw.transport import Protocol, Transport
+
+_NIC_MEDIA = frozenset({"NIC", "PCIe to NIC", UPPER})
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Equal steps: simulated once, counted `steps` times."""
+
+    flows: tuple[Flow, ...]
+    """Of one step."""
+    steps: float
+    inside: float
+    """Hops from card to card inside a node, in a row."""
+    between: float = 0.0
+    """Hops from node to node, in a row."""
+    last: bool = True
+    """Whether the result is copied to its place after the last step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A wait, then flows; bytes are what the wires carry, message format included."""
+
+    wait_s: float
+    flows: tuple[Flow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """A plan's time and what bounds it."""
+
+    seconds: float
+    latency_s: float
+    bound: str
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True)
+class Carriers:
+    """The transports of a group: of its links inside a node, and between nodes."""
+
+    inside: Transport
+    between: Transport
+    hop_inside_s: float
+    hop_between_s: float
+    """Latency of the wires alone."""
+    by_medium: Mapping[str, Transport]
+
+
+def carriers(fold: Fold, library: str) -> Carriers:
+    """The transports on the group's ways from card to next card; the slowest one rules."""
+    cards = fold.place.local
+    ways = [fold.inside(a, b) for a, b in zip(cards, (*cards[1:], cards[0]), strict=True) if a != b]
+    media = dict.fromkeys(fold.media[n] for way in ways for n, _ in way)
+    by_medium = {medium: transport_of(medium, library) for medium in dict.fromkeys(fold.media)}
+    net = transport_of("NIC", library)
+    slow = [by_medium[m] for m in media] or [net]
+    inside_s = max((fold.inside_s(a, b) for a in cards[:1] for b in cards[1:]), default=0.0)
+    between_s = fold.between_s(cards[0], cards[0]) if fold.place.nodes > 1 else 0.0
+    inside = max(slow, key=lambda t: t.simple.hop_s)
+    return Carriers(inside, net, inside_s, between_s, by_medium)
+
+
+def price(phases: tuple[Phase, ...], fold: Fold, how: Carriers, protocol: str) -> Priced:
+    """Seconds of the phases one after the other under a message protocol."""
+    spread = fold.place.nodes > 1
+    inside, between = _protocol_of(how.inside, protocol), _protocol_of(how.between, protocol)
+    ruling = how.between if spread else how.inside
+    base_s = max(inside.base_s, between.base_s if spread else 0.0)
+    stages: list[Stage] = []
+    moving, busiest = 0.0, (0.0, "latency")
+    for phase in phases:
+        flows = loaded(phase.flows, fold.media, how, protocol)
+        step_s, wire = slowest(flows, fold.capacity_bytes_per_s)
+        hop_s = inside.hop_s + how.hop_inside_s
+        if protocol == "simple" and ruling.hides_s is not None:
+            hop_s /= 1 + (step_s / ruling.hides_s) ** 2
+        wait_s = phase.inside * hop_s + phase.between * (between.hop_s + how.hop_between_s)
+        extra = (between if spread else inside).last if phase.last else 0.0
+        steps = phase.steps + extra if phase.steps else 0.0
+        moving += steps * step_s
+        busiest = max(busiest, (steps * step_s, fold.media[wire] if wire >= 0 else "latency"))
+        whole = tuple(Flow(f.wires, f.size_bytes * steps) for f in flows)
+        stages.append(Stage(wait_s if stages else wait_s + base_s, whole))
+    waiting = sum(stage.wait_s for stage in stages)
+    bound = busiest[1] if moving > waiting else "latency"
+    name = "nic" if bound in _NIC_MEDIA else bound
+    return Priced(waiting + moving, waiting, name, tuple(stages))
+
+
+def loaded(
+    flows: tuple[Flow, ...], media: tuple[str, ...], how: Carriers, protocol: str
+) -> tuple[Flow, ...]:
+    """The flows with what the message format adds to their load on every wire.
+
+    A message through a NIC has the NIC's format all the way.
+    """
+    shares = {m: float(_protocol_of(t, protocol).share) for m, t in how.by_medium.items()}
+    net = float(_protocol_of(how.between, protocol).share)
+    found = []
+    for flow in flows:
+        out = any(media[n] in _NIC_MEDIA for n, _ in flow.wires)
+        ways = tuple((n, part / (net if out else shares[media[n]])) for n, part in flow.wires)
+        found.append(Flow(ways, flow.size_bytes))
+    return tuple(found)
+
+
+def _protocol_of(transport: Transport, name: str) -> Protocol:
+    if name == "in_switch" and transport.in_switch is None:
+        return transport.simple
+    return transport.protocol(name)

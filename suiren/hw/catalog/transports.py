@@ -1,0 +1,123 @@
+"""What libraries make of each generation of links: start, hop and share of each message format.
+
+Fitted on rows of split `fit` of the tables under `data/measured`, one set a generation; a
+generation that nobody measured takes the nearest measured one's numbers, and says so. The wires'
+own latency is the topology's; a hop here is what comes on top.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+from suiren.hw.fact import Fact, assumed, fitted
+from suiren.hw.transport import Protocol, Transport
+from suiren.units import us
+
+_AIC = "fit rows of kernel_aic_collectives (NCCL 2.23 to 2.29)"
+_ALL = f"one for NVLink 3 to 5: {_AIC} of A100, H100, GB200; kernel_vidur (DGX); 8 × A100 nccl-tests"
+#: Of the wire's rate, for NVLink 3 to 5 alike.
+_LINK = fitted(0.735, f"headers and flow control; {_ALL}")
+_LINK_128 = fitted(0.577, f"120 of 128 bytes, and the checks; {_ALL}")
+_LAST = fitted(0.378, _ALL)
+_LAST_LL = fitted(0.649, _ALL)
+_HIDDEN = assumed(0.0, "a wire slower than the copy hides it")
+
+
+def _protocol(rows: str, base_us: float, hop_us: float, share: Fact, last: Fact) -> Protocol:
+    return Protocol(
+        base_s=fitted(base_us * us, f"start and end of a collective; {rows}"),
+        hop_s=fitted(hop_us * us, f"a hop beyond the wires' latency; {rows}"),
+        share=share,
+        last=last,
+    )
+
+
+def _nvlink(
+    name: str,
+    card: str,
+    ll: tuple[float, float, float],
+    ll128: tuple[float, float],
+    simple: tuple[float, float],
+    pairs: tuple[float, float],
+    in_switch: tuple[float, float] | None = None,
+    hides_us: float | None = None,
+) -> Transport:
+    """Base and hop in µs; of `ll` and `in_switch` also the share of the wire."""
+    rows = f"{_AIC} of {card}"
+    flags = fitted(ll[2], f"a flag beside every word, so at most a half; {rows}")
+    return Transport(
+        name=name,
+        ll=_protocol(rows, ll[0], ll[1], flags, _LAST_LL),
+        ll128=_protocol(rows, *ll128, _LINK_128, _LAST),
+        simple=_protocol(rows, *simple, _LINK, _LAST),
+        pairs=_protocol(rows, *pairs, _LINK, _LAST),
+        in_switch=in_switch and _protocol(
+            rows, in_switch[0], 0.0, fitted(in_switch[1], f"sums in the switch; {rows}"), _HIDDEN
+        ),
+        hides_s=None if hides_us is None else fitted(hides_us * us, rows),
+    )  # fmt: skip
+
+
+def _carried(transport: Transport, name: str) -> Transport:
+    return replace(transport, name=name, carried_from=transport.name)
+
+
+NVLINK_3 = _nvlink("NVLink 3", "A100", (10.3, 0.64, 0.343), (16.1, 1.67), (20.7, 7.96), (14.9, 0.0))
+NVLINK_4 = _nvlink("NVLink 4", "H100", (5.5, 0.47, 0.418), (6.4, 0.45), (13.4, 6.16), (11.6, 0.0),
+                   (44.0, 0.62), 7.5)  # fmt: skip
+NVLINK_5 = _nvlink("NVLink 5", "GB200", (8.5, 0.90, 0.429), (37.0, 1.44), (16.2, 8.16), (16.2, 0.0),
+                   (44.0, 0.62), 13.6)  # fmt: skip
+
+_L40S = f"{_AIC} of L40S, two cards"
+_P2P_LL = fitted(0.35, _L40S)
+PCIE_4 = Transport(
+    name="PCIe 4.0",
+    ll=_protocol(_L40S, 4.0, 0.75, _P2P_LL, _HIDDEN),
+    ll128=_protocol(_L40S, 4.0, 0.75, _P2P_LL, _HIDDEN),
+    simple=_protocol(_L40S, 15.0, 5.5, fitted(0.66, f"{_L40S}; kernel_vidur, pairs"), _HIDDEN),
+    pairs=_protocol(_L40S, 14.0, 0.0, fitted(0.70, _L40S), _HIDDEN),
+)
+_B60 = "fit rows of kernel_aic_collectives (oneCCL 2021.17) of B60"
+_XE = fitted(0.60, _B60)
+ONECCL_PCIE = Transport(
+    name="PCIe 5.0 under oneCCL",
+    ll=_protocol(_B60, 12.0, 0.3, _XE, _HIDDEN),
+    ll128=_protocol(_B60, 12.0, 0.3, _XE, _HIDDEN),
+    simple=_protocol(_B60, 12.0, 0.3, _XE, _HIDDEN),
+    pairs=_protocol(_B60, 12.0, 0.3, _XE, _HIDDEN),
+)
+_IB = "fit rows of kernel_collectives_gemm_misc: 4 nodes of 8 A100, four HDR NICs each"
+INFINIBAND = Transport(
+    name="InfiniBand",
+    ll=_protocol(_IB, 10.3, 7.0, assumed(0.45, "a flag beside every word, as on links"), _HIDDEN),
+    ll128=_protocol(_IB, 16.1, 9.0, assumed(0.85, "120 of 128 bytes"), _HIDDEN),
+    simple=_protocol(_IB, 20.7, 12.0, fitted(0.95, _IB), _HIDDEN),
+    pairs=_protocol(_IB, 14.9, 7.0, assumed(0.92, "as simple, less the flow control"), _HIDDEN),
+)
+_BY_PREFIX: dict[str, Transport] = {
+    "NVLink 1": _carried(NVLINK_3, "NVLink 1"),
+    "NVLink 2": _carried(NVLINK_3, "NVLink 2"),
+    "NVLink 3": NVLINK_3,
+    "NVLink 4": NVLINK_4,
+    "NVLink 5": NVLINK_5,
+    "PCIe 3.0": _carried(PCIE_4, "PCIe 3.0"),
+    "PCIe 4.0": PCIE_4,
+    "PCIe 5.0": _carried(PCIE_4, "PCIe 5.0"),
+    "PCIe 6.0": _carried(PCIE_4, "PCIe 6.0"),
+    "CPU link": _carried(PCIE_4, "CPU link"),
+    "PCIe to NIC": INFINIBAND,
+    "NIC": INFINIBAND,
+    "upper switches": INFINIBAND,
+    # no library but NCCL was measured over links of cards: the NVLink of the same years
+    "": _carried(NVLINK_3, "links of other vendors"),
+}
+
+
+@lru_cache(maxsize=256)
+def transport_of(medium: str, library: str = "") -> Transport:
+    """The transport of a library over wires of a medium, by the longest known beginning."""
+    known = max((p for p in _BY_PREFIX if medium.startswith(p)), key=len)
+    if library == "oneCCL" and known.startswith(("PCIe", "CPU")) and known != "PCIe to NIC":
+        return ONECCL_PCIE
+    return _BY_PREFIX[known]
