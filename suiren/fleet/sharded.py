@@ -20,7 +20,7 @@ from suiren.fleet.part import Task
 from suiren.fleet.sharded_framework import Sharded, adam, flat_gradient, metrics
 from suiren.fleet.share import Share, share_of
 from suiren.hw.cluster import Cluster
-from suiren.hw.spec import Card
+from suiren.hw.fact import Fact, assumed
 from suiren.trace.call import Call
 
 #: Gathered blocks that may stand in memory: the limiter holds the next gather until one is freed.
@@ -74,7 +74,7 @@ def sharded_step(model: Model, layout: Layout, cluster: Cluster, how: Sharded) -
     block, root = block.at_clock(clock.share), root.at_clock(clock.share)
     work = _work(block, root, model.layers)
     run = _micro_batch(block, root, model.layers, layout, _wire(cluster, layout, how))
-    beside_s = contention_s(run.hidden_s, cluster.card)
+    beside_s = contention_s(run.hidden_s, cluster)
     device_s = run.end_s + beside_s
     # the host runs ahead over a whole micro-batch: only the longer of both counts
     host_s = work.host_s + model.layers * how.host_unit_ops * float(how.host_op_s)
@@ -130,6 +130,22 @@ def _cost(tasks: tuple[Task, ...], cluster: Cluster, layout: Layout, how: Sharde
     return total
 
 
+#: Time of a hop between neighbours of a torus, endpoints included.
+HOP_S: Fact = assumed(1e-6, "a chip-to-chip link and the two ends that forward a chunk")
+
+
+def torus_s(cluster: Cluster, size_bytes: float, ranks: int) -> float:
+    """A gather or a scatter among all ranks of a torus: every port carries a part of it.
+
+    Rings run along every side and both ways at once, so a card receives at all its ports.
+    """
+    link = cluster.card.link
+    if link is None:
+        raise BadLayout(f"{cluster.card.title} has no links, a torus needs them")
+    hops = sum(side // 2 for side in cluster.torus)
+    return size_bytes * (ranks - 1) / ranks / (float(link.bytes_per_s) / 2) + hops * float(HOP_S)
+
+
 @dataclass(frozen=True, slots=True)
 class Wire:
     """Seconds to gather weights and to scatter gradients, a parameter's worth of bytes each."""
@@ -150,6 +166,8 @@ class Wire:
     def _s(self, op: str, size_bytes: float) -> float:
         if self.layout.dp == 1:
             return 0.0
+        if self.cluster.torus:
+            return torus_s(self.cluster, size_bytes / self.layout.tp, self.layout.dp)
         place = self.layout.place("dp", self.cluster.cards_per_node)
         return time_collective(self.cluster, op, size_bytes / self.layout.tp, place).seconds
 
@@ -201,9 +219,11 @@ def _micro_batch(block: Unit, root: Unit, layers: int, layout: Layout, wire: Wir
     return Run(end, max(0.0, moved - (end - work)))
 
 
-def contention_s(hidden_s: float, card: Card) -> float:
-    """What kernels lose to the cores of collectives beside them."""
-    cores = float(card.cores)
+def contention_s(hidden_s: float, cluster: Cluster) -> float:
+    """What kernels lose to the cores of collectives beside them; a torus has its own engines."""
+    if cluster.torus:
+        return 0.0
+    cores = float(cluster.card.cores)
     taken = min(float(COLLECTIVE_CORES), cores / 2)
     return hidden_s * taken / (cores - taken)
 

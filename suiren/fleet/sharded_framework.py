@@ -37,6 +37,8 @@ class Sharded(Framework):
     """Gradients are cast to FP32 before they are reduced."""
     train_metrics: int = 0
     """Losses computed from the logits beside the one that is trained on."""
+    lays_gradients_flat: bool = True
+    """A block's gradients are laid into one buffer before they are reduced."""
     host_unit_ops: int = 13
     """Kernels and collectives that a gathered block costs the host besides its own."""
 
@@ -72,6 +74,8 @@ def metrics(share: Share, how: Sharded) -> tuple[Task, ...]:
 
 def flat_gradient(ops: Ops, how: Sharded, params: float) -> tuple[Task, ...]:
     """A block's gradients laid into one buffer, divided, and cast if they are reduced in FP32."""
+    if not how.lays_gradients_flat:
+        return ()
     n = max(1, round(params))
     flat, full = ops.tensor(n), Tensor("f32", (n,))
     tasks: tuple[Task, ...] = (ops.call("aten::cat", flat, out=(flat,)),)
@@ -91,3 +95,11 @@ def adam(how: Sharded, params: float) -> tuple[Task, ...]:
     three = ops.call("aten::addcdiv_", full, full, full, out=(full,))
     # decay, both moments, the root of the second, the update
     return (norm, scale, scale, scale, two, scale, three, scale, three)
+
+
+MAXTEXT = Sharded(
+    name="maxtext-2024", title="MaxText on JAX and XLA, 2024",
+    host_op_s=published(0.0, "one compiled program a step: nothing is issued op by op"),
+    accumulate="none", optimizer="none", fused_loss=True, vocab_multiple=1, host_unit_ops=0,
+    lays_gradients_flat=False,
+)  # fmt: skip
