@@ -123,9 +123,19 @@ def _filled(block: CardBlock) -> _Filled:
     return filled
 
 
+def _wide_enough(block: CardBlock, pace: Pace) -> Pace:
+    """Few large cores: what was carried over from many small ones could not stream the memory."""
+    needed = float(block["memory_bytes_per_s"]) / (block["cores"] * block["clock_hz"])
+    port = pace.port_bytes_per_cycle
+    if port.kind != "assumed" or port >= needed:
+        return pace
+    why = "unpublished; all cores together stream the device memory at its rate"
+    return replace(pace, port_bytes_per_cycle=assumed(needed, why))
+
+
 def _pace(block: CardBlock, filled: _Filled) -> Pace:
     """The family's row; an energy nobody fitted is what uses up the TDP at full rate."""
-    pace = behaviour(block["chip"].family).pace
+    pace = _wide_enough(block, behaviour(block["chip"].family).pace)
     if pace.mac_j.kind == "fitted":
         return pace
     chip = block["chip"]
