@@ -13,6 +13,8 @@ class Meeting:
     expected: frozenset[int]
     """Walked ranks that take part."""
     arrived_ps: dict[int, int] = field(default_factory=dict)
+    is_collective: bool = True
+    """Of a whole group; False for a message from one rank to another."""
     takes_ps: int = 0
     start_ps: int = -1
     told: list[Callable[[Meeting], None]] = field(default_factory=list)
@@ -47,11 +49,11 @@ class Meetings:
     def __init__(self) -> None:
         self._by_key: dict[Key, Meeting] = {}
 
-    def at(self, key: Key, expected: frozenset[int]) -> Meeting:
+    def at(self, key: Key, expected: frozenset[int], is_collective: bool = True) -> Meeting:
         """The meeting of that key, made at first use; forgotten once all came for it."""
         found = self._by_key.get(key)
         if found is None:
-            found = self._by_key[key] = Meeting(expected)
+            found = self._by_key[key] = Meeting(expected, is_collective=is_collective)
         if len(found.arrived_ps) + 1 >= len(found.expected):
             del self._by_key[key]
         return found

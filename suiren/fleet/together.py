@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from suiren.events.queue import LINKS, NETWORK, Cost
 from suiren.events.span import Span
+from suiren.fleet.beside import slowed_beside
 from suiren.fleet.meeting import Key, Meeting, Meetings
 from suiren.fleet.placed import placed_call
 from suiren.fleet.ranks import RankProgram, int_of, is_collective
@@ -101,7 +102,8 @@ class _Rank:
         """The meeting that comes next on the call's group, and what it takes."""
         key = self.key(call)
         number = self._count[key] = self._count.get(key, 0) + 1
-        return meetings.at((*key, number), self.expected(key)), self.cost(call).busy_ps
+        meeting = meetings.at((*key, number), self.expected(key), len(key) == 2)
+        return meeting, self.cost(call).busy_ps
 
 
 def _moved(call: Call, peer: int) -> Call:
@@ -150,7 +152,8 @@ def _walker(
     rank = _Rank(walked, cluster, prices, ranks)
     issue_ps = round(cluster.card.host_issue_s * PS_PER_S)
     tokens: list[Token] = tokens_of(_rows(walked.ran.program), rank.cost, rank.meets, issue_ps)
-    return Walker(walked.rank, tokens, lambda call: rank.next_meeting(call, meetings))
+    slowed = slowed_beside(cluster.card)
+    return Walker(walked.rank, tokens, lambda call: rank.next_meeting(call, meetings), slowed)
 
 
 def _rows(program: Program) -> list[Row]:
@@ -167,6 +170,8 @@ def _step(walkers: Sequence[Walker], meetings: Meetings) -> None:
         walker.begin()
     while not all(w.is_done for w in walkers):
         progress = [walker.advance() for walker in walkers]
+        if not any(progress) and _all_go_on(walkers):
+            continue
         if not any(progress) and not all(w.is_done for w in walkers):
             stuck = next(w.rank for w in walkers if not w.is_done)
             key = next(iter(meetings.open_keys()), ((), 0))
@@ -175,6 +180,16 @@ def _step(walkers: Sequence[Walker], meetings: Meetings) -> None:
                 "another rank never comes: the ranks do not ask for the same collectives in the "
                 "steady step"
             )
+
+
+def _all_go_on(walkers: Sequence[Walker]) -> bool:
+    """Where all ranks wait to learn when collectives run, they go on without; True if one does."""
+    for walker in walkers:
+        walker.is_patient = False
+    progress = [walker.advance() for walker in walkers]
+    for walker in walkers:
+        walker.is_patient = True
+    return any(progress)
 
 
 def _named(ranks: object) -> str:

@@ -4,6 +4,9 @@ The rules are those of `suiren.events.queue`: the host issues in order and runs 
 is in order, engines are shared. A collective with other walked ranks occupies its stream from
 its arrival on; its end is known when the last rank has arrived. Until then the rank goes on
 with what does not depend on it.
+
+Where a library moves and adds data on the chip's own cores, kernels beside a collective have
+fewer of them: what the engines bound takes `slowed` more of the time that both run.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from suiren.events.queue import HOST_WAIT, RECORD, SYNC
+from suiren.events.queue import HOST_WAIT, KERNELS, LINKS, NETWORK, RECORD, SYNC, Cost
 from suiren.events.span import Span
 from suiren.fleet.meeting import Meeting
 from suiren.fleet.tokens import Chain, Mark, Meet, Token
@@ -23,8 +26,15 @@ Meets = Callable[[int], tuple[Meeting, int]]
 class Walker:
     """A rank's queues, and how far it has come. All times in picoseconds."""
 
-    def __init__(self, rank: int, tokens: Sequence[Token], next_meeting: Meets) -> None:
+    def __init__(
+        self, rank: int, tokens: Sequence[Token], next_meeting: Meets, slowed: float = 0.0
+    ) -> None:
         self.rank, self.tokens, self.next_meeting = rank, tokens, next_meeting
+        self.slowed = slowed
+        self.beside: list[tuple[int, int]] = []
+        """From when to when collectives run, those that may still run beside kernels."""
+        self.is_patient = True
+        """Waits to learn when collectives beside its kernels run; False if all ranks do."""
         self.at = 0
         self.host_ps = 0
         self.stream_ps: dict[int, int] = defaultdict(int)
@@ -103,16 +113,40 @@ class Walker:
             return False
         unit = stream >> 16 << 2 | chain.engine
         free = max(self.stream_ps[stream], self.engine_ps[unit])
+        end = max(free + chain.total_ps, self.host_ps + chain.tail_ps)
+        if self.slowed and chain.engine == KERNELS and not self._beside_known(free):
+            return False
+        shared = any(a < end for a, _ in self.beside) and chain.engine == KERNELS
         if self.spans is not None:
             last = max(self.done_ps[stream], self.engine_ps[unit])
             if last < free:
                 context = chain.parts[0][2]
                 self._add("idle", -1, context, stream, last, free, "event", chain.first)
-            self._write(chain, free)
-        end = max(free + chain.total_ps, self.host_ps + chain.tail_ps)
+        if shared or self.spans is not None:
+            end = self._one_by_one(chain, free)
+        if self.slowed and chain.engine in (LINKS, NETWORK):
+            self.beside.append((max(free, end - chain.total_ps), end))
         self.host_ps += chain.host_ps
         self.stream_ps[stream] = self.engine_ps[unit] = self.done_ps[stream] = end
         return True
+
+    def _beside_known(self, free: int) -> bool:
+        """Is it known which collectives run from then on? What ended before is forgotten."""
+        if self.is_patient and any(m.is_collective and not m.is_over for m in self._open()):
+            return False
+        self.beside = [(a, b) for a, b in self.beside if b > free]
+        return True
+
+    def _open(self) -> list[Meeting]:
+        return [m for meetings in self.open_streams.values() for m in meetings]
+
+    def _busy_ps(self, cost: Cost, start: int) -> int:
+        """What an op takes from a moment on, beside what collectives run then."""
+        if not self.beside or cost.engine != KERNELS or cost.why not in ("matrix", "vector"):
+            return cost.busy_ps
+        end = start + cost.busy_ps
+        both = sum(max(0, min(end, b) - max(start, a)) for a, b in self.beside)
+        return cost.busy_ps + round(min(both, cost.busy_ps) * self.slowed)
 
     def _meet(self, token: Meet) -> bool:
         if not self._settle(token.stream):
@@ -120,6 +154,8 @@ class Walker:
         self.host_ps += token.host_ps
         arrival = max(self.stream_ps[token.stream], self.host_ps)
         meeting, takes_ps = self.next_meeting(token.call)
+        if self.slowed and meeting.is_collective:
+            meeting.told.append(lambda over: self.beside.append((over.start_ps, over.end_ps)))
         if self.spans is not None:
             meeting.told.append(lambda over: self._met(token, arrival, over))
         self.open_streams[token.stream] = [meeting]
@@ -162,18 +198,21 @@ class Walker:
 
     # ---- the record
 
-    def _write(self, chain: Chain, free: int) -> None:
-        assert self.spans is not None
+    def _one_by_one(self, chain: Chain, free: int) -> int:
+        """When the chain ends, its ops taken one after the other; they are written if asked for."""
         stream, now = chain.stream, free
         for index, call, context, host_ps, cost in chain.parts:
             start = max(now, self.host_ps + host_ps)
-            if start > now:
-                self._add("idle", -1, context, stream, now, start, "host", index)
             busy = start + cost.launch_ps
-            if cost.launch_ps:
-                self._add("launch", call, context, stream, start, busy, "launch", index)
-            now = busy + cost.busy_ps
-            self._add("op", call, context, stream, busy, now, cost.why, index)
+            end = busy + self._busy_ps(cost, busy)
+            if self.spans is not None:
+                if start > now:
+                    self._add("idle", -1, context, stream, now, start, "host", index)
+                if cost.launch_ps:
+                    self._add("launch", call, context, stream, start, busy, "launch", index)
+                self._add("op", call, context, stream, busy, end, cost.why, index)
+            now = end
+        return now
 
     def _met(self, token: Meet, arrival: int, over: Meeting) -> None:
         if over.start_ps > arrival:

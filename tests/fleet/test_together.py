@@ -167,3 +167,44 @@ def test_a_call_on_a_cluster_carries_what_it_takes() -> None:
     assert int_of(call, "takes_ps") >= int_of(call, "least_ps") > 0
     assert call.arguments["crosses_nodes"] is False
     assert str(call).startswith("eccl::all_reduce(outputs=[u8[16777216]]")
+
+
+A100X8 = Cluster(
+    name="a100x8", title="8 × A100", node=next(n for n in NODES if n.name == "dgx-a100"),
+    num_nodes=1,
+)  # fmt: skip
+
+
+def beside(r: tuple[int, ...], groups: tuple[int, ...], size: int = 1 << 28) -> RankProgram:
+    """A large product while an all-reduce runs on the group's own stream."""
+    rows = [
+        (mm(64), 0, 0), (Kind.RECORD, 0, 1), (Kind.WAIT, BESIDE, 1),
+        (meet("all_reduce", size), BESIDE, 0), (Kind.RECORD, BESIDE, 2),
+        (mm(65536), 0, 0), (Kind.WAIT, 0, 2), (mm(64), 0, 0),
+    ]  # fmt: skip
+    return ran(rows, [group(*groups)], r, len(groups))  # type: ignore[arg-type]
+
+
+def matrix_ps(found: Together, rank: int = 0) -> int:
+    return sum(s.duration_ps for s in found.times[rank].spans if s.why == "matrix")
+
+
+def on(cluster: Cluster, *classes: RankProgram) -> Together:
+    return together(classes, cluster, lambda program: Prices(program.calls, cluster.card))
+
+
+def test_kernels_beside_a_collective_lose_cores_where_it_runs_on_cores() -> None:
+    everyone = tuple(range(8))
+    quiet = on(A100X8, beside(everyone, everyone, 8))
+    loud = on(A100X8, beside(everyone, everyone))
+    assert matrix_ps(loud) > matrix_ps(quiet)
+    folded_t21 = on(T21X8, beside(everyone, everyone))
+    assert matrix_ps(folded_t21) == matrix_ps(on(T21X8, beside(everyone, everyone, 8)))
+
+
+def test_ranks_apart_share_their_cores_as_ranks_together_do() -> None:
+    everyone = tuple(range(4))
+    folded = on(A100X8, beside(everyone, everyone))
+    apart = on(A100X8, *(beside((r,), everyone) for r in everyone))
+    assert apart.period_ps == folded.period_ps
+    assert matrix_ps(apart, 3) == matrix_ps(folded)
