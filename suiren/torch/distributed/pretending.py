@@ -18,7 +18,7 @@ from torch.distributed import distributed_c10d as c10d
 
 from suiren.torch import _shim
 from suiren.torch.device import NAME
-from suiren.torch.distributed import backend, eccl, groups, reducing, shortcuts
+from suiren.torch.distributed import backend, eccl, groups, quickening, reducing, shortcuts
 from suiren.torch.distributed.asked import Asked
 from suiren.torch.distributed.echoing import ECHO
 from suiren.torch.distributed.lone_store import LoneStore
@@ -46,6 +46,7 @@ class Pretence:
             BACKEND, _create, extended_api=True, devices=["cpu", NAME]
         )
         reducing.install()
+        quickening.install()
         backend.register(self.moved)
         backend.also_for_host()
         shortcuts.install(LoneStore(self.line, self.world_size), self.rank, self.world_size)

@@ -92,11 +92,15 @@ def run_rank(rank: int, job: Job, line: Line) -> Ran:
         yield
 
     session = Session(job.card)
+    breaks: dict[tuple[tuple[int, ...], int], None] = {}
+    session.on_step = lambda count: breaks.update(_breaks()) if count == 1 else None
     outcome = run_script(job.script, job.arguments, session, job.how, pretending)
-    return ran(outcome, rank, job)
+    return ran(outcome, rank, job, tuple(breaks))
 
 
-def ran(outcome: Outcome, rank: int, job: Job) -> Ran:
+def ran(
+    outcome: Outcome, rank: int, job: Job, breaks: tuple[tuple[tuple[int, ...], int], ...]
+) -> Ran:
     """What is kept of a script that ran in this process as this rank."""
     program = outcome.program
     program.facts.update(
@@ -108,7 +112,7 @@ def ran(outcome: Outcome, rank: int, job: Job) -> Ran:
         sameness.digest(program, job.cards_per_node),
         peers,
         met,
-        _breaks(rank),
+        breaks,
     )
 
 
@@ -130,7 +134,7 @@ def _meetings(program: Program) -> tuple[tuple[int, ...], tuple[tuple[int, ...],
     return tuple(peers), tuple(met)
 
 
-def _breaks(rank: int) -> tuple[tuple[tuple[int, ...], int], ...]:
+def _breaks() -> dict[tuple[tuple[int, ...], int], None]:
     """Where along the dimensions of meshes a parameter's shards get shorter."""
     from torch.distributed.tensor import DTensor, Shard
 
@@ -150,13 +154,14 @@ def _breaks(rank: int) -> tuple[tuple[tuple[int, ...], int], ...]:
                     if length % parts:
                         place = length // max(size, 1)
                         found[(_dimension(mesh, dim), place)] = None
-    return tuple(found)
+    return found
 
 
 def _dimension(mesh: Any, dim: int) -> tuple[int, ...]:
-    import torch.distributed as dist
-
-    return tuple(sorted(dist.get_process_group_ranks(mesh.get_group(dim))))
+    """Ranks along a dimension of a mesh through this rank; groups may be gone by now."""
+    place: list[Any] = list(mesh.get_coordinate())
+    place[dim] = slice(None)
+    return tuple(sorted(mesh.mesh[tuple(place)].tolist()))
 
 
 def quiet() -> None:

@@ -1,22 +1,20 @@
-"""Where PyTorch would wait for peers, or work as long as the world is large."""
+"""Where PyTorch would wait for peers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
 import torch.distributed as dist
 from torch.distributed import device_mesh
 from torch.distributed import distributed_c10d as c10d
-from torch.distributed.fsdp._fully_shard import _fsdp_param
 from torch.distributed.tensor import _dispatch, _random
 
 _stores: list[Any] = []
 
 
 def install(store: Any, rank: int, world_size: int) -> None:
-    """Every rendezvous ends at `store`; shards of others are not cut."""
+    """Every rendezvous ends at `store`, random numbers and splits need no peers."""
     _stores[:] = [store]
 
     def rendezvous(url: str, own_rank: int = -1, size: int = -1, **_: Any) -> Iterator[Any]:
@@ -28,7 +26,6 @@ def install(store: Any, rank: int, world_size: int) -> None:
         if hasattr(c10d, name):
             setattr(c10d, name, _store)
     c10d._store_based_barrier = _no_wait
-    _fsdp_param._chunk_with_empty = Shards
     _dispatch.is_rng_supported_mesh = _never
     _random._RNGStateTracker.distribute_region_enabled = property(_never, _no_wait)
     for place in (dist, c10d, device_mesh):
@@ -47,28 +44,6 @@ def _no_wait(*_: Any, **__: Any) -> None:
 def _never(*_: Any) -> bool:
     """Random numbers need not agree between ranks that hold no values."""
     return False
-
-
-class Shards(Sequence[torch.Tensor]):
-    """The pieces of `torch.chunk`, each cut when it is asked for; empty past the end."""
-
-    def __init__(self, tensor: torch.Tensor, num_chunks: int, dim: int) -> None:
-        self.tensor, self.num_chunks, self.dim = tensor, num_chunks, dim
-        self.size = max(1, -(-tensor.size(dim) // num_chunks))
-
-    def __len__(self) -> int:
-        return self.num_chunks
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(self.num_chunks))]
-        index = index + self.num_chunks if index < 0 else index
-        if not 0 <= index < self.num_chunks:
-            raise IndexError(index)
-        start, length = index * self.size, self.tensor.size(self.dim)
-        if start >= length and index:
-            return self.tensor.new_empty(0)
-        return self.tensor.narrow(self.dim, start, min(self.size, length - start))
 
 
 def split_group(
