@@ -23,7 +23,7 @@ _hosts: dict[str, tuple[Any, Any]] = {}
 
 def moved(
     op: Any, arguments: tuple[Any, ...], asked: Asked
-) -> tuple[Move, Callable[[], None] | None]:
+) -> tuple[Move, Callable[[], int | None] | None]:
     """How to move the values of a `c10d` op called with these arguments."""
     under_way: list[tuple[Any, Sequence[torch.Tensor], list[torch.Tensor]]] = []
     is_pairwise = asked.name in ("send", "recv")
@@ -39,27 +39,40 @@ def moved(
         if not is_pairwise:
             finish()
 
-    def finish() -> None:
+    def finish() -> int | None:
+        source = None
         for work, outputs, carriers in under_way:
             if work is not None:
                 work.wait()
+                source = work._source_rank() if asked.name == "recv" else None
             for tensor, carrier in zip(outputs, carriers, strict=False):
                 reducing.bring_back(tensor, carrier)
         under_way.clear()
+        return source
 
     return move, finish if is_pairwise else None
 
 
 def _call(op: Any, given: list[Any], group: Any, reduces: bool) -> Any:
     """The work of a `c10d` op on host tensors; None if it is done."""
+    name = op._schema.name.partition("::")[2]
+    if reduces and reducing.sum_instead(given, name, group):
+        return None
+    if name == "allgather_" and _is_uneven(given[0][0]):
+        return _broadcast_each(given[0][0], given[1][0], group)
+    found = op(*[group.boxed() if _is_group(a) else a for a in given])
+    return dist._Work.unbox(found[1] if isinstance(found, tuple) else found)
 
-    def call(given: list[Any]) -> Any:
-        found = op(*[group.boxed() if _is_group(a) else a for a in given])
-        return dist._Work.unbox(found[1] if isinstance(found, tuple) else found)
 
-    if reduces:
-        return reducing.reduce(call, given, op._schema.name.partition("::")[2], group)
-    return call(given)
+def _is_uneven(tensors: list[torch.Tensor]) -> bool:
+    return any(t.shape != tensors[0].shape for t in tensors)
+
+
+def _broadcast_each(into: list[torch.Tensor], own: torch.Tensor, group: Any) -> None:
+    """Gathers tensors of several shapes, as NCCL does: each is broadcast by its owner."""
+    into[group.rank()].copy_(own)
+    for rank, tensor in enumerate(into):
+        group.broadcast(tensor, rank).wait()
 
 
 def _on_host(argument: Any, host: dict[int, torch.Tensor]) -> Any:

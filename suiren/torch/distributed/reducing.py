@@ -1,7 +1,7 @@
 """Reductions and formats that gloo lacks, done by those it has.
 
-An average is a sum of scaled values, as NCCL computes it; so is a premultiplied sum. A format
-that gloo does not know is moved as bytes, or summed in FP32.
+A premultiplied sum is a sum of scaled values, an average of whole numbers a sum divided. A
+format that gloo does not know is moved as bytes, or summed in FP32.
 """
 
 from __future__ import annotations
@@ -82,40 +82,30 @@ def bring_back(tensor: torch.Tensor, carrier: torch.Tensor) -> None:
     tensor.copy_(carrier.reshape(tensor.shape))
 
 
-def reduce(
-    call: Callable[[list[Any]], Any], given: list[Any], op: str, group: Any,
-) -> Any:  # fmt: skip
-    """Calls a reducing `c10d` op, or does by sums what gloo refuses; returns its work, waited for.
+def sum_instead(given: list[Any], op: str, group: Any) -> bool:
+    """Does a reducing `c10d` op by a sum if gloo refuses its reduction; tells whether it did.
 
-    `call` takes the op's arguments, `op` is its name, `group` the group of host tensors.
+    `given` holds the op's arguments, `op` is its name, `group` the group of host tensors.
     """
-    try:
-        return call(given)
-    except RuntimeError as refused:
-        if "ReduceOp.AVG" in str(refused):
-            factor = None
-        elif "ReduceOp.PREMUL_SUM" in str(refused):
-            factor = _said[-1].factor
-        else:
-            raise
-    return _sum_scaled(given, op, group, factor)
+    if said() == "PREMUL_SUM":
+        _sum_scaled(given, op, group, _said[-1].factor)
+        return True
+    if said() == "AVG" and not _flat(given[0])[0].is_floating_point():
+        _sum_scaled(given, op, group, None)
+        return True
+    return False
 
 
 def _sum_scaled(given: list[Any], op: str, group: Any, factor: Any) -> None:
-    """The sum of values times a factor; the average for a factor of None."""
-    into, source = given[0], given[0]
-    if "scatter" in op:
-        source = given[1]
-    tensors = _flat(source)
-    whole = [not (t.is_floating_point() or t.is_complex()) for t in tensors]
-    scale = 1 / group.size() if factor is None else factor
-    scaled = [t if n else t * scale for t, n in zip(tensors, whole, strict=True)]
-    if source is into:
-        for own, value in zip(tensors, scaled, strict=True):
-            own.copy_(value)
-        scaled = tensors
-    _SUMS[op](group, given, _alike(source, iter(scaled))).wait()
-    if factor is None and whole and whole[0]:
+    """The sum of values times a factor; for a factor of None their average in whole numbers."""
+    into, source = given[0], given[1] if "scatter" in op else given[0]
+    if factor is not None and source is into:
+        for tensor in _flat(source):
+            tensor.mul_(factor)
+    elif factor is not None:
+        source = _alike(source, iter([tensor * factor for tensor in _flat(source)]))
+    _SUMS[op](group, given, source).wait()
+    if factor is None:
         for tensor in _flat(into):
             tensor.floor_divide_(group.size())
 
