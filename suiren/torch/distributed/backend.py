@@ -27,7 +27,7 @@ MOST_STREAMS = 0x1000
 _device_of = torch._C.TensorBase.device.__get__
 
 Mover = Callable[[Any, tuple[Any, ...], Asked], "Moved"]
-Moved = tuple[ops.Move, Callable[[], None] | None]
+Moved = tuple[ops.Move, Callable[[], int | None] | None]
 
 _library: list[torch.library.Library] = []
 mover: list[Mover] = []

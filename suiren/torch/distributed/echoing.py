@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from suiren.torch.distributed import reducing
+from suiren.torch.distributed import reduction
 
 Tensors = Sequence[torch.Tensor]
 Echo = Callable[[Tensors, Tensors, int, int, str], None]
@@ -15,7 +15,7 @@ Echo = Callable[[Tensors, Tensors, int, int, str], None]
 
 def _all_reduce(outputs: Tensors, _: Tensors, size: int, me: int, op: str) -> None:
     for tensor in outputs:
-        tensor.copy_(reducing.of_equal_values(tensor, op, size))
+        tensor.copy_(reduction.of_equal_values(tensor, op, size))
 
 
 def _all_gather(outputs: Tensors, inputs: Tensors, size: int, me: int, op: str) -> None:
@@ -33,7 +33,7 @@ def _reduce_scatter(outputs: Tensors, inputs: Tensors, size: int, me: int, op: s
             mine = inputs[index].reshape(size, -1)[me].view_as(part)
         else:
             mine = inputs[index * size + me]
-        part.copy_(reducing.of_equal_values(mine, op, size))
+        part.copy_(reduction.of_equal_values(mine, op, size))
 
 
 def _all_to_all(outputs: Tensors, inputs: Tensors, size: int, me: int, op: str) -> None:

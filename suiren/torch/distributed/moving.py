@@ -13,37 +13,66 @@ import torch
 import torch.distributed as dist
 
 from suiren.torch.device import NAME
+from suiren.torch.distributed import reducing
 from suiren.torch.distributed.asked import Asked
 from suiren.torch.distributed.ops import Move
 
-_hosts: dict[str, Any] = {}
-"""By name of a group: the same group for host tensors, through which the values go."""
+_hosts: dict[str, tuple[Any, Any]] = {}
+"""By name of a group: the group, and the same for host tensors, through which values go."""
 
 
 def moved(
     op: Any, arguments: tuple[Any, ...], asked: Asked
-) -> tuple[Move, Callable[[], None] | None]:
+) -> tuple[Move, Callable[[], int | None] | None]:
     """How to move the values of a `c10d` op called with these arguments."""
-    under_way: list[Any] = []
+    under_way: list[tuple[Any, Sequence[torch.Tensor], list[torch.Tensor]]] = []
     is_pairwise = asked.name in ("send", "recv")
+    reduces = "reduce" in asked.name
+    group = _host_group(_group_in(arguments))
 
     def move(outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor]) -> None:
-        own = list(asked.tensors())
-        host = dict(zip(map(id, own), [*outputs, *inputs], strict=True))
-        found = op(*[_on_host(argument, host) for argument in arguments])
-        work = found[1] if isinstance(found, tuple) else found
-        work = dist._Work.unbox(work) if hasattr(dist._Work, "unbox") else work
-        if is_pairwise:
-            under_way.append(work)
-        else:
-            work.wait()
+        own, host = list(asked.tensors()), [*outputs, *inputs]
+        carriers = [reducing.carried(t, reduces) for t in host]
+        place = dict(zip(map(id, own), carriers, strict=True))
+        given = [_on_host(argument, place) for argument in arguments]
+        under_way.append((_call(op, given, group, reduces), outputs, carriers))
+        if not is_pairwise:
+            finish()
 
-    def finish() -> None:
-        for work in under_way:
-            work.wait()
+    def finish() -> int | None:
+        source = None
+        for work, outputs, carriers in under_way:
+            if work is not None:
+                work.wait()
+                source = work._source_rank() if asked.name == "recv" else None
+            for tensor, carrier in zip(outputs, carriers, strict=False):
+                reducing.bring_back(tensor, carrier)
         under_way.clear()
+        return source
 
     return move, finish if is_pairwise else None
+
+
+def _call(op: Any, given: list[Any], group: Any, reduces: bool) -> Any:
+    """The work of a `c10d` op on host tensors; None if it is done."""
+    name = op._schema.name.partition("::")[2]
+    if reduces and reducing.sum_instead(given, name, group):
+        return None
+    if name == "allgather_" and _is_uneven(given[0][0]):
+        return _broadcast_each(given[0][0], given[1][0], group)
+    found = op(*[group.boxed() if _is_group(a) else a for a in given])
+    return dist._Work.unbox(found[1] if isinstance(found, tuple) else found)
+
+
+def _is_uneven(tensors: list[torch.Tensor]) -> bool:
+    return any(t.shape != tensors[0].shape for t in tensors)
+
+
+def _broadcast_each(into: list[torch.Tensor], own: torch.Tensor, group: Any) -> None:
+    """Gathers tensors of several shapes, as NCCL does: each is broadcast by its owner."""
+    into[group.rank()].copy_(own)
+    for rank, tensor in enumerate(into):
+        group.broadcast(tensor, rank).wait()
 
 
 def _on_host(argument: Any, host: dict[int, torch.Tensor]) -> Any:
@@ -51,25 +80,27 @@ def _on_host(argument: Any, host: dict[int, torch.Tensor]) -> Any:
         return host.get(id(argument), argument)
     if isinstance(argument, (list, tuple)):
         return [_on_host(part, host) for part in argument]
-    if isinstance(argument, torch.ScriptObject) and _is_group(argument):
-        return _host_group(dist.ProcessGroup.unbox(argument))
     return argument
 
 
 def _is_group(thing: Any) -> bool:
-    return str(thing._type()).endswith("c10d.ProcessGroup")
+    return isinstance(thing, torch.ScriptObject) and "ProcessGroup" in str(thing._type())
+
+
+def _group_in(arguments: tuple[Any, ...]) -> Any:
+    return dist.ProcessGroup.unbox(next(a for a in arguments if _is_group(a)))
 
 
 def _host_group(group: Any) -> Any:
-    """The group's own backend under a group of the host, boxed; a group of the card has none."""
+    """The group's own backend under a group of the host; a group of the card has none."""
     name = str(group.group_name)
-    if name not in _hosts:
+    known = _hosts.get(name)
+    if known is None or known[0] is not group:
         twin = dist.ProcessGroup(group.get_group_store(), group.rank(), group.size())
         kind = dist.ProcessGroup.BackendType.CUSTOM
         twin._set_default_backend(kind)
-        twin._register_backend(
-            torch.device("cpu"), kind, group._get_backend(torch.device(NAME))
-        )
-        twin._set_group_name(name)
-        _hosts[name] = (group, twin)
-    return _hosts[name][1].boxed()
+        backend = group._get_backend(torch.device(NAME))
+        twin._register_backend(torch.device("cpu"), kind, backend)
+        twin._set_group_name(group.group_name)
+        known = _hosts[name] = (group, twin)
+    return known[1]

@@ -18,7 +18,7 @@ from torch.distributed import distributed_c10d as c10d
 
 from suiren.torch import _shim
 from suiren.torch.device import NAME
-from suiren.torch.distributed import backend, eccl, groups, quickening, reducing, shortcuts
+from suiren.torch.distributed import backend, eccl, groups, quickening, reduction, shortcuts
 from suiren.torch.distributed.asked import Asked
 from suiren.torch.distributed.echoing import ECHO
 from suiren.torch.distributed.lone_store import LoneStore
@@ -45,7 +45,7 @@ class Pretence:
         dist.Backend.register_backend(
             BACKEND, _create, extended_api=True, devices=["cpu", NAME]
         )
-        reducing.install()
+        reduction.install()
         quickening.install()
         backend.register(self.moved)
         backend.also_for_host()
@@ -62,7 +62,7 @@ class Pretence:
         if asked.name not in SENDERS:
             return self._echoed(asked, group), None
         if sum(t.numel() * t.element_size() for t in asked.tensors()) > MOST_BYTES:
-            reducing.take()
+            reduction.take()
             return _nothing, None
         has_values = all(_shim.is_real(t) for t in asked.tensors())
         if asked.name == "send" or (asked.peer == self.rank and asked.name != "recv"):
@@ -70,7 +70,7 @@ class Pretence:
         return self._received(asked, group, has_values)
 
     def _echoed(self, asked: Asked, group: Any) -> Move:
-        reduction, size, me = reducing.take(), group.size(), group.rank()
+        reduction, size, me = reduction.take(), group.size(), group.rank()
         if asked.name in ("reduce", "gather") and asked.peer != self.rank:
             return _nothing
 

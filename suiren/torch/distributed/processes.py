@@ -160,7 +160,10 @@ class Processes:
                 self._selector.register(new, selectors.EVENT_READ, bytearray())
                 self._by_link[new] = -1
                 continue
-            data = link.recv(1 << 16)
+            try:
+                data = link.recv(1 << 16)
+            except OSError:
+                data = b""
             if not data:
                 self._selector.unregister(link)
                 continue

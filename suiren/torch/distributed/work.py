@@ -15,12 +15,17 @@ _count = 0
 
 
 class Work(dist._Work):  # type: ignore[misc, name-defined]
-    """A collective under way. `finish` completes its values; None if they are there."""
+    """A collective under way.
+
+    `finish` completes its values and tells the rank they came from; None if they are there.
+    """
 
     def __init__(
-        self, result: list[torch.Tensor], device: torch.device, finish: Callable[[], None] | None
-    ) -> None:
+        self, result: list[torch.Tensor], device: torch.device,
+        finish: Callable[[], int | None] | None,
+    ) -> None:  # fmt: skip
         super().__init__()
+        self._source: int | None = None
         self._result, self._finish = result, finish
         devices = [] if device.type == "cpu" else [device]
         self._future: Any = torch.futures.Future(devices=devices)
@@ -41,7 +46,11 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
         """Makes the values be there; the record is not touched."""
         finish, self._finish = self._finish, None
         if finish is not None:
-            finish()
+            self._source = finish()
+
+    def _source_rank(self) -> int | None:
+        """Who sent what a `recv` got, as a rank of the group."""
+        return self._source
 
     def is_completed(self) -> bool:
         """True once the values are there."""
