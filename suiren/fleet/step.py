@@ -216,6 +216,8 @@ def _after(
     model: Model, layout: Layout, framework: Framework, cluster: Cluster, stages: Stages, most: int
 ) -> dict[str, float]:
     """What follows the last backward pass: gradients, the tied embedding, the optimizer."""
+    if framework.accumulate == "frozen":
+        return {"gradients": 0.0, "tied embedding": 0.0, "optimizer": 0.0}
     cards = cluster.cards_per_node
     weights = weights_of(model, layout, 0 if layout.pp == 1 else most)
     wide = layout.precision in ("fp32", "tf32")
