@@ -26,9 +26,10 @@ class Framework:
     """Queries, keys and values leave one product."""
     async_input_gradient: bool = False
     """The reduction of an input's gradient runs beside the product of the weight's gradient."""
-    accumulate: Literal["add", "fp32", "fused", "none"] = "add"
+    accumulate: Literal["add", "fp32", "fused", "none", "frozen"] = "add"
     """Weight gradients of a micro-batch: added to the last ones' in their own format, added to
-    FP32, or accumulated by the product itself."""
+    FP32, accumulated by the product itself, or not kept. `frozen`: only adapters are trained, so
+    weights have no gradients."""
     optimizer: Literal["fused", "megatron", "none"] = "megatron"
     """`megatron`: gradients are copied to FP32, checked and clipped by their norm, weights are
     copied back; `fused`: one kernel does all of it."""

@@ -43,6 +43,8 @@ class Layout:
     """Gradients are reduced while the last micro-batch is still in its backward pass."""
     overlap_tensor: bool = False
     """Gathers and scatters of tensor parallel groups run beside the products that need them."""
+    distinct_tokens: bool = False
+    """A token goes to each rank of its experts once, however many of them lie there."""
     first_stage_layers: int = 0
     last_stage_layers: int = 0
     """Layers of the first and last stage where they differ from the others'; 0 for even."""

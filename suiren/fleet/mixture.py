@@ -15,6 +15,10 @@ def mixture(share: Share) -> Part:
     rows = tokens * model.top_k
     local = max(1, model.experts // share.ep)
     size = share.ops.size(rows, model.d_model)
+    if share.distinct_tokens and share.ep > 1:
+        # of so many ranks, those that hold one of a token's experts, routed at random
+        reached = share.ep * (1 - (1 - 1 / share.ep) ** model.top_k)
+        size *= min(1.0, reached / model.top_k)
     there = _exchange(share, size)
     parts = [_route(share, tokens), _sort(share, tokens, rows), there,
              _experts(share, local, rows), there, _gather_back(share, tokens, rows)]  # fmt: skip

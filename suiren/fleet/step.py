@@ -182,12 +182,16 @@ def _clock(chunks: list[Chunks], cluster: Cluster, layout: Layout) -> tuple[floa
 
 
 def _send_s(layout: Layout, share: Share, cluster: Cluster) -> float:
+    """A message between stages: each tensor parallel rank sends its part, neighbours gather."""
     if layout.pp == 1:
         return 0.0
-    size = share.ops.size(share.rows, share.model.d_model)
-    return time_collective(
-        cluster, "send", size, layout.place("pp", cluster.cards_per_node)
-    ).seconds
+    cards = cluster.cards_per_node
+    whole = share.stream_bytes
+    part = time_collective(cluster, "send", whole / layout.tp, layout.place("pp", cards)).seconds
+    if layout.tp == 1 or share.sequence_parallel:
+        return part
+    tp = layout.place("tp", cards)
+    return part + time_collective(cluster, "all_gather", whole, tp).seconds
 
 
 def _stages(chunks: list[Chunks], layout: Layout, framework: Framework, send_s: float) -> Stages:
@@ -216,6 +220,8 @@ def _after(
     model: Model, layout: Layout, framework: Framework, cluster: Cluster, stages: Stages, most: int
 ) -> dict[str, float]:
     """What follows the last backward pass: gradients, the tied embedding, the optimizer."""
+    if framework.accumulate == "frozen":
+        return {"gradients": 0.0, "tied embedding": 0.0, "optimizer": 0.0}
     cards = cluster.cards_per_node
     weights = weights_of(model, layout, 0 if layout.pp == 1 else most)
     wide = layout.precision in ("fp32", "tf32")

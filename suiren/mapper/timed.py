@@ -106,6 +106,7 @@ def shape_of(product: Product) -> Shape:
     if dtype in ("c64", "c128"):
         dtype, batch = ("f32" if dtype == "c64" else "f64"), 4 * batch
     out = product.dtype if product.dtype in _RESULTS else dtype
+    out = product.out if product.out in _RESULTS else out
     return Shape(batch, product.m, product.n, product.k, dtype, out)
 
 

@@ -44,6 +44,8 @@ def framework_of(row: Row) -> Framework:
         ("oneflow", ONEFLOW),
     ):  # fmt: skip
         if word in name:
+            if "lora" in row.notes.lower():
+                return replace(found, name=f"{found.name}-adapters", accumulate="frozen")
             return found
     raise NotPredicted(f"which kernels {row.shape.get('framework', 'its framework')!r} issues "
                        "is not known")  # fmt: skip
@@ -82,7 +84,7 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
     about = f"{row.shape.get('recompute', '')} {row.notes}".lower()
     recompute = row.shape.get("recompute", "").lower()
     shared = row.shape.get("zero_fsdp", "").lower()
-    modern = framework in (MEGATRON_CORE,)
+    modern = framework.name.startswith(MEGATRON_CORE.name)
     sharded = "distributed" in shared or "zero-1" in shared
     if ("fsdp" in shared and "none" not in shared) or "zero-3" in shared or "zero3" in shared:
         raise NotPredicted("weights shared over data parallel ranks (FSDP) are not predicted yet")
@@ -96,6 +98,7 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
         else "full" if recompute.startswith("full") and " x" not in recompute else "none",
         schedule="interleaved" if vpp > 1 else "1f1b", precision=precision_of(row),
         overlap_gradients=overlap or modern or framework is ONEFLOW,
+        distinct_tokens="hybridep" in about or "deepep" in about or "DeepEP" in row.text,
         overlap_tensor=modern or ("mc2" in about and framework is MODELLINK),
     )  # fmt: skip
     assumed = row.shape.get("assumed_fields", "")

@@ -8,6 +8,7 @@ from dataclasses import replace
 from suiren.hw.cluster import Cluster
 from suiren.hw.default_node import node_for
 from suiren.hw.fact import Fact, published
+from suiren.hw.find_cluster import find_node
 from suiren.hw.spec import Card, Node
 from suiren.hw.topology import Topology
 from suiren.hw.wiring import Wiring, topology_of
@@ -23,7 +24,10 @@ def cluster_of(row: Row, card: Card) -> Cluster:
     """As many nodes as the row's devices fill, of the kind that holds this card."""
     ranks = number(row, "n_devices", 1)
     wires = row.shape.get("interconnect", "")
-    node = _with_nics(node_for(card), wires, row.source)
+    node = node_for(card)
+    if "NVLink5 node of 8" in wires and node.num_cards.kind == "assumed":
+        node = replace(find_node("hgx-b200"), name=f"{card.name}x8", card=card)
+    node = _with_nics(node, wires, row.source)
     if "NVL72" in wires or "NVL72" in row.shape.get("nodes", ""):
         node = _rack(node, min(ranks, _RACK))
     each = int(node.num_cards)

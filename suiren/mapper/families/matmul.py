@@ -23,6 +23,7 @@ def work(call: Call) -> Work:
     result = next(iter(call.results()), None)
     c_bytes = result.bytes if result is not None else 0
     product = Product(batch, m, n, k, a.dtype, "math" in call.arguments, a.bytes, b.bytes, c_bytes,
+                      out=result.dtype if result is not None else "",
                       grain_bytes=(_grain_bytes(a), _grain_bytes(b)))  # fmt: skip
     bias_bytes = bias.bytes if bias is not None else 0
     lane_ops = batch * m * n if bias is not None else 0
