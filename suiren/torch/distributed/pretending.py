@@ -70,7 +70,7 @@ class Pretence:
         return self._received(asked, group, has_values)
 
     def _echoed(self, asked: Asked, group: Any) -> Move:
-        reduction, size, me = reduction.take(), group.size(), group.rank()
+        wanted, size, me = reduction.take(), group.size(), group.rank()
         if asked.name in ("reduce", "gather") and asked.peer != self.rank:
             return _nothing
 
