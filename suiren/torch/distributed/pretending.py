@@ -76,7 +76,7 @@ class Pretence:
 
         def move(outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor]) -> None:
             with torch.no_grad():
-                ECHO[asked.name](outputs, inputs, size, me, reduction)
+                ECHO[asked.name](outputs, inputs, size, me, wanted)
 
         return move
 
