@@ -8,7 +8,18 @@ from collections.abc import Sequence
 import click
 
 from suiren import __version__
-from suiren.commands import chips, conformance, kernel, numerics, port, replay, run, step, validate
+from suiren.commands import (
+    chips,
+    conformance,
+    goodput,
+    kernel,
+    numerics,
+    port,
+    replay,
+    run,
+    step,
+    validate,
+)
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -28,6 +39,7 @@ suiren.add_command(conformance.conformance)
 suiren.add_command(port.port)
 suiren.add_command(numerics.numerics)
 suiren.add_command(step.step)
+suiren.add_command(goodput.goodput)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,11 +8,21 @@ from functools import lru_cache
 from suiren.hw.load import resolve_card
 from suiren.hw.names import card_for_hardware
 from suiren.hw.spec import Card
-from suiren.truth import attention, collectives, convolutions, products, steps, streams
+from suiren.truth import (
+    attention,
+    collectives,
+    convolutions,
+    products,
+    steps,
+    steps_sharded,
+    steps_torus,
+    streams,
+)
 from suiren.truth.rows import Row
 from suiren.truth.unknown import NotPredicted
 
-FAMILIES = (steps, products, attention, convolutions, streams, collectives)
+FAMILIES = (steps_sharded, steps_torus, steps, products, attention, convolutions, streams,
+            collectives)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,16 +125,27 @@ def _filled(block: CardBlock) -> _Filled:
     return filled
 
 
+def _wide_enough(block: CardBlock, pace: Pace) -> Pace:
+    """Few large cores: what was carried over from many small ones could not stream the memory."""
+    needed = float(block["memory_bytes_per_s"]) / (block["cores"] * block["clock_hz"])
+    port = pace.port_bytes_per_cycle
+    if port.kind != "assumed" or port >= needed:
+        return pace
+    why = "unpublished; all cores together stream the device memory at its rate"
+    return replace(pace, port_bytes_per_cycle=assumed(needed, why))
+
+
 def _pace(block: CardBlock, filled: _Filled) -> Pace:
     """The family's row; an energy nobody fitted is what uses up the TDP at full rate."""
-    pace = behaviour(block["chip"].family).pace
+    carried = behaviour(block["chip"].family).pace
+    pace = _wide_enough(block, carried)
     if pace.mac_j.kind == "fitted":
         return pace
     rate = _macs(block["chip"])
     if not rate:
         return pace
     wide = _port_of(block["chip"])
-    if wide > pace.port_bytes_per_cycle:
+    if wide > pace.port_bytes_per_cycle and pace is carried:
         why = f"unpublished; {PORT_BYTES_PER_MAC:g} B a multiply-accumulate, as the A100 and H100"
         pace = replace(pace, port_bytes_per_cycle=assumed(wide, why))
     joules = (block["tdp_w"] - filled["idle_w"]) / (rate * block["cores"] * block["clock_hz"])
