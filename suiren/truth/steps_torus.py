@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import lru_cache
 from math import isqrt
 
-from suiren.fleet.layout import BadLayout, Layout
+from suiren.fleet.layout import BadLayout, Layout, Recompute
 from suiren.fleet.model import BadModel, Model
 from suiren.fleet.sharded import ShardedStep, sharded_step
 from suiren.fleet.sharded_framework import MAXTEXT
@@ -54,8 +54,8 @@ def step_of(row: Row, card: Card) -> ShardedStep:
         raise NotPredicted(str(problem)) from None
 
 
-def recompute_of(row: Row) -> str:
-    """MaxText's policies but `none` keep little more than a block's input, some of it on the host."""
+def recompute_of(row: Row) -> Recompute:
+    """MaxText's policies but `none` keep little more than a block's input, some on the host."""
     policy = row.shape.get("recompute", "").partition("=")[2]
     if policy in ("", "?"):
         raise NotPredicted("the row does not say what is computed again")
