@@ -8,11 +8,29 @@ from functools import lru_cache
 from suiren.hw.load import resolve_card
 from suiren.hw.names import card_for_hardware
 from suiren.hw.spec import Card
-from suiren.truth import attention, convolutions, products, steps, steps_sharded, steps_torus, streams
+from suiren.truth import (
+    attention,
+    convolutions,
+    products,
+    steps,
+    steps_sharded,
+    steps_torus,
+    steps_traced,
+    streams,
+)
 from suiren.truth.rows import Row
 from suiren.truth.unknown import NotPredicted
 
-FAMILIES = (steps_sharded, steps_torus, steps, products, attention, convolutions, streams)
+FAMILIES = (
+    steps_sharded,
+    steps_torus,
+    steps_traced,
+    steps,
+    products,
+    attention,
+    convolutions,
+    streams,
+)
 
 
 @dataclass(frozen=True, slots=True)
