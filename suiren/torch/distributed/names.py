@@ -6,7 +6,8 @@ PyTorch's own code that asks for the backend's name then takes the path it takes
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +23,8 @@ NCCL_TIMEOUT = timedelta(minutes=10)
 _VERSION = (2, 27, 5)
 
 ToCard = Callable[[Any], Any]
+on_new_group: list[Callable[[str, str, Sequence[int]], AbstractContextManager[None]]] = []
+"""Entered while a group is made, with words for it, its name, and its ranks."""
 
 
 def install(to_gcu: ToCard) -> None:
@@ -82,7 +85,8 @@ def _patch_groups(to_gcu: ToCard) -> None:
         if isinstance(keywords.get("backend_options"), ProcessGroupNCCL.Options):
             keywords["backend_options"] = None
         keywords = {k: to_gcu(v) for k, v in keywords.items()}
-        group, store = make_group(*(to_gcu(a) for a in arguments), **keywords)
+        with _meeting(*arguments, **keywords):
+            group, store = make_group(*(to_gcu(a) for a in arguments), **keywords)
         if said != str(backend) and group in c10d._world.pg_map:
             c10d._world.pg_map[group] = (said, c10d._world.pg_map[group][1])
             config = c10d._world.pg_backend_config[group]
@@ -94,6 +98,20 @@ def _patch_groups(to_gcu: ToCard) -> None:
         patched = _with_card(getattr(c10d, name), to_gcu)
         setattr(c10d, name, patched)
         setattr(dist, name, patched)
+
+
+def _meeting(
+    size: int, rank: int, ranks: Sequence[int], backend: str, store: Any, group_name: str,
+    *_: Any, **__: Any,
+) -> ExitStack:  # fmt: skip
+    """What is to be entered while this process takes part in making a group."""
+    stack = ExitStack()
+    own = rank if not ranks else c10d.GroupMember.WORLD.rank()
+    if own in (ranks or range(size)):
+        what = f"new_group of ranks {list(ranks)}" if ranks else "init_process_group"
+        for enter in on_new_group:
+            stack.enter_context(enter(what, group_name, ranks or range(size)))
+    return stack
 
 
 def _with_card(function: Callable[..., Any], to_gcu: ToCard) -> Callable[..., Any]:
