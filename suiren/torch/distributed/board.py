@@ -13,7 +13,6 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,12 +106,14 @@ class Channel:
         self._posts: npt.NDArray[np.uint64] = np.frombuffer(memory, np.uint64).reshape(
             RING, num_members, 2
         )
+        self.name = name
         self.turn = 0
+        """The number of the next meeting."""
 
-    def post(self, member: int, brings: str) -> tuple[int, list[int]]:
+    def post(self, member: int, brings: str) -> list[int]:
         """Says what a member brings to its next meeting.
 
-        Returns the meeting's number, and the members that came before and brought other things.
+        Returns the members that came before it and brought other things.
         """
         turn, self.turn = self.turn, self.turn + 1
         mark = int.from_bytes(hashlib.blake2b(brings.encode(), digest_size=8).digest(), "little")
@@ -120,13 +121,8 @@ class Channel:
         row[member, 1] = mark
         row[member, 0] = turn + 1
         others = (row[:, 0] == turn + 1) & (row[:, 1] != mark)
-        return turn, np.flatnonzero(others).tolist() if others.any() else []
+        return np.flatnonzero(others).tolist() if others.any() else []
 
     def missing(self, turn: int) -> list[int]:
         """Members that have not come to a meeting."""
         return np.flatnonzero(self._posts[turn % RING][:, 0] < turn + 1).tolist()
-
-
-def members_by_number(channel: Channel, turn: int, members: Sequence[int]) -> list[int]:
-    """The ranks among the members that have not come."""
-    return [members[i] for i in channel.missing(turn)]

@@ -7,6 +7,7 @@ does not move anything: the launcher tells every rank what each of them wanted.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import signal
 import socket
@@ -48,7 +49,7 @@ class Guard:
     def __init__(self, folder: Path, rank: int, num_ranks: int, link: Link) -> None:
         self.folder, self.rank, self.link = folder, rank, link
         self.board = Board(folder, num_ranks)
-        self._channels: dict[str, Channel] = {}
+        self._channels: dict[tuple[str, tuple[int, ...]], Channel] = {}
         self._main = threading.main_thread().ident
         self._is_stopping = False
 
@@ -85,20 +86,20 @@ class Guard:
     @contextlib.contextmanager
     def meets(self, what: str, name: str, ranks: Sequence[int]) -> Iterator[None]:
         """Around something that all the ranks have to do, such as making a group."""
-        self._post(f"new {name}", ranks, what, what)
+        self._post(f"new {name}", tuple(ranks), what, what)
         with self._waits():
             yield
 
-    def _post(self, name: str, ranks: Sequence[int], brought: str, what: str) -> None:
-        channel = self._channels.get(name)
-        if channel is None:
-            channel = self._channels[name] = Channel(self.folder, name, len(ranks))
-        turn = channel.turn
-        self._say(what, name, turn, ranks)
-        turn, others = channel.post(list(ranks).index(self.rank), brought)
+    def _post(self, name: str, ranks: tuple[int, ...], brought: str, what: str) -> None:
+        channel = self._channels.get((name, ranks))
+        if channel is None:  # groups of other ranks may have the same name
+            channel = Channel(self.folder, f"{name} {_digest(ranks)}", len(ranks))
+            self._channels[name, ranks] = channel
+        self._say(what, channel.name, channel.turn, ranks)
+        others = channel.post(ranks.index(self.rank), brought)
         if others:
             self.board.write(self.rank, True, self._place)
-            self.link.say(mismatch=[ranks[i] for i in others], channel=name)
+            self.link.say(mismatch=[ranks[i] for i in others])
             self._give_up(f"{what} does not fit what rank {ranks[others[0]]} does")
 
     def _say(
@@ -213,6 +214,10 @@ def script_line(frame: FrameType | None) -> str:
             return f"{Path(code.co_filename).name}:{frame.f_lineno}"
         frame = frame.f_back
     return "?"
+
+
+def _digest(ranks: tuple[int, ...]) -> str:
+    return hashlib.blake2b(repr(ranks).encode(), digest_size=8).hexdigest()
 
 
 def describe(asked: Asked) -> str:

@@ -15,7 +15,9 @@ import torch
 import torch.distributed as dist
 from torch.distributed import distributed_c10d as c10d
 
+from suiren.torch import compiling
 from suiren.torch.device import NAME
+from suiren.torch.distributed import attention, spawning
 
 NCCL, ECCL = "nccl", "eccl"
 #: What PyTorch gives a group of NCCL to meet.
@@ -37,6 +39,18 @@ def install(to_gcu: ToCard) -> None:
     _patch_groups(to_gcu)
     _patch_answers(to_gcu)
     _patch_version()
+    _patch_meshes()
+    spawning.install()
+
+
+def speak_cuda() -> None:
+    """The script has said `cuda`: what is asked for the accelerator is answered so."""
+
+    def accelerator(check_available: bool = False) -> torch.device:
+        return torch.device(NAME if compiling.is_on else "cuda")
+
+    torch.accelerator.current_accelerator = accelerator
+    torch._C._get_accelerator = lambda check=None: accelerator()
 
 
 class ProcessGroupNCCL:
@@ -115,10 +129,15 @@ def _meeting(
 
 
 def _with_card(function: Callable[..., Any], to_gcu: ToCard) -> Callable[..., Any]:
+    """PyTorch compares `device_id` with the accelerator's type, whichever name it has now."""
+
     @functools.wraps(function)
     def call(*arguments: Any, **keywords: Any) -> Any:
-        if "device_id" in keywords:
-            keywords["device_id"] = to_gcu(keywords["device_id"])
+        where = to_gcu(keywords.get("device_id"))
+        if isinstance(where, torch.device) and where.type == NAME:
+            accelerator = torch.accelerator.current_accelerator()
+            kind = NAME if accelerator is None else accelerator.type
+            keywords["device_id"] = torch.device(kind, where.index)
         return function(*arguments, **keywords)
 
     return call
@@ -131,9 +150,34 @@ def _patch_answers(to_gcu: ToCard) -> None:
         return find(self, to_gcu(device))
 
     dist.ProcessGroup._get_backend = get_backend
+    model = torch.nn.parallel.DistributedDataParallel
+    check = model._check_comm_hook
+
+    def check_hook(self: Any, hook: Any) -> None:
+        """Hooks that compress to BF16 ask for a CUDA build; the card has what they need."""
+        real, torch.version.cuda = torch.version.cuda, torch.version.cuda or "12.8"
+        try:
+            check(self, hook)
+        finally:
+            torch.version.cuda = real
+
+    model._check_comm_hook = check_hook
 
 
 def _patch_version() -> None:
     nccl = torch.cuda.nccl
     nccl.version = lambda: _VERSION
     nccl.is_available = lambda *_: True
+
+
+def _patch_meshes() -> None:
+    """The first mesh brings the rules of sharded attention."""
+    mesh = torch.distributed.device_mesh.DeviceMesh
+    make = mesh.__init__
+
+    @functools.wraps(make)
+    def init(self: Any, *arguments: Any, **keywords: Any) -> None:
+        attention.install()
+        make(self, *arguments, **keywords)
+
+    mesh.__init__ = init

@@ -118,7 +118,7 @@ def _phrase(place: Place, ended: str | None, rank: int, where: Where) -> str:
     if ended is not None:
         return f"{_ENDED.get(ended, ended)}{last}"
     if place.waits:
-        return f"came to {place.what} at {place.at}"
+        return f"is in {place.what} at {place.at}"
     seconds = time.monotonic() - place.since_s if place.since_s else 0.0
     return f"has been in Python for {seconds:.1f} s, now at {where(rank)}"
 
