@@ -164,7 +164,8 @@ class Classes:
                 digests[place] = ran.digest
 
         own = cell.own[axis]
-        look(usual, own, *((length - 1,) if pattern.far else ()))
+        look(usual, *((own,) if pattern.first else ()))
+        look(*((cell.far[axis],) if pattern.far else ()))
         if pattern.far:
             look(*self._shorter_from(cell, axis))
             self._halve(digests, look, own)
@@ -182,7 +183,7 @@ class Classes:
     def _like_own(self, cell, axis, digests, usual, look):  # type: ignore[no-untyped-def]
         """Places that do as its own does, if that is special: one in every node, or only it."""
         own, offsets = cell.own[axis], cell.axes[axis].offsets
-        if digests[own] == digests[usual]:
+        if own not in digests or digests[own] == digests[usual]:
             return []
         per_node = self.cards_per_node
         alike = [p for p, o in enumerate(offsets) if p != own and not o % per_node]
