@@ -8,9 +8,9 @@ from pathlib import Path
 from suiren.hw.spec import Card
 from suiren.torch.distributed.classes import Classes
 from suiren.torch.distributed.hub import Hub
+from suiren.torch.distributed.job import Job, Ran
 from suiren.torch.distributed.outcome import RankOutcome
-from suiren.torch.distributed.rank_process import Job, Ran
-from suiren.torch.runner import How
+from suiren.torch.how import How
 
 #: The largest world: more than anybody has built.
 MOST_RANKS = 1 << 20

@@ -14,8 +14,8 @@ from itertools import product
 
 from suiren.torch.distributed.cell import Cell, cell_of
 from suiren.torch.distributed.hub import Hub
+from suiren.torch.distributed.job import Ran
 from suiren.torch.distributed.outcome import RankOutcome
-from suiren.torch.distributed.rank_process import Ran
 
 #: Stages that are run one by one; a chain of sends that is longer is not followed further.
 MOST_STAGES = 128

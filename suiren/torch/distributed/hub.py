@@ -18,9 +18,9 @@ from multiprocessing.connection import Connection, Listener, wait
 from pathlib import Path
 from typing import Any, cast
 
+from suiren.torch.distributed.job import Job, Ran
 from suiren.torch.distributed.outcome import RankOutcome
 from suiren.torch.distributed.post import Want
-from suiren.torch.distributed.rank_process import Job, Ran
 from suiren.trace.program import Program
 
 #: Seconds that a process may take to come up.
