@@ -21,14 +21,30 @@ class Group:
     copy: int
     description: str = ""
 
-    def shifted(self, by: int) -> Group:
-        """The same group of ranks that lie further on."""
-        if not by:
+    def of(self, rank: int, like: int) -> Group:
+        """The group that is to `rank` what this one is to its member `like`.
+
+        Groups of ranks at even distances tile the world, as the dimensions of a mesh do; others
+        are moved as far as the ranks lie apart.
+        """
+        if rank in self.ranks:
             return self
-        if isinstance(self.ranks, range):
-            r = self.ranks
-            return Group(range(r.start + by, r.stop + by, r.step), self.copy, self.description)
-        return Group(tuple(r + by for r in self.ranks), self.copy, self.description)
+        ranks = self.ranks
+        if isinstance(ranks, range):
+            block = len(ranks) * ranks.step
+            first = rank // block * block + rank % ranks.step
+            if ranks.start == like // block * block + like % ranks.step:
+                moved = range(first, first + block, ranks.step)
+                return Group(moved, self.copy, self.description)
+        return Group(tuple(r + rank - like for r in ranks), self.copy, self.description)
+
+    def peer_of(self, rank: int, like: int, peer: int, own: Group) -> int:
+        """The rank in `own`, the group of `rank`, that is to it what `peer` is to `like` here."""
+        places = {r: n for n, r in enumerate(self.ranks) if r in (like, peer)}
+        if len(places) < 2 or rank not in own.ranks:
+            return peer + rank - like
+        distance = places[peer] - places[like]
+        return own.ranks[(list(own.ranks).index(rank) + distance) % len(own.ranks)]
 
 
 @dataclass(frozen=True)
@@ -57,8 +73,20 @@ class RankProgram:
 
 def _group(fact: dict[str, Any]) -> Group:
     ranks = fact["ranks"]
-    members = range(*ranks["range"]) if "range" in ranks else tuple(ranks["list"])
+    members = range(*ranks["range"]) if "range" in ranks else _evenly(tuple(ranks["list"]))
     return Group(members, int(fact["copy"]), str(fact["description"]))
+
+
+def _evenly(ranks: tuple[int, ...]) -> Sequence[int]:
+    """Ranks at even distances as a range, others as they are."""
+    if len(ranks) < 2 or ranks[1] <= ranks[0]:
+        return ranks
+    even = range(ranks[0], ranks[-1] + 1, ranks[1] - ranks[0])
+    return (
+        range(even.start, even.start + len(ranks) * even.step, even.step)
+        if (tuple(even) == ranks)
+        else ranks
+    )
 
 
 def is_collective(call: Call) -> bool:

@@ -50,7 +50,7 @@ class _Rank:
     def __init__(self, walked: Walked, cluster: Cluster, prices: Prices, ranks: set[int]) -> None:
         self.walked, self.cluster, self.prices = walked, cluster, prices
         self.program = walked.ran.program
-        self.groups = tuple(g.shifted(walked.shift) for g in walked.ran.groups)
+        self.groups = tuple(walked.group(n) for n in range(len(walked.ran.groups)))
         self.ranks = ranks
         self._costs: dict[int, Cost] = {}
         self._expected: dict[Key, frozenset[int]] = {}
@@ -63,8 +63,7 @@ class _Rank:
         where: Key = (group.ranks, group.copy)
         if asked.name not in ("send", "recv"):
             return where
-        peer = int_of(asked, "peer") + self.walked.shift
-        own = self.walked.rank
+        peer, own = self.walked.peer(asked), self.walked.rank
         return (*where, own, peer) if asked.name == "send" else (*where, peer, own)
 
     def expected(self, key: Key) -> frozenset[int]:
@@ -89,9 +88,7 @@ class _Rank:
             return self.prices.cost(call)
         found = self._costs.get(call)
         if found is None:
-            peer = int_of(asked, "peer")
-            if peer >= 0 and self.walked.shift:
-                asked = _moved(asked, peer + self.walked.shift)
+            asked = _moved(asked, self.walked.peer(asked))
             on = placed_call(asked, self.groups, self.walked.rank, self.cluster)
             engine = NETWORK if on.arguments["crosses_nodes"] else LINKS
             found = Cost(int_of(on, "takes_ps"), 0, "collective", engine)

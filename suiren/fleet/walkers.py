@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from suiren.fleet.ranks import Group, RankProgram, int_of, is_collective
+from suiren.trace.call import Call
 
 #: More ranks than this are not walked one by one.
 MOST_WALKERS = 4096
@@ -22,19 +23,22 @@ class TooManyWalkers(ValueError):  # noqa: N818 - reads as what it is
 
 @dataclass(frozen=True)
 class Walked:
-    """A rank to walk: whose program it runs, and how far its groups lie from that rank's."""
+    """A rank to walk, and whose program it runs."""
 
     rank: int
     ran: RankProgram
 
-    @property
-    def shift(self) -> int:
-        """Its rank minus the rank that ran."""
-        return self.rank - self.ran.rank
-
     def group(self, number: int) -> Group:
         """Its own group of that number."""
-        return self.ran.groups[number].shifted(self.shift)
+        return self.ran.groups[number].of(self.rank, self.ran.rank)
+
+    def peer(self, call: Call) -> int:
+        """The other end of its send or receive, the root of its collective, or -1."""
+        peer, number = int_of(call, "peer"), int_of(call, "group")
+        if peer < 0 or self.rank == self.ran.rank:
+            return peer
+        group = self.ran.groups[number]
+        return group.peer_of(self.rank, self.ran.rank, peer, self.group(number))
 
 
 def walked_ranks(classes: Sequence[RankProgram]) -> list[Walked]:
@@ -48,7 +52,7 @@ def walked_ranks(classes: Sequence[RankProgram]) -> list[Walked]:
     class_of = {rank: ran for ran in classes for rank in ran.ranks}
     found: dict[int, Walked] = {}
     waiting = [Walked(ran.rank, ran) for ran in classes[:1]]
-    peers = {id(ran): _peers(ran) for ran in classes}
+    messages = {id(ran): _messages(ran) for ran in classes}
     while waiting:
         walked = waiting.pop()
         if walked.rank in found:
@@ -59,19 +63,20 @@ def walked_ranks(classes: Sequence[RankProgram]) -> list[Walked]:
                 f"more than {MOST_WALKERS:,} ranks send to each other or do work of their own; "
                 "they cannot be walked one by one"
             )
-        wanted = {rank + walked.shift for rank in peers[id(walked.ran)]}
+        wanted = {walked.peer(call) for call in messages[id(walked.ran)]}
         wanted.update(_strangers(walked, class_of, found))
         waiting.extend(Walked(r, class_of[r]) for r in sorted(wanted) if r in class_of)
     return sorted(found.values(), key=lambda w: w.rank)
 
 
-def _peers(ran: RankProgram) -> set[int]:
-    """Global ranks that the rank that ran sends to or receives from."""
-    return {
-        int_of(call, "peer")
+def _messages(ran: RankProgram) -> list[Call]:
+    """Sends and receives, one for each other end."""
+    found = {
+        (int_of(call, "group"), int_of(call, "peer")): call
         for call in ran.program.calls
         if is_collective(call) and call.name in ("send", "recv") and int_of(call, "peer") >= 0
     }
+    return list(found.values())
 
 
 def _strangers(
