@@ -5,7 +5,7 @@ import os
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from llama_blocks import SHAPES, Llama
 from torch.nn.parallel import DistributedDataParallel
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from flat_optimizer import FlatAdamW
 from llama_blocks import Attention, rotary_table
 from torch import nn
