@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
-import torch.nn.functional as F
+import torch.nn.functional as F  # noqa: N812
 from tensor_parallel import Column, Enter, Group, Row, VocabularyEmbedding
 from torch import nn
 from torch.utils.checkpoint import checkpoint

@@ -20,7 +20,8 @@ from suiren.hw.spec import Card
 from suiren.units import show_bytes
 
 if TYPE_CHECKING:
-    from suiren.torch.runner import How, Outcome
+    from suiren.torch.how import How
+    from suiren.torch.runner import Outcome
 
 PATH = click.Path(path_type=Path, dir_okay=False)
 PASS_THROUGH = {"ignore_unknown_options": True, "allow_extra_args": True}
@@ -30,7 +31,7 @@ _UNITS = {"gib": 2**30, "gb": 10**9, "mib": 2**20, "mb": 10**6, None: 2**30}
 
 def _memory_bytes(text: str | None) -> int | None:
     """Bytes of `--memory`: `unlimited`, `64GiB`, `80 GB`."""
-    from suiren.torch.session import UNLIMITED_BYTES
+    from suiren.torch.how import UNLIMITED_BYTES
 
     if text is None:
         return None
@@ -123,7 +124,7 @@ def run(script: Path, arguments: tuple[str, ...], on: str, **options: Any) -> in
 
 def _with_memory(card: Card, memory_bytes: int | None, fit_to: float | None) -> Card:
     """The card with the capacity that `--memory` gives it, so that every answer tells of it."""
-    from suiren.torch.session import UNLIMITED_BYTES
+    from suiren.torch.how import UNLIMITED_BYTES
 
     wanted = fit_to if fit_to is not None else memory_bytes
     if wanted is None or wanted == UNLIMITED_BYTES:
@@ -158,7 +159,7 @@ def _run(
 
 def how_to_run(memory_bytes: int | None, options: dict[str, Any]) -> How:
     """What the options say of how the script runs."""
-    from suiren.torch.runner import How
+    from suiren.torch.how import How
 
     return How(
         numerics=not options["no_numerics"],

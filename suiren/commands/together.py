@@ -18,7 +18,7 @@ from suiren.hw.spec import Card
 if TYPE_CHECKING:
     from suiren.fleet.ranks import RankProgram
     from suiren.torch.distributed.outcome import RankOutcome
-    from suiren.torch.runner import How
+    from suiren.torch.how import How
     from suiren.trace.program import Program
 
 

@@ -145,7 +145,10 @@ def label_optimizer(optimizer: torch.optim.Optimizer) -> None:
     }
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            _label(parameter, "weights", names.get(id(parameter), "parameter"), sure=True)
+            name = names.get(id(parameter), "parameter")
+            _label(parameter, "weights", name, sure=True)
+            if parameter.grad is not None:
+                _label(parameter.grad, "gradients", name)
     for parameter, state in optimizer.state.items():
         name = names.get(id(parameter), "parameter")
         for key, value in state.items():
@@ -154,6 +157,7 @@ def label_optimizer(optimizer: torch.optim.Optimizer) -> None:
 
 
 def _label(tensor: torch.Tensor, kind: str, name: str, sure: bool = False) -> None:
+    tensor = getattr(tensor, "_local_tensor", tensor)  # a sharded tensor: what this card holds
     if tensor.device.type != "cpu" and tensor.layout == torch.strided:
         number = _shim.storage_number(tensor)
         if number and (sure or not (_settled and number in labels)):

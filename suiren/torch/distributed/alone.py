@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from suiren.hw.spec import Card
 from suiren.torch.distributed.classes import Classes
 from suiren.torch.distributed.hub import Hub
+from suiren.torch.distributed.job import Job, Ran
 from suiren.torch.distributed.outcome import RankOutcome
-from suiren.torch.distributed.rank_process import Job, Ran
-from suiren.torch.runner import How
+from suiren.torch.distributed.warming import Warm
+from suiren.torch.how import How
 
 #: The largest world: more than anybody has built.
 MOST_RANKS = 1 << 20
 
 
-class CannotRun(ValueError):
+class CannotRun(ValueError):  # noqa: N818 - reads as what it is
     """A world that cannot be simulated; the sentence says what would work."""
 
 
@@ -28,16 +30,21 @@ def run_ranks(
     how: How,
     cards_per_node: int = 8,
     on_ran: Callable[[Ran], None] | None = None,
+    warm: Warm | None = None,
 ) -> list[RankOutcome]:
     """Runs the script as one rank of every class of a world; one outcome a class.
 
     The first outcome is that of rank 0; together their `ranks` are the whole world, unless
     rank 0 failed: then its outcome is the only one. `program.facts["ranks"]` says how the
-    classes were found. Raises `CannotRun` in one sentence.
+    classes were found. `warm` forks the ranks; one is started and ended if it is None.
+    Raises `CannotRun` in one sentence.
     """
     _check(world_size, how, cards_per_node)
     job = Job(script, tuple(arguments), card, world_size, how, cards_per_node)
-    with Hub(job, on_ran=on_ran) as hub:
+    with (
+        Warm(script) if warm is None else nullcontext(warm) as started,
+        Hub(started, job, on_ran) as hub,
+    ):
         return Classes(hub, world_size, cards_per_node).find()
 
 

@@ -9,13 +9,14 @@ between two that differ until the place is found where the work changes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import pairwise, product
 
 from suiren.torch.distributed.cell import Cell, cell_of
 from suiren.torch.distributed.hub import Hub
+from suiren.torch.distributed.job import Ran
 from suiren.torch.distributed.outcome import RankOutcome
-from suiren.torch.distributed.rank_process import Ran
 
 #: Stages that are run one by one; a chain of sends that is longer is not followed further.
 MOST_STAGES = 128
@@ -23,6 +24,12 @@ MOST_STAGES = 128
 MOST_LOOKS = 24
 #: Worlds that fall into so many parts without a collective between them are not looked into.
 MOST_PARTS = 8
+
+
+Give = Callable[[Ran, list[int]], None]
+"""Puts ranks into the class of one that ran."""
+Look = Callable[..., None]
+"""Runs the ranks at these places along an axis."""
 
 
 @dataclass
@@ -101,7 +108,7 @@ class Classes:
             give(self.hub.ran[0], rest)
         return [(runner, [runner, *sorted(set(r) - {runner})]) for runner, r in ranks.items()]
 
-    def _give_cells(self, stages: list[Ran], give) -> None:  # type: ignore[no-untyped-def]
+    def _give_cells(self, stages: list[Ran], give: Give) -> None:
         cells = [self._cell(ran, stages) for ran in stages]
         ends = dict.fromkeys((0, len(cells) - 1))
         patterns = {i: self._pattern(cells[i]) for i in ends}
@@ -133,7 +140,7 @@ class Classes:
         own = self.hub.ran[cell.rank].digest
         return Pattern(own != ordinary.digest, far.digest != ordinary.digest)
 
-    def _give(self, cell: Cell, pattern: Pattern, give) -> None:  # type: ignore[no-untyped-def]
+    def _give(self, cell: Cell, pattern: Pattern, give: Give) -> None:
         if not pattern.first and not pattern.far:
             give(self.hub.ran[cell.rank], sorted(cell.ranks))
             return
@@ -164,7 +171,8 @@ class Classes:
                 digests[place] = ran.digest
 
         own = cell.own[axis]
-        look(usual, own, *((length - 1,) if pattern.far else ()))
+        look(usual, *((own,) if pattern.first else ()))
+        look(*((cell.far[axis],) if pattern.far else ()))
         if pattern.far:
             look(*self._shorter_from(cell, axis))
             self._halve(digests, look, own)
@@ -179,10 +187,12 @@ class Classes:
             stands[place] = own
         return stands
 
-    def _like_own(self, cell, axis, digests, usual, look):  # type: ignore[no-untyped-def]
+    def _like_own(
+        self, cell: Cell, axis: int, digests: dict[int, str], usual: int, look: Look
+    ) -> list[int]:
         """Places that do as its own does, if that is special: one in every node, or only it."""
         own, offsets = cell.own[axis], cell.axes[axis].offsets
-        if digests[own] == digests[usual]:
+        if own not in digests or digests[own] == digests[usual]:
             return []
         per_node = self.cards_per_node
         alike = [p for p, o in enumerate(offsets) if p != own and not o % per_node]
@@ -191,13 +201,13 @@ class Classes:
         look(alike[0])
         return [own, *alike] if digests[alike[0]] == digests[own] else [own]
 
-    def _halve(self, digests: dict[int, str], look, own: int) -> None:  # type: ignore[no-untyped-def]
+    def _halve(self, digests: dict[int, str], look: Look, own: int) -> None:
         """Finds where the work changes, between places that differ."""
         while True:
             known = sorted(p for p in digests if p != own)
             gaps = [
                 (low + high) // 2
-                for low, high in zip(known, known[1:], strict=False)
+                for low, high in pairwise(known)
                 if digests[low] != digests[high] and high - low > 1
             ]
             if not gaps:

@@ -8,23 +8,21 @@ one it is compared with was told, so that no further ranks need to run.
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import tempfile
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, Listener, wait
-from pathlib import Path
-from typing import Any, cast
+from multiprocessing.connection import Connection, wait
+from typing import cast
 
+from suiren.torch.distributed.job import Job, Ran
 from suiren.torch.distributed.outcome import RankOutcome
 from suiren.torch.distributed.post import Want
-from suiren.torch.distributed.rank_process import Job, Ran
+from suiren.torch.distributed.warming import Warm
 from suiren.trace.program import Program
 
-#: Seconds that a process may take to come up.
-START_S = 120.0
+
+class RankFailed(RuntimeError):  # noqa: N818 - reads as what it is
+    """A rank's process went wrong outside the script: an error of ours."""
 
 
 @dataclass
@@ -42,8 +40,10 @@ class Running:
 class Hub:
     """The ranks of one world that run on this machine."""
 
-    def __init__(self, job: Job, at_once: int = 0, on_ran: Callable[[Ran], None] | None = None):
-        self.job = job
+    def __init__(
+        self, warm: Warm, job: Job, on_ran: Callable[[Ran], None] | None = None, at_once: int = 0
+    ) -> None:
+        self.warm, self.job = warm, job
         self.at_once = at_once or max(1, min(4, len(os.sched_getaffinity(0))))
         self.on_ran = on_ran or (lambda _: None)
         self.ran: dict[int, Ran] = {}
@@ -54,31 +54,11 @@ class Hub:
         self._told: dict[int, dict[Hashable, list[bytes | None]]] = {}
 
     def __enter__(self) -> Hub:
-        self._folder = tempfile.TemporaryDirectory(prefix="suiren-")
-        address = str(Path(self._folder.name) / "hub")
-        self._listener = Listener(address, "AF_UNIX", backlog=64)
-        cast(Any, self._listener)._listener._socket.settimeout(START_S)
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "suiren.torch.distributed.warm", address],
-            env={"OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR", **os.environ},
-            process_group=0,
-        )
-        self._warm = self._listener.accept()
-        self._warm.send(self.job)
-        self._warm.recv()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._warm.close()
         for connection in self._running:
             connection.close()
-        try:
-            self._process.wait(5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._listener.close()
-        self._folder.cleanup()
 
     def run(self, ranks: Iterable[int], like: int | None = None) -> list[Ran]:
         """Runs the ranks that have not run, and all that they wait for; returns theirs."""
@@ -111,9 +91,7 @@ class Hub:
             self._queue.append((rank, like))
 
     def _start(self, rank: int, like: int | None) -> None:
-        self._warm.send(("start", rank))
-        connection = self._listener.accept()
-        connection.recv()
+        connection = self.warm.start(rank, self.job)
         self._told[rank] = {}
         self._running[connection] = Running(rank, like)
 
@@ -131,20 +109,20 @@ class Hub:
             self._answer_all()
         elif message[0] == "done":
             self._done(connection, message[1])
+        elif message[0] == "failed":
+            raise RankFailed(f"rank {running.rank} could not be run:\n{message[1]}")
 
     def _done(self, connection: Connection, ran: Ran) -> None:
         del self._running[connection]
         connection.close()
-        self._warm.send(("reap", ran.rank))
-        self._warm.recv()
+        self.warm.reap(ran.rank)
         self.ran[ran.rank] = ran
         self.on_ran(ran)
         self._answer_all()
 
     def _died(self, connection: Connection, running: Running) -> None:
         del self._running[connection]
-        self._warm.send(("reap", running.rank))
-        status = self._warm.recv()
+        status = self.warm.reap(running.rank)
         outcome = RankOutcome(
             (running.rank,), Program(facts={"rank": running.rank}), 1, "killed",
             f"the process that ran rank {running.rank} was killed "

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from suiren.torch.distributed.post import Line, Want
 
 
-class LoneStore(dist.Store):  # type: ignore[misc]
+class LoneStore(dist.Store):  # type: ignore[misc, name-defined]
     """Keys that this rank set, then those that a rank beside it set; counters count everybody."""
 
     def __init__(self, line: Line, world_size: int) -> None:

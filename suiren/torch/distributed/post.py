@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 
-class Refused(RuntimeError):
+class Refused(RuntimeError):  # noqa: N818 - reads as what it is
     """A message that will never come; the sentence names the op and who should have sent it."""
 
 

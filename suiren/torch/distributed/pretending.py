@@ -42,9 +42,7 @@ class Pretence:
     def install(self) -> None:
         """Makes `torch.distributed` of this process pretend."""
         eccl.install()
-        dist.Backend.register_backend(
-            BACKEND, _create, extended_api=True, devices=["cpu", NAME]
-        )
+        dist.Backend.register_backend(BACKEND, _create, extended_api=True, devices=["cpu", NAME])
         reduction.install()
         quickening.install()
         backend.register(self.moved)
@@ -170,7 +168,8 @@ def _unpack(payload: bytes) -> list[torch.Tensor]:
 
 def _create(options: Any, _: Any = None) -> Any:
     """A group nobody stands behind; the card's and the host's ops never reach it."""
-    return FakeProcessGroup._create_internal(options.group_rank, options.group_size, None)
+    kind: Any = FakeProcessGroup
+    return kind._create_internal(options.group_rank, options.group_size, None)
 
 
 def _pretend_groups() -> None:
@@ -191,7 +190,7 @@ def _pretend_groups() -> None:
             world.pg_backend_config[group] = str(c10d.BackendConfig(said))
         return group, store
 
-    c10d._new_process_group_helper = make
+    vars(c10d)["_new_process_group_helper"] = make
 
 
 def _pretended(said: str) -> str:

@@ -29,7 +29,7 @@ def install() -> None:
     if _installed:
         return
     _installed = True
-    _fsdp_param._chunk_with_empty = Shards
+    vars(_fsdp_param)["_chunk_with_empty"] = Shards
     _remember_specs()
     _look_once_for_strides()
     _know_chunks()
@@ -38,7 +38,8 @@ def install() -> None:
 
 def _remember_specs() -> None:
     """`OpSchema.args_spec` walks all arguments of a list op, once for each of them."""
-    ask = _op_schema.OpSchema.args_spec.fget
+    kind: Any = _op_schema.OpSchema
+    ask = kind.args_spec.fget
 
     def args_spec(self: Any) -> Any:
         known = self.__dict__.get("_suiren_specs")
@@ -46,7 +47,7 @@ def _remember_specs() -> None:
             known = self.__dict__["_suiren_specs"] = (self.args_schema, ask(self))
         return known[1]
 
-    _op_schema.OpSchema.args_spec = property(args_spec)
+    kind.args_spec = property(args_spec)
 
 
 def _look_once_for_strides() -> None:
@@ -62,8 +63,7 @@ def _look_once_for_strides() -> None:
         if last[1]:
             propagate(strategy, schema)
 
-    _sharding_prop._propagate_use_strided_shard_flag = once
-
+    vars(_sharding_prop)["_propagate_use_strided_shard_flag"] = once
 
 
 def _know_chunks() -> None:
@@ -86,7 +86,7 @@ def _enter_hooks_directly() -> None:
             code = getattr(hook, "__code__", None)
             if code is not None and code.co_qualname.startswith("_dynamo_disable."):
                 setattr(state, name, _direct(hook, hook.__wrapped__))
-    _fsdp_param_group.record_function = _named
+    vars(_fsdp_param_group)["record_function"] = _named
 
 
 def _direct(hook: Callable[..., Any], inner: Callable[..., Any]) -> Callable[..., Any]:

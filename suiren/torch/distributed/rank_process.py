@@ -6,52 +6,18 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from suiren.hw.spec import Card
 from suiren.torch.distributed import groups, sameness
+from suiren.torch.distributed.job import Breaks, Job, Ran
 from suiren.torch.distributed.outcome import RankOutcome
 from suiren.torch.distributed.post import Line
-from suiren.torch.runner import How, Outcome, run_script
+from suiren.torch.runner import Outcome, run_script
 from suiren.torch.session import Session
 from suiren.trace.program import Program
 
 #: Cards that a script sees in one node; more ranks of a node share their numbers.
 MOST_CARDS = 8
-
-
-@dataclass(frozen=True)
-class Job:
-    """What every rank of a world runs."""
-
-    script: Path
-    arguments: tuple[str, ...]
-    card: Card
-    world_size: int
-    how: How
-    cards_per_node: int
-
-
-@dataclass(frozen=True)
-class Ran:
-    """A rank that ran, and what tells which others do the same."""
-
-    outcome: RankOutcome
-    digest: str
-    """Equal for ranks whose steady steps are the same; see `sameness`."""
-    peers: tuple[int, ...]
-    """Ranks it sends to or receives from."""
-    group_ranks: tuple[tuple[int, ...], ...]
-    """Groups in which it took part in a collective."""
-    breaks: tuple[tuple[tuple[int, ...], int], ...]
-    """(ranks of a mesh dimension, first place in it whose shard of some parameter is shorter)."""
-
-    @property
-    def rank(self) -> int:
-        """Its own rank."""
-        return self.outcome.ranks[0]
 
 
 def environment(rank: int, job: Job) -> dict[str, str]:
@@ -98,9 +64,7 @@ def run_rank(rank: int, job: Job, line: Line) -> Ran:
     return ran(outcome, rank, job, tuple(breaks))
 
 
-def ran(
-    outcome: Outcome, rank: int, job: Job, breaks: tuple[tuple[tuple[int, ...], int], ...]
-) -> Ran:
+def ran(outcome: Outcome, rank: int, job: Job, breaks: Breaks) -> Ran:
     """What is kept of a script that ran in this process as this rank."""
     program = outcome.program
     program.facts.update(

@@ -20,16 +20,19 @@ def install(store: Any, rank: int, world_size: int) -> None:
     def rendezvous(url: str, own_rank: int = -1, size: int = -1, **_: Any) -> Iterator[Any]:
         yield store, own_rank if own_rank >= 0 else rank, size if size > 0 else world_size
 
-    c10d.rendezvous = rendezvous
+    core: Any = c10d
+    core.rendezvous = rendezvous
     for name in ("TCPStore", "FileStore"):
-        setattr(dist, name, _store)
-        if hasattr(c10d, name):
-            setattr(c10d, name, _store)
-    c10d._store_based_barrier = _no_wait
-    _dispatch.is_rng_supported_mesh = _never
-    _random._RNGStateTracker.distribute_region_enabled = property(_never, _no_wait)
-    for place in (dist, c10d, device_mesh):
-        place.split_group = split_group
+        for place in (dist, core):
+            if hasattr(place, name):
+                setattr(place, name, _store)
+    core._store_based_barrier = _no_wait
+    dispatching: Any = _dispatch
+    dispatching.is_rng_supported_mesh = _never
+    tracker: Any = _random._RNGStateTracker
+    tracker.distribute_region_enabled = property(_never, _no_wait)
+    for place in (dist, core, device_mesh):
+        vars(place)["split_group"] = split_group
 
 
 def _store(*_: Any, **__: Any) -> Any:

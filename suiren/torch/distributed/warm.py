@@ -1,6 +1,6 @@
 """A process that has loaded everything and forks one rank after another.
 
-`python -m suiren.torch.distributed.warm ADDRESS`: takes a `Job` there, then ranks to start.
+`python -m suiren.torch.distributed.warm ADDRESS`: takes a script there, then ranks to start.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from multiprocessing.connection import Client, Connection
 from pathlib import Path
@@ -28,13 +29,11 @@ def main() -> int:
     """Serves until the other end is gone, then ends every rank that still runs."""
     address = sys.argv[1]
     line = Client(address)
-    job = line.recv()
-    load(job.script)
-    line.send("ready")
+    load(line.recv())
     children: dict[int, int] = {}
     try:
         while True:
-            order, rank = line.recv()
+            order, rank, job = line.recv()
             if order == "start":
                 children[rank] = _fork(rank, job, address, line)
             else:
@@ -46,7 +45,7 @@ def main() -> int:
     return 0
 
 
-def load(script: Path) -> None:
+def load(script: Path | None) -> None:
     """Starts the device without its threads and imports what the script is about to."""
     from suiren.torch import device, transfer
 
@@ -71,8 +70,10 @@ def _nothing() -> None:
     """Threads do not live through a fork."""
 
 
-def _imports(script: Path) -> Iterator[str]:
+def _imports(script: Path | None) -> Iterator[str]:
     """`module` and `module:name` of the early packages that a script imports."""
+    if script is None:
+        return
     try:
         tree = ast.parse(script.read_text())
     except (OSError, SyntaxError, UnicodeDecodeError):
@@ -111,7 +112,11 @@ def _child(rank: int, job: Any, address: str) -> int:
     if rank:
         quiet()
     device._start_autograd_threads()
-    connection.send(("done", run_rank(rank, job, Wire(connection))))
+    try:
+        connection.send(("done", run_rank(rank, job, Wire(connection))))
+    except BaseException:
+        connection.send(("failed", traceback.format_exc()))
+        raise
     return 0
 
 

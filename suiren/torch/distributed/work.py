@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -27,9 +28,12 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
         super().__init__()
         self._source: int | None = None
         self._result, self._finish = result, finish
-        devices = [] if device.type == "cpu" else [device]
-        self._future: Any = torch.futures.Future(devices=devices)
-        self._future.set_result(result)
+        self._future: Any = None
+        self._stream: torch.Stream | None = None
+        self._event: torch.Event | None = None
+        if device.type != "cpu":
+            self._stream = torch.accelerator.current_stream(device)
+            self._event = self._stream.record_event()
         global _count
         _count += 1
         self._number = _count
@@ -39,7 +43,8 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
         """Makes the current stream wait for the collective, and the values be there."""
         self.complete()
         _alive.pop(self._number, None)
-        self._future.wait()
+        if self._stream is not None and self._event is not None:
+            torch.accelerator.current_stream(self._stream.device).wait_event(self._event)
         return True
 
     def complete(self) -> None:
@@ -68,11 +73,21 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
         """The result's future; waiting for it makes the current stream wait."""
         self.complete()
         _alive.pop(self._number, None)
+        if self._future is None:
+            self._future = _filled(self._result, self._stream)
         return self._future
 
     def result(self) -> list[torch.Tensor]:
         """The tensors that the collective filled."""
         return self._result
+
+
+def _filled(result: list[torch.Tensor], stream: torch.Stream | None) -> Any:
+    """A future that holds the result once the stream has come as far as it is now."""
+    future: Any = torch.futures.Future(devices=[] if stream is None else [stream.device])
+    with nullcontext() if stream is None else stream:
+        future.set_result(result)
+    return future
 
 
 def complete_all() -> None:
