@@ -11,11 +11,13 @@ from suiren import __version__
 from suiren.commands import (
     chips,
     conformance,
+    goodput,
     kernel,
     numerics,
     port,
     replay,
     run,
+    step,
     topology,
     validate,
 )
@@ -38,6 +40,8 @@ suiren.add_command(validate.validate)
 suiren.add_command(conformance.conformance)
 suiren.add_command(port.port)
 suiren.add_command(numerics.numerics)
+suiren.add_command(step.step)
+suiren.add_command(goodput.goodput)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

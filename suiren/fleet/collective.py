@@ -118,7 +118,11 @@ def _best(
 
 
 def _on_torus(
-    cluster: Cluster, op: str, size_bytes: float, place: Place, library: str,
+    cluster: Cluster,
+    op: str,
+    size_bytes: float,
+    place: Place,
+    library: str,
     sides: tuple[torus.Side, ...],
 ) -> tuple[tuple[str, str], Priced]:
     folded = torus.fold_torus(cluster, place, sides)
