@@ -17,8 +17,8 @@ from statistics import median
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from suiren.fleet.collective import COLLECTIVES, time_collective
-from suiren.fleet.place import Place
 from suiren.fleet.contention import time_together
+from suiren.fleet.place import Place
 from suiren.hw.find_cluster import cluster_of
 
 ROUNDS = 7

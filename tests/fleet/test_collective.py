@@ -16,7 +16,7 @@ from suiren.hw.cluster import Cluster
 from suiren.hw.find_cluster import cluster_of
 from suiren.hw.topology import Topology
 from suiren.hw.wiring import topology_of
-from suiren.units import GiB, KiB, MiB
+from suiren.units import GB, GiB, KiB, MiB
 
 INSIDE = ("t21x8", "t20x8", "dgx-1", "dgx-a100", "hgx-h100", "hgx-b200", "mi300x-x8", "gaudi2-x8",
           "atlas-910b-x8", "l40s-x8", "a100-pairs-x4")  # fmt: skip
@@ -186,3 +186,11 @@ def test_warm_is_a_lookup() -> None:
     for _ in range(1000):
         time_collective(cluster, "all_reduce", 1e8, place)
     assert time.process_time() - start < 0.05
+
+
+@pytest.mark.parametrize(("cards", "gb_per_s"), [(2, 18), (8, 126)])
+def test_the_atlas_moves_what_was_published(cards: int, gb_per_s: float) -> None:
+    place = Place(1, tuple(range(cards)))
+    took = time_collective(cluster_of("atlas-910b-x8"), "all_reduce", 4 * GB, place)
+    bus = 2 * (cards - 1) / cards * 4 / took.seconds
+    assert bus == pytest.approx(gb_per_s, rel=0.05)
