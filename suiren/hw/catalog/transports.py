@@ -71,7 +71,8 @@ NVLINK_3 = _nvlink("NVLink 3", "A100", (10.3, 0.64, 0.343), (16.1, 1.67), (20.7,
                    13.5)  # fmt: skip
 NVLINK_4 = _nvlink("NVLink 4", "H100", (5.5, 0.47, 0.418), (6.4, 0.45), (13.4, 6.16), (11.6, 0.0),
                    8.0, (44.0, 0.62), 7.5)  # fmt: skip
-NVLINK_5 = _nvlink("NVLink 5", "GB200", (8.5, 0.90, 0.429), (37.0, 1.44), (16.2, 8.16), (16.2, 0.0),
+# ll128 is NVLink 4's: NCCL does not use it on this generation
+NVLINK_5 = _nvlink("NVLink 5", "GB200", (8.5, 0.90, 0.429), (6.4, 0.45), (16.2, 8.16), (16.2, 0.0),
                    12.0, (44.0, 0.62), 13.6)  # fmt: skip
 
 _L40S = f"{_AIC} of L40S, two cards"
