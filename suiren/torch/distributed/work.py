@@ -32,7 +32,7 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
         self._stream: torch.Stream | None = None
         self._event: torch.Event | None = None
         if device.type != "cpu":
-            self._stream = torch.accelerator.current_stream(device)
+            self._stream = torch.gcu.current_stream(device.index)
             self._event = self._stream.record_event()
         global _count
         _count += 1
@@ -44,7 +44,7 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
         self.complete()
         _alive.pop(self._number, None)
         if self._stream is not None and self._event is not None:
-            torch.accelerator.current_stream(self._stream.device).wait_event(self._event)
+            torch.gcu.current_stream(self._stream.device_index).wait_event(self._event)
         return True
 
     def complete(self) -> None:
