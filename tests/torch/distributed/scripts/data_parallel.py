@@ -136,7 +136,7 @@ def check_unused_parameters():
 
 
 def check_batch_norm_over_all_ranks():
-    host = nn.Sequential(nn.Linear(8, 6), nn.BatchNorm1d(6), nn.Linear(6, 4))
+    host = nn.Sequential(nn.Linear(8, 6, bias=False), nn.BatchNorm1d(6), nn.Linear(6, 4))
     synced = nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(host))
     model = DDP(synced.cuda(), device_ids=[CARD])
     train(model, host)
