@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from text_model import batch, layers, loss_of, text
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel as DDP
+from torch.nn.parallel import DistributedDataParallel
 
 p = argparse.ArgumentParser(description=__doc__)
 p.add_argument("--steps", type=int, default=10)
@@ -22,7 +22,7 @@ torch.cuda.set_device(local_rank)
 dist.init_process_group("nccl", device_id=torch.device("cuda", local_rank))
 rank, size = dist.get_rank(), dist.get_world_size()
 
-model = DDP(nn.Sequential(*layers()).cuda(), device_ids=[local_rank])
+model = DistributedDataParallel(nn.Sequential(*layers()).cuda(), device_ids=[local_rank])
 optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
 data = text()
 for step in range(args.steps):

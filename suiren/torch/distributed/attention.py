@@ -27,7 +27,8 @@ def install() -> None:
         library.impl("_scaled_dot_product_flash_attention_backward", _own_backward, "PrivateUse1")
     from torch.distributed.tensor import DTensor
 
-    DTensor._op_dispatcher._custom_op_handlers |= {
+    handlers: dict[Any, Any] = DTensor._op_dispatcher._custom_op_handlers
+    handlers |= {
         aten._scaled_dot_product_fused_attention_overrideable.default: _sharded,
         aten._scaled_dot_product_fused_attention_overrideable_backward.default: _sharded_backward,
     }

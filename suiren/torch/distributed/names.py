@@ -122,7 +122,7 @@ def _meeting(
 ) -> ExitStack:  # fmt: skip
     """What is to be entered while this process takes part in making a group."""
     stack = ExitStack()
-    own = rank if not ranks else c10d.GroupMember.WORLD.rank()
+    own = rank if not ranks else dist.get_rank()
     if own in (ranks or range(size)):
         what = f"new_group of ranks {list(ranks)}" if ranks else "init_process_group"
         for enter in on_new_group:

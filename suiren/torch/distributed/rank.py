@@ -10,7 +10,6 @@ from suiren.torch.distributed.folder import FOLDER, LINK, Task, read_task, write
 from suiren.torch.distributed.link import Link
 from suiren.torch.distributed.outcome import RankOutcome
 
-
 #: Steps after which a rank leaves what it has learnt so far, in case it is killed.
 LEFT_AFTER = tuple(2**k for k in range(1, 20))
 

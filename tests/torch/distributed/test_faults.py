@@ -52,7 +52,9 @@ def test_sizes_that_differ_are_told_on_every_side():
 def test_a_rank_that_has_left_is_not_waited_for():
     ran = launch(MISTAKES, "leaves")
     assert ran.ended == ["raised", "finished"]
-    assert f"rank 0 is in all_reduce f32[4] at {line_of('all_reduce(x)')}" not in ran.outcomes[1].error
+    assert (
+        f"rank 0 is in all_reduce f32[4] at {line_of('all_reduce(x)')}" not in ran.outcomes[1].error
+    )
     assert "rank 1 finished the script" in ran.outcomes[0].error
 
 
