@@ -40,8 +40,11 @@ class Referee:
 
     def missing(self, rank: int, place: Place) -> list[int]:
         """The ranks that a waiting rank waits for."""
-        if place.any_of_them or not place.channel:
-            return [m for m in place.members if m != rank]
+        if place.any_of_them:
+            others = [m for m in place.members if m != rank]
+            sends = (self._board.read(m) for m in others)
+            is_sent = any(p.waits and p.what.startswith("send") and rank in p.members for p in sends)
+            return [] if is_sent else others
         channel = self._channels.get(place.channel)
         if channel is None:
             channel = Channel(self.folder, place.channel, len(place.members))
