@@ -172,9 +172,9 @@ class Classes:
 
         own = cell.own[axis]
         look(usual, *((own,) if pattern.first else ()))
-        look(*((cell.far[axis],) if pattern.far else ()))
         if pattern.far:
-            look(*self._shorter_from(cell, axis))
+            far = cell.far[axis]
+            look(far, far - 1 if far else 1, *self._shorter_from(cell, axis))
             self._halve(digests, look, own)
         stands = [usual] * length
         known = sorted(p for p in digests if p != own)
