@@ -13,10 +13,12 @@ from suiren.mapper.memory import memory_use
 from suiren.torch.distributed.alone import CannotRun, run_ranks
 from suiren.torch.distributed.hub import Hub
 from suiren.torch.distributed.job import Job
+from suiren.torch.distributed.launch import run_devices
 from suiren.torch.distributed.outcome import RankOutcome
 from suiren.torch.distributed.sameness import digest
 from suiren.torch.distributed.warming import Warm
 from suiren.torch.how import UNLIMITED_BYTES, How
+from suiren.trace.program import Kind
 
 SCRIPTS = Path(__file__).parent / "scripts"
 CARD = resolve_card("t21")
@@ -126,6 +128,32 @@ def test_stages_learn_their_shapes_from_each_other(warm: Warm) -> None:
             if tensor.dtype == "f32"
         }
         assert shapes == {("send", (2, 32)), ("recv", (2, 32))}
+
+
+# ---- beside real processes
+
+
+@pytest.mark.parametrize(("script", "arguments"), [
+    ("staged.py", ("2", "32")), pytest.param("sharded.py", ("64", "1"), marks=pytest.mark.slow),
+    pytest.param("uneven.py", (), marks=pytest.mark.slow),
+])  # fmt: skip
+def test_a_rank_alone_asks_what_it_asks_among_real_ones(
+    warm: Warm, script: str, arguments: tuple[str, ...]
+) -> None:
+    every = run_devices(SCRIPTS / script, arguments, CARD, 2, HOW)
+    outcomes = world(warm, script, *arguments, ranks=2)
+    for outcome in outcomes:
+        for rank in outcome.ranks:
+            assert every[rank].error == ""
+            assert steady_ops(every[rank]) == steady_ops(outcome)
+
+
+def steady_ops(outcome: RankOutcome) -> list[str]:
+    """Ops of the last step in order, collectives without what depends on the rank."""
+    program = outcome.program
+    events = program.distinct[program.order[-1]].events
+    calls = [program.calls[int(what)] for what in events["what"][events["kind"] == Kind.OP]]
+    return [str(call) if "eccl" not in call.op else call.op for call in calls]
 
 
 # ---- memory

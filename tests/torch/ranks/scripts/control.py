@@ -26,7 +26,7 @@ dist.scatter(pieces, [torch.tensor([10.0 + i]) for i in range(world)] if rank ==
 found["piece"] = pieces.item()
 mesh = init_device_mesh("cuda", (world // 2, 2), mesh_dim_names=("a", "b"))
 found["group"] = dist.get_process_group_ranks(mesh["b"].get_group())
-found["names"] = [dist.get_backend(), dist.get_backend(dist.new_group([0, 1], backend="gloo"))]
+found["names"] = [dist.get_backend(), dist.get_backend(dist.new_group(backend="gloo"))]
 store = dist.distributed_c10d._get_default_store()
 if rank == 0:
     store.set("key", "value")
