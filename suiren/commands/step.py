@@ -31,28 +31,55 @@ def _degrees(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.argument("model_name", metavar="MODEL")
-@click.option("--on", metavar="CLUSTER", required=True,
-              help="A cluster, a node, a card, or a TOML file; `hgx-h100*16` is sixteen nodes.")
+@click.option(
+    "--on",
+    metavar="CLUSTER",
+    required=True,
+    help="A cluster, a node, a card, or a TOML file; `hgx-h100*16` is sixteen nodes.",
+)
 @click.option("--ranks", type=click.IntRange(min=1), help="Cards used; all of the cluster's.")
 @_degrees
 @click.option("--dp", type=click.IntRange(min=1), help="Data parallel ranks; what is left.")
-@click.option("--global-batch", type=click.IntRange(min=1), required=True,
-              help="Sequences of a step.")
+@click.option(
+    "--global-batch", type=click.IntRange(min=1), required=True, help="Sequences of a step."
+)
 @click.option("--seq", type=click.IntRange(min=1), help="Tokens of a sequence.")
-@click.option("--precision", default="bf16", show_default=True,
-              type=click.Choice(["fp32", "tf32", "fp16", "bf16", "fp8"]))
-@click.option("--recompute", type=click.Choice(["none", "selective", "full"]), default="none",
-              show_default=True)
-@click.option("--schedule", type=click.Choice(["1f1b", "gpipe", "interleaved", "zero-bubble"]),
-              help="1f1b; interleaved where --vpp is above 1.")
-@click.option("--zero", type=click.IntRange(0, 3), default=1, show_default=True,
-              help="What data parallel ranks share: optimizer, gradients, weights.")
-@click.option("--sequence-parallel/--no-sequence-parallel", default=None,
-              help="On where --tp is above 1.")
-@click.option("--overlap/--no-overlap", default=True, show_default=True,
-              help="Collectives beside kernels where the framework can.")
-@click.option("--framework", default="megatron-core", show_default=True,
-              help="Whose kernels and habits.")
+@click.option(
+    "--precision",
+    default="bf16",
+    show_default=True,
+    type=click.Choice(["fp32", "tf32", "fp16", "bf16", "fp8"]),
+)
+@click.option(
+    "--recompute",
+    type=click.Choice(["none", "selective", "full"]),
+    default="none",
+    show_default=True,
+)
+@click.option(
+    "--schedule",
+    type=click.Choice(["1f1b", "gpipe", "interleaved", "zero-bubble"]),
+    help="1f1b; interleaved where --vpp is above 1.",
+)
+@click.option(
+    "--zero",
+    type=click.IntRange(0, 3),
+    default=1,
+    show_default=True,
+    help="What data parallel ranks share: optimizer, gradients, weights.",
+)
+@click.option(
+    "--sequence-parallel/--no-sequence-parallel", default=None, help="On where --tp is above 1."
+)
+@click.option(
+    "--overlap/--no-overlap",
+    default=True,
+    show_default=True,
+    help="Collectives beside kernels where the framework can.",
+)
+@click.option(
+    "--framework", default="megatron-core", show_default=True, help="Whose kernels and habits."
+)
 @click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False),
               help="Write everything here.")  # fmt: skip
 def step(**options: Any) -> None:

@@ -58,31 +58,32 @@ def _advance(running: dict[int, _Running], capacity: Sequence[float], now: float
     """Go to the next moment at which a wait or a flow ends; returns that moment."""
     moving: list[tuple[_Running, int, Flow]] = []
     for one in running.values():
-        if one.waits_until_s <= now + _DUST * 1e-6:
+        if one.waits_until_s <= now:
             if not one.left:
                 one.left = [flow.size_bytes for flow in one.stages[0].flows]
             moving += [
                 (one, i, flow)
                 for i, flow in enumerate(one.stages[0].flows)
-                if one.left[i] > _DUST * max(1.0, flow.size_bytes)
+                if one.left[i] > 0.0
             ]
             if not any(m[0] is one for m in moving):
                 _next_stage(one, now)
     rates = fair_rates([flow for _, _, flow in moving], capacity)
     waits = [one.waits_until_s for one in running.values() if one.stages and not one.left]
-    moments = [now + one.left[i] / rate for (one, i, _), rate in zip(moving, rates, strict=True)]
-    later = [w for w in waits if w > now]
-    if not moments and not later:
+    # durations, not moments: a last byte must not drown in the digits of a late hour
+    ways = [one.left[i] / rate for (one, i, _), rate in zip(moving, rates, strict=True)]
+    steps = [*ways, *(w - now for w in waits if w > now)]
+    if not steps:
         return now
-    then = min([*moments, *later])
-    for (one, i, flow), rate in zip(moving, rates, strict=True):
-        one.left[i] -= min(one.left[i], rate * (then - now))
-        if one.left[i] <= _DUST * flow.size_bytes:
+    step = min(steps)
+    for (one, i, flow), rate, way in zip(moving, rates, ways, strict=True):
+        one.left[i] -= min(one.left[i], rate * step)
+        if way <= step or one.left[i] <= _DUST * flow.size_bytes:
             one.left[i] = 0.0
     for one in running.values():
         if one.left and not any(one.left):
-            _next_stage(one, then)
-    return then
+            _next_stage(one, now + step)
+    return now + step
 
 
 def _next_stage(one: _Running, now: float) -> None:

@@ -88,6 +88,13 @@ EAGER = Framework(
 )  # fmt: skip
 FRAMEWORKS = {
     f.name: f
-    for f in (MEGATRON_DEEPSPEED, MEGATRON_2021, MEGATRON_2022, MEGATRON_CORE, MODELLINK, ONEFLOW,
-              EAGER)
+    for f in (
+        MEGATRON_DEEPSPEED,
+        MEGATRON_2021,
+        MEGATRON_2022,
+        MEGATRON_CORE,
+        MODELLINK,
+        ONEFLOW,
+        EAGER,
+    )
 }

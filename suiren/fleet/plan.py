@@ -25,7 +25,8 @@ class Phase:
     between: float = 0.0
     """Hops from node to node, in a row."""
     last: bool = True
-    """Whether the result is copied to its place after the last step."""
+    """Whether steps follow each other, so that the last one's copy comes on top; False where
+    pieces stream through all levels at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def price(phases: tuple[Phase, ...], fold: Fold, how: Carriers, protocol: str) -
         flows = loaded(phase.flows, fold.media, how, protocol)
         step_s, wire = slowest(flows, fold.capacity_bytes_per_s)
         hop_s = inside.hop_s + how.hop_inside_s
-        if protocol == "simple" and ruling.hides_s is not None:
+        if protocol == "simple" and phase.last and ruling.hides_s is not None:
             hop_s /= 1 + (step_s / ruling.hides_s) ** 2
         wait_s = phase.inside * hop_s + phase.between * (between.hop_s + how.hop_between_s)
         extra = (between if spread else inside).last if phase.last else 0.0

@@ -114,7 +114,7 @@ def train_step(
         raise BadLayout(f"no peak of {cluster.card.title} was ever published: nothing can be timed")
     share = share_of(model, layout, framework)
     pieces = pieces_of(share, cluster, layout)
-    chunks = [_chunks(model, layout, pieces, s) for s in range(layout.pp)]
+    chunks = _chunks(model, layout, pieces)
     clock, power_w = _clock(chunks, cluster, layout)
     if clock < 1.0:
         chunks = [[(f.at_clock(clock), b.at_clock(clock)) for f, b in stage] for stage in chunks]
@@ -146,27 +146,38 @@ def train_step(
 Chunks = list[tuple[Cost, Cost]]
 
 
-def _chunks(model: Model, layout: Layout, pieces: Pieces, stage: int) -> Chunks:
-    found: Chunks = []
-    for chunk, (first, count) in enumerate(layers_before(model, layout, stage)):
-        mixed = sum(model.has_experts(n) for n in range(first, first + count))
-        cross = max(0, first + count - max(first, model.layers - model.decoder_layers))
-        plain = count - mixed - cross
-        ends = NOTHING, NOTHING
-        total = []
-        for way in (0, 1):
-            cost = pieces.dense[way].times(plain) + ends[way]
-            if mixed:
-                cost = cost + pieces.mixed[way].times(mixed)
-            if cross:
-                cost = cost + pieces.cross[way].times(cross)
-            if stage == 0 and chunk == 0:
-                cost = cost + pieces.embedding[way]
-            if stage == layout.pp - 1 and chunk == layout.vpp - 1:
-                cost = cost + pieces.head[way]
-            total.append(cost)
-        found.append((total[0], total[1]))
+def _chunks(model: Model, layout: Layout, pieces: Pieces) -> list[Chunks]:
+    """Costs of every stage's chunks; stages that hold the same are added up once."""
+    last = layout.pp - 1, layout.vpp - 1
+    known: dict[tuple[int, int, int, bool, bool], tuple[Cost, Cost]] = {}
+    found: list[Chunks] = []
+    for stage in range(layout.pp):
+        held: Chunks = []
+        for chunk, (first, count) in enumerate(layers_before(model, layout, stage)):
+            dense = max(0, min(first + count, model.dense_layers) - first)
+            mixed = count - dense if model.experts else 0
+            cross = max(0, first + count - max(first, model.layers - model.decoder_layers))
+            key = (count - mixed - cross, mixed, cross, (stage, chunk) == (0, 0),
+                   (stage, chunk) == last)  # fmt: skip
+            if key not in known:
+                known[key] = _chunk(pieces, *key)
+            held.append(known[key])
+        found.append(held)
     return found
+
+
+def _chunk(
+    pieces: Pieces, plain: int, mixed: int, cross: int, begins: bool, ends: bool
+) -> tuple[Cost, Cost]:
+    def way(n: int) -> Cost:
+        parts = [pieces.dense[n].times(plain)]
+        parts += [pieces.mixed[n].times(mixed)] if mixed else []
+        parts += [pieces.cross[n].times(cross)] if cross else []
+        parts += [pieces.embedding[n]] if begins else []
+        parts += [pieces.head[n]] if ends else []
+        return sum(parts, NOTHING)
+
+    return way(0), way(1)
 
 
 def _clock(chunks: list[Chunks], cluster: Cluster, layout: Layout) -> tuple[float, float]:

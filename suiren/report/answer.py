@@ -10,7 +10,7 @@ from suiren.events.span import Span
 from suiren.hw.spec import Card
 from suiren.mapper.energy import energy_j
 from suiren.mapper.hazard import Hazard, hazards
-from suiren.mapper.memory import MemoryUse, Owner, memory_use
+from suiren.mapper.memory import MemoryUse, Owner, memory_use, peak_bytes
 from suiren.mapper.step import Prices, StepTime, steady_step, step_times_s, under_the_limit
 from suiren.report.basis import Rested, rests_on
 from suiren.report.batch import Batch, batch_of
@@ -167,7 +167,7 @@ def answer(
         tables.add(span)
     work = WorkDone(program, prices, step)
     capacity = int(card.memory_bytes)
-    others = [memory_use(program, s).peak_bytes for s in program.distinct if s is not step]
+    others = [peak_bytes(s) for s in program.distinct if s is not step]
     peak = max([memory.peak_bytes, *others])
     counted = [(program.calls[c], n, prices.price(c)) for c, n in work.counts.items()]
     return Answer(

@@ -10,7 +10,7 @@ from suiren.fleet.ranks import Group, RankProgram, int_of, is_collective
 from suiren.fleet.together import Together, together
 from suiren.hw.cluster import Cluster
 from suiren.mapper.energy import energy_j
-from suiren.mapper.memory import MemoryUse, memory_use
+from suiren.mapper.memory import MemoryUse, memory_use, peak_bytes
 from suiren.mapper.step import Prices, StepTime
 from suiren.report.answer import SPLIT, Answer, answer, reported_step
 from suiren.report.split import split
@@ -171,7 +171,7 @@ def _rank_rows(
     memory: dict[int, tuple[int, MemoryUse]] = {}
     for ran, step in zip(classes, steps, strict=True):
         use = memory_use(ran.program, step)
-        peaks = [memory_use(ran.program, s).peak_bytes for s in ran.program.distinct]
+        peaks = [peak_bytes(s) for s in ran.program.distinct]
         memory[id(ran)] = max([use.peak_bytes, *peaks]), use
     rows = []
     for walked in found.walked:

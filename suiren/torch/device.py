@@ -77,10 +77,11 @@ def start() -> None:
     gcu.generators.extend(_shim.generators())
     torch._register_device_module(NAME, gcu)
     sys.modules["torch.gcu"] = gcu
-    from suiren.torch import cells, compiling, gcu_graphs, moving
+    from suiren.torch import cells, compiling, gcu_graphs, moving, sync_norm
     from suiren.torch.distributed import eccl
 
     cells.register()
+    sync_norm.register()
     gcu_graphs.install()
     compiling.offer_fusing()
     moving.install()

@@ -52,6 +52,7 @@ def speak_cuda() -> None:
         return answers[where.index or 0]
 
     torch.Tensor.device = property(device)
+    names.speak_cuda()
 
 
 def install() -> None:

@@ -71,7 +71,7 @@ def engine_of(row: Row) -> Engine | None:
 def own_s(engine: Engine, n: int, size_bytes: float, card: Card) -> float | None:
     """Seconds of the engine's own kernel, None where it hands over to the library."""
     fast = card.link is not None and card.link.ports > 0
-    if not fast and n > 2 or card.chip.vendor != "NVIDIA":
+    if (not fast and n > 2) or card.chip.vendor != "NVIDIA":
         return None
     limit = _TRTLLM_UP_TO.get(n, 512 * KiB) if engine.name == "TRTLLM" else 8 * MiB
     if engine.name == "SGLang new":

@@ -65,3 +65,23 @@ def _interconnect_s(op: str, metric: str, value: float) -> float | None:
             return message / value / 1e9
         return message * 2 * (ranks - 1) / ranks / (value / 2) / 1e9
     return None
+
+
+#: Tables that print samples a second of a whole job, one optimizer step a batch.
+_WHOLE_JOBS = ("FlagOpen/FlagPerf", "EnflameTechnology/ModelZoo")
+_SAMPLES = ("images/s", "img/s", "sequences/s", "samples/s")
+
+
+def step_seconds_of(record: Mapping[str, str]) -> float | None:
+    """Seconds of a step from a throughput and a batch a card; None where either is not told."""
+    source, unit = record.get("source") or "", record.get("unit") or ""
+    if not any(s in source for s in _WHOLE_JOBS) or not unit.startswith(_SAMPLES):
+        return None
+    try:
+        batch, rate = float(record.get("micro_batch") or 0), float(record["measured_value"])
+        cards = float(record.get("n_devices") or 1)
+    except (KeyError, ValueError):
+        return None
+    if "per card" in (record.get("measured_metric") or ""):
+        cards = 1.0
+    return batch * cards / rate if batch > 0 and rate > 0 else None

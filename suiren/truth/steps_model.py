@@ -43,6 +43,8 @@ def model_of(row: Row) -> Model:
     heads = number(row, "n_heads", _SC21_HEADS.get(d_model) if "sc21" in _about(row) else None)
     seq = number(row, "seq_len")
     gated = any(word in family or word in name for word in _GATED)
+    if "switch" in family:
+        raise NotPredicted("the row does not say how encoder and decoder share its n_layers")
     encoder = any(word in family for word in _ENCODERS)
     notes = row.notes.lower()
     experts = _count(r"moe (\d+) experts", notes) or _count(r"experts=(\d+)", notes)
@@ -68,7 +70,8 @@ def model_of(row: Row) -> Model:
             shared_d_ff=expert_d_ff if "1 shared" in notes else 0,
             dense_layers=dense if experts else 0, tied=not gated, norm="rms" if gated else "layer",
             positions="rotary" if gated else "learned", bias=not gated, dropout=not gated,
-            causal=not encoder, attention="flash" if flash else "unfused",
+            causal=not encoder, activation="tanh" if family.startswith("gpt") else "gelu",
+            attention="flash" if flash else "unfused",
             q_rank=1536 if latent else 0, kv_rank=512 if latent else 0,
             rotary_dim=64 if latent else 0, value_dim=128 if latent else 0,
         )  # fmt: skip

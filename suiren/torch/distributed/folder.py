@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: Names the folder in the environment of every process of the run.
 FOLDER = "SUIREN_RUN_FOLDER"
+GIVEN_PORT = "SUIREN_MASTER_PORT"
+"""Names the port of the launcher's store there, whatever the script makes of MASTER_PORT."""
 LINK = "link"
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from suiren.hw.load import resolve_card
 from suiren.hw.spec import Card
-from suiren.torch.distributed.folder import Task, read_outcome, write_task
+from suiren.torch.distributed.folder import GIVEN_PORT, Task, read_outcome, write_task
 from suiren.torch.distributed.outcome import RankOutcome
 from suiren.torch.distributed.processes import Processes
 from suiren.trace.program import Program
@@ -29,7 +29,7 @@ CARDS_PER_NODE = 8
 MOST_DEVICES = 64
 
 
-class CannotLaunch(ValueError):
+class CannotLaunch(ValueError):  # noqa: N818 - said to a user
     """A run on many devices that cannot start: the sentence names what would work."""
 
 
@@ -100,7 +100,7 @@ def _outcome(folder: Path, rank: int, ranks: Processes) -> RankOutcome:
 
 
 @contextlib.contextmanager
-def _store(port: int | None) -> contextlib._GeneratorContextManager[int]:
+def _store(port: int | None) -> Iterator[int]:
     """Hosts the ranks' store; yields its port."""
     from torch.distributed import TCPStore
 
@@ -124,6 +124,7 @@ def _environment(rank: int, num_devices: int, port: int) -> dict[str, str]:
         "LOCAL_WORLD_SIZE": local, "GROUP_RANK": node, "GROUP_WORLD_SIZE": num_devices // local,
         "ROLE_RANK": rank, "ROLE_WORLD_SIZE": num_devices, "ROLE_NAME": "default",
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_USE_AGENT_STORE": True,
+        GIVEN_PORT: port,
         "TORCHELASTIC_RUN_ID": "suiren", "TORCHELASTIC_RESTART_COUNT": 0,
         "TORCHELASTIC_MAX_RESTARTS": 0,
     }  # fmt: skip

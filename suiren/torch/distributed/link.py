@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -23,6 +24,8 @@ class Link:
 
     def __init__(self, path: Path) -> None:
         self.stop_reason: str | None = None
+        self.stop_as = "interrupted"
+        """How this rank ends if it is told to stop."""
         self.on_stop: Callable[[str], None] = lambda _: None
         self.on_question: Answer = lambda: None
         self._may_go = threading.Event()
@@ -34,11 +37,8 @@ class Link:
 
     def say(self, **message: Any) -> None:
         """Sends a message; a launcher that is gone is no error here."""
-        try:
-            with self._lock:
-                self._socket.sendall((json.dumps(message) + "\n").encode())
-        except OSError:
-            pass
+        with contextlib.suppress(OSError), self._lock:
+            self._socket.sendall((json.dumps(message) + "\n").encode())
 
     def wait_to_go(self) -> None:
         """Waits until no rank needs this process any more."""
@@ -48,6 +48,7 @@ class Link:
         for line in self._lines:
             message = json.loads(line)
             if "stop" in message:
+                self.stop_as = message["ended"]
                 self.stop_reason = message["stop"]
                 self._may_go.set()
                 self.on_stop(message["stop"])

@@ -6,7 +6,8 @@ PyTorch's own code that asks for the backend's name then takes the path it takes
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,9 @@ import torch
 import torch.distributed as dist
 from torch.distributed import distributed_c10d as c10d
 
+from suiren.torch import compiling
 from suiren.torch.device import NAME
+from suiren.torch.distributed import attention, spawning
 
 NCCL, ECCL = "nccl", "eccl"
 #: What PyTorch gives a group of NCCL to meet.
@@ -22,6 +25,8 @@ NCCL_TIMEOUT = timedelta(minutes=10)
 _VERSION = (2, 27, 5)
 
 ToCard = Callable[[Any], Any]
+on_new_group: list[Callable[[str, str, Sequence[int]], AbstractContextManager[None]]] = []
+"""Entered while a group is made, with words for it, its name, and its ranks."""
 
 
 def install(to_gcu: ToCard) -> None:
@@ -34,6 +39,18 @@ def install(to_gcu: ToCard) -> None:
     _patch_groups(to_gcu)
     _patch_answers(to_gcu)
     _patch_version()
+    _patch_meshes()
+    spawning.install()
+
+
+def speak_cuda() -> None:
+    """The script has said `cuda`: what is asked for the accelerator is answered so."""
+
+    def accelerator(check_available: bool = False) -> torch.device:
+        return torch.device(NAME if compiling.is_on else "cuda")
+
+    torch.accelerator.current_accelerator = accelerator
+    torch._C._get_accelerator = lambda check=None: accelerator()
 
 
 class ProcessGroupNCCL:
@@ -82,7 +99,8 @@ def _patch_groups(to_gcu: ToCard) -> None:
         if isinstance(keywords.get("backend_options"), ProcessGroupNCCL.Options):
             keywords["backend_options"] = None
         keywords = {k: to_gcu(v) for k, v in keywords.items()}
-        group, store = make_group(*(to_gcu(a) for a in arguments), **keywords)
+        with _meeting(*arguments, **keywords):
+            group, store = make_group(*(to_gcu(a) for a in arguments), **keywords)
         if said != str(backend) and group in c10d._world.pg_map:
             c10d._world.pg_map[group] = (said, c10d._world.pg_map[group][1])
             config = c10d._world.pg_backend_config[group]
@@ -96,11 +114,30 @@ def _patch_groups(to_gcu: ToCard) -> None:
         setattr(dist, name, patched)
 
 
+def _meeting(
+    size: int, rank: int, ranks: Sequence[int], backend: str, store: Any, group_name: str,
+    *_: Any, **__: Any,
+) -> ExitStack:  # fmt: skip
+    """What is to be entered while this process takes part in making a group."""
+    stack = ExitStack()
+    own = rank if not ranks else c10d.GroupMember.WORLD.rank()
+    if own in (ranks or range(size)):
+        what = f"new_group of ranks {list(ranks)}" if ranks else "init_process_group"
+        for enter in on_new_group:
+            stack.enter_context(enter(what, group_name, ranks or range(size)))
+    return stack
+
+
 def _with_card(function: Callable[..., Any], to_gcu: ToCard) -> Callable[..., Any]:
+    """PyTorch compares `device_id` with the accelerator's type, whichever name it has now."""
+
     @functools.wraps(function)
     def call(*arguments: Any, **keywords: Any) -> Any:
-        if "device_id" in keywords:
-            keywords["device_id"] = to_gcu(keywords["device_id"])
+        where = to_gcu(keywords.get("device_id"))
+        if isinstance(where, torch.device) and where.type == NAME:
+            accelerator = torch.accelerator.current_accelerator()
+            kind = NAME if accelerator is None else accelerator.type
+            keywords["device_id"] = torch.device(kind, where.index)
         return function(*arguments, **keywords)
 
     return call
@@ -113,9 +150,34 @@ def _patch_answers(to_gcu: ToCard) -> None:
         return find(self, to_gcu(device))
 
     dist.ProcessGroup._get_backend = get_backend
+    model = torch.nn.parallel.DistributedDataParallel
+    check = model._check_comm_hook
+
+    def check_hook(self: Any, hook: Any) -> None:
+        """Hooks that compress to BF16 ask for a CUDA build; the card has what they need."""
+        real, torch.version.cuda = torch.version.cuda, torch.version.cuda or "12.8"
+        try:
+            check(self, hook)
+        finally:
+            torch.version.cuda = real
+
+    model._check_comm_hook = check_hook
 
 
 def _patch_version() -> None:
     nccl = torch.cuda.nccl
     nccl.version = lambda: _VERSION
     nccl.is_available = lambda *_: True
+
+
+def _patch_meshes() -> None:
+    """The first mesh brings the rules of sharded attention."""
+    mesh = torch.distributed.device_mesh.DeviceMesh
+    make = mesh.__init__
+
+    @functools.wraps(make)
+    def init(self: Any, *arguments: Any, **keywords: Any) -> None:
+        attention.install()
+        make(self, *arguments, **keywords)
+
+    mesh.__init__ = init

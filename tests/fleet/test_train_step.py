@@ -75,18 +75,18 @@ def test_ranks_cost_nothing_stages_do() -> None:
     train_step(GPT, layout, big, MEGATRON_2022)
     took = []
     for one, cluster in ((LAYOUT, SELENE), (layout, big)):
-        start = time.perf_counter()
+        start = time.process_time()
         for _ in range(5):
             train_step(GPT, one, cluster, MEGATRON_2022)
-        took.append(time.perf_counter() - start)
+        took.append(time.process_time() - start)
     assert took[1] < 2 * took[0] + 0.01  # a noisy machine; benchmarks/layouts.py judges 1.2
 
 
 def test_another_layout_of_a_known_model_is_quick() -> None:
     told()
-    start = time.perf_counter()
+    start = time.process_time()
     told(pp=8, dp=16)
-    assert time.perf_counter() - start < 0.3
+    assert time.process_time() - start < 0.3
 
 
 @pytest.mark.parametrize(("name", "layout", "activations", "rest"), [
