@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -33,5 +34,4 @@ if rank == 0:
 found["key"] = store.get("key").decode()
 dist.barrier()
 dist.monitored_barrier(dist.new_group(backend="gloo"))
-with open(f"{sys.argv[1]}/{rank}.json", "w") as file:
-    json.dump(found, file)
+Path(sys.argv[1], f"{rank}.json").write_text(json.dumps(found))
