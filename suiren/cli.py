@@ -18,6 +18,7 @@ from suiren.commands import (
     replay,
     run,
     step,
+    topology,
     validate,
 )
 
@@ -33,6 +34,7 @@ def suiren() -> None:
 suiren.add_command(run.run)
 suiren.add_command(replay.replay)
 suiren.add_command(chips.chips)
+suiren.add_command(topology.topology)
 suiren.add_command(kernel.kernel)
 suiren.add_command(validate.validate)
 suiren.add_command(conformance.conformance)

@@ -44,7 +44,8 @@ def candidates(fold: Fold, op: str, library: str) -> tuple[Choice, ...]:
     if fold.place.nodes == 1 or len(fold.place.local) == 1:
         algorithms = [a for a in algorithms if a != "hierarchical"]
     if library == "NCCL":
-        algorithms = [a for a in algorithms if a in ("ring", "tree", "switch")]
+        able = ("ring",) if op in ("broadcast", "reduce") else ("ring", "tree", "switch")
+        algorithms = [a for a in algorithms if a in able]
         protocols: tuple[str, ...] = ("ll", "ll128", "simple")
     else:
         protocols = OTHER_PROTOCOLS

@@ -45,7 +45,7 @@ class Transport:
     """Steps of `simple` that take longer than this hide the hop behind the bytes."""
 
     def protocol(self, name: str) -> Protocol:
-        """`ll`, `ll128`, `simple`, `pairs`, `message` or `in_switch`; raises ValueError where it has none."""
+        """The protocol of a field's name; raises ValueError where the link has none."""
         found = getattr(self, name)
         if not isinstance(found, Protocol):
             raise ValueError(f"{self.name} has no protocol {name}")

@@ -10,17 +10,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
-from suiren.hw.catalog import NODES
+from suiren.hw.catalog import NODES, shapes
 from suiren.hw.catalog.node import BOXES
 from suiren.hw.cluster import Cluster
 from suiren.hw.default_node import node_for
 from suiren.hw.fact import Fact, assumed, fitted
 from suiren.hw.find_cluster import cluster_of
 from suiren.hw.spec import Card, Node
+from suiren.hw.wiring import PCIE_S, SOCKET_S, Wiring
 from suiren.truth.rows import Row
 from suiren.units import GB, us
 
 _VIDUR = "fit rows of kernel_vidur"
+_AIC = "fit rows of kernel_aic_collectives of L40S"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +86,39 @@ def machine_of(row: Row, card: Card) -> tuple[Cluster, Added]:
     for beginning, (name, _) in _NAMED.items():
         if row.hardware.lstrip('"').startswith(beginning):
             return cluster_of(name), _NAMED_ADDED.get(beginning, Added())
+    alike = "aiconfigurator" in row.source and "/sglang/0.5.12" not in row.source
+    if card.name == "l40s" and alike:
+        return _l40s(), Added()
     if "DeepBench" in row.source:
         return _deepbench(card.name), Added()
     return _alone(card.name) or _of(card), Added()
 
 
 @cache
+def _l40s() -> Cluster:
+    """The L40S server of aiconfigurator's tables, all but one of which come from it.
+
+    Its cards reach each other well in pairs only: what leaves a pair goes through CPUs that pass
+    it on slowly. SGLang 0.5.12 was measured on another one, an ordinary server.
+    """
+    node, wiring = NODES["l40s-x8"], Wiring()
+    cards, cpus, switches = (wiring.add("card", 8), wiring.add("cpu", 2), wiring.add("pcie", 4))
+    medium, _ = shapes.host_medium(node.card)
+    wiring.join(cpus[0], cpus[1], "CPU link", fitted(2.8 * GB, f"{_AIC}, eight cards"), SOCKET_S)
+    up = fitted(7.8 * GB, f"{_AIC}, four cards")
+    for number, card in enumerate(cards):
+        wiring.join(card, switches[number // 2], medium, node.card.host_bytes_per_s, PCIE_S)
+    for number, switch in enumerate(switches):
+        wiring.join(switch, cpus[number // 2], "CPU link", up, PCIE_S)
+    node = replace(node, name="l40s of aiconfigurator", topology=wiring.done(), nics=None,
+                   nic_bytes_per_s=None)  # fmt: skip
+    return Cluster(name=node.name, title=node.title, node=node, num_nodes=1)
+
+
+@cache
 def _alone(card: str) -> Cluster | None:
+    if card in ("gb200", "gb300"):
+        return cluster_of(f"{card}-rack*64")
     found = next((n for n in NODES.values() if n.card.name == card), None)
     return None if found is None else cluster_of(f"{found.name}*64")
 

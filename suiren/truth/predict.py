@@ -16,13 +16,23 @@ from suiren.truth import (
     steps,
     steps_sharded,
     steps_torus,
+    steps_traced,
     streams,
 )
 from suiren.truth.rows import Row
 from suiren.truth.unknown import NotPredicted
 
-FAMILIES = (steps_sharded, steps_torus, steps, products, attention, convolutions, streams,
-            collectives)  # fmt: skip
+FAMILIES = (
+    steps_sharded,
+    steps_torus,
+    steps_traced,
+    steps,
+    products,
+    attention,
+    convolutions,
+    streams,
+    collectives,
+)
 
 
 @dataclass(frozen=True, slots=True)

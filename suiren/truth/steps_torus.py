@@ -10,8 +10,9 @@ import re
 from dataclasses import replace
 from functools import lru_cache
 from math import isqrt
+from typing import Literal
 
-from suiren.fleet.layout import BadLayout, Layout, Recompute
+from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.model import BadModel, Model
 from suiren.fleet.sharded import ShardedStep, sharded_step
 from suiren.fleet.sharded_framework import MAXTEXT
@@ -40,7 +41,7 @@ def step_of(row: Row, card: Card) -> ShardedStep:
     """The step of a row; raises NotPredicted with the reason."""
     if card.chip.family != "tpu":
         raise NotPredicted("MaxText on anything but TPUs is not predicted")
-    slices, chips = slices_of(row)
+    chips = slices_of(row)[1]
     if number(row, "tp") > 1 or number(row, "ep", 1) > 1:
         raise NotPredicted("tensor and expert parallel groups on a torus are not predicted")
     if row.dtype != "bf16":
@@ -54,8 +55,8 @@ def step_of(row: Row, card: Card) -> ShardedStep:
         raise NotPredicted(str(problem)) from None
 
 
-def recompute_of(row: Row) -> Recompute:
-    """MaxText's policies but `none` keep little more than a block's input, some on the host."""
+def recompute_of(row: Row) -> Literal["none", "full"]:
+    """MaxText's policies but `none` keep little more than a block's input on the card."""
     policy = row.shape.get("recompute", "").partition("=")[2]
     if policy in ("", "?"):
         raise NotPredicted("the row does not say what is computed again")

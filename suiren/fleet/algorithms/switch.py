@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import ceil, log2
 
+from suiren.fleet.algorithms.tree import busiest_share
 from suiren.fleet.fold import Fold
 from suiren.fleet.network import Flow
 from suiren.fleet.plan import Phase
@@ -43,5 +44,5 @@ def _flows(fold: Fold, size_bytes: float) -> Iterator[Flow]:
         for start, end in zip(cards, (*cards[1:], cards[0]), strict=True):
             yield Flow(fold.inside(start, end), size_bytes * (1 + 1 / count))
             if nodes > 1:
-                out = 2 * size_bytes * (nodes - 1) / nodes / count
+                out = 2 * size_bytes * busiest_share(nodes) / count
                 yield Flow(fold.between(start, start), out)

@@ -16,8 +16,6 @@ from suiren.fleet.plan import Phase
 from suiren.hw.cluster import Cluster
 from suiren.hw.wiring import LINK_S, Wiring
 
-OPS = frozenset({"all_reduce", "all_gather", "reduce_scatter", "all_to_all", "barrier"})
-
 
 @dataclass(frozen=True, slots=True)
 class Side:
@@ -67,9 +65,14 @@ def plan(sides: tuple[Side, ...], op: str, size_bytes: float) -> tuple[Phase, ..
     """A phase for each side, there and back for an all_reduce."""
     if op == "all_to_all":
         return (_everywhere(sides, size_bytes),)
+    if op == "send":
+        return (Phase((Flow(((0, 1.0),), size_bytes),), 1, 1, last=False),)
+    if op in ("gather", "scatter"):
+        return (_rooted(sides, size_bytes),)
     scatter = tuple(_along(sides, stage, size_bytes) for stage in range(len(sides)))
     gather = scatter[::-1]
-    if op in ("all_reduce", "barrier"):
+    if op not in ("all_gather", "reduce_scatter"):
+        # a broadcast scatters and gathers, a reduce scatters sums and gathers them
         return (*scatter, *gather)
     return gather if op == "all_gather" else scatter
 
@@ -90,6 +93,22 @@ def _along(sides: tuple[Side, ...], stage: int, size_bytes: float) -> Phase:
         flows += [Flow(((2 * number, 1.0),), both), Flow(((2 * number + 1, 1.0),), both)]
     way = max((s.length // 2 if s.closed else s.length - 1) for s in sides)
     return Phase(tuple(flows), 1, way, last=False)
+
+
+def _rooted(sides: tuple[Side, ...], size_bytes: float) -> Phase:
+    """All of it over the links of one card, both ways of every side."""
+    size = 1
+    for side in sides:
+        size *= side.length
+    ways = sum(2 if side.closed else 1 for side in sides)
+    piece = size_bytes * (size - 1) / size / ways
+    flows = []
+    for number, side in enumerate(sides):
+        flows.append(Flow(((2 * number, 1.0),), piece))
+        if side.closed:
+            flows.append(Flow(((2 * number + 1, 1.0),), piece))
+    hops = sum(side.length // 2 if side.closed else side.length - 1 for side in sides)
+    return Phase(tuple(flows), 1, hops, last=False)
 
 
 def _everywhere(sides: tuple[Side, ...], size_bytes: float) -> Phase:

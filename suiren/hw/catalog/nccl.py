@@ -50,12 +50,16 @@ class Generation:
     """The same for sums in the switch."""
 
 
+def _ll(gb_per_s: float) -> Fact:
+    return published(gb_per_s * GB, f"{_SOURCE}: llMaxBws")
+
+
 def _generation(
     ll: tuple[float, float, float], link: float, printed: float, in_switch: float | None = None
 ) -> Generation:
     return Generation(
-        ll_bytes_per_s=tuple(published(r * GB, f"{_SOURCE}: llMaxBws") for r in ll),  # type: ignore[arg-type]
-        link_share=published(link / printed, f"{_TOPO}, search.cc: channels of {link:g} on {printed:g} GB/s"),
+        ll_bytes_per_s=(_ll(ll[0]), _ll(ll[1]), _ll(ll[2])),
+        link_share=published(link / printed, f"{_TOPO}, search.cc: {link:g} of {printed:g} GB/s"),
         in_switch_share=None if in_switch is None
         else published(in_switch, f"{_SOURCE}: nvlsEfficiency"),
     )  # fmt: skip
