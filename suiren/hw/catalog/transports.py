@@ -109,6 +109,13 @@ INFINIBAND = Transport(
     pairs=_protocol(_IB, 14.9, 7.0, assumed(0.92, "as simple, less the flow control"), _HIDDEN),
     message=_protocol(_IB, 14.9, 7.0, assumed(0.92, "as simple, less the flow control"), _HIDDEN),
 )
+_LIM = "limulidae, a public table of measured nodes: all-reduce on 2 and 8 cards of Atlas 800T A2"
+_HCCS = fitted(0.643, f"18 and 72 GB/s of data, 18 and 126 GB/s on the links of 28 and 196; {_LIM}")
+HCCS = replace(
+    _carried(NVLINK_3, "HCCS"),
+    simple=replace(NVLINK_3.simple, share=_HCCS, last=_HIDDEN),
+    pairs=replace(NVLINK_3.pairs, share=_HCCS, last=_HIDDEN),
+)
 _BY_PREFIX: dict[str, Transport] = {
     "NVLink 1": _carried(NVLINK_3, "NVLink 1"),
     "NVLink 2": _carried(NVLINK_3, "NVLink 2"),
@@ -119,6 +126,7 @@ _BY_PREFIX: dict[str, Transport] = {
     "PCIe 4.0": PCIE_4,
     "PCIe 5.0": PCIE_5,
     "PCIe 6.0": _carried(PCIE_5, "PCIe 6.0"),
+    "HCCS": HCCS,
     "CPU link": _carried(PCIE_4, "CPU link"),
     "PCIe to NIC": INFINIBAND,
     "NIC": INFINIBAND,
