@@ -28,7 +28,7 @@ def seconds_of(record: Mapping[str, str], value: float | None) -> float | None:
 
 
 #: Tables that print samples a second of a whole job, one optimizer step a batch.
-_WHOLE_JOBS = ("FlagOpen/FlagPerf", "EnflameTechnology/ModelZoo")
+_WHOLE_JOBS = ("FlagOpen/FlagPerf", "EnflameTechnology/ModelZoo", "huggingface/optimum-habana")
 _SAMPLES = ("images/s", "img/s", "sequences/s", "samples/s")
 
 
