@@ -63,6 +63,12 @@ def test_a_power_limit_slows_a_step_and_more_cards_do_not_speed_it() -> None:
     assert eight.exchange_s > 0
 
 
+def test_ampere_is_no_format() -> None:
+    card = find_card("a100")
+    wide, half = (step_of(row(dtype=d), card) for d in ("fp32 (TF32 on Ampere)", "AMP fp16"))
+    assert wide.step_s > 1.3 * half.step_s
+
+
 def test_the_batch_is_the_cards_share() -> None:
     shape = {"micro_batch": "", "global_batch": "512", "n_devices": "8"}
     assert batch_of(row(shape=shape)) == 64
