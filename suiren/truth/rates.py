@@ -81,7 +81,7 @@ def _interconnect_s(op: str, metric: str, value: float) -> float | None:
 
 
 #: Tables that print samples a second of a whole job, one optimizer step a batch.
-_WHOLE_JOBS = ("FlagOpen/FlagPerf", "EnflameTechnology/ModelZoo")
+_WHOLE_JOBS = ("FlagOpen/FlagPerf", "EnflameTechnology/ModelZoo", "huggingface/optimum-habana")
 _SAMPLES = ("images/s", "img/s", "sequences/s", "samples/s")
 
 

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 PAGE_BYTES = 2048
 _HEAD = struct.Struct("=QdII")
-"""Count of changes (odd while one is made), time of the last one, bytes of text, whether waiting."""
+"""Count of changes (odd while one is made), time of the last one, bytes of text, waits or not."""
 RING = 64
 """Meetings of a channel that are kept; ranks are apart by fewer, since they wait."""
 
@@ -73,9 +73,7 @@ class Board:
         changes = _HEAD.unpack_from(self._memory, start)[0]
         _HEAD.pack_into(self._memory, start, changes + 1, 0.0, 0, 0)
         self._memory[start + _HEAD.size : start + _HEAD.size + len(text)] = text
-        _HEAD.pack_into(
-            self._memory, start, changes + 2, time.monotonic(), len(text), int(waits)
-        )
+        _HEAD.pack_into(self._memory, start, changes + 2, time.monotonic(), len(text), int(waits))
 
     def goes_on(self, rank: int) -> None:
         """A rank waits no longer; where it was last stays."""

@@ -145,18 +145,18 @@ class Classes:
             give(self.hub.ran[cell.rank], sorted(cell.ranks))
             return
         segments = [self._segments(cell, axis, pattern) for axis in range(len(cell.axes))]
-        own, far = cell.at(cell.own), cell.at(cell.far)
-        combinations = list(product(*(sorted(set(s)) for s in segments)))
-        self._run(cell, combinations)
-        exact = {own, far} & set(self.hub.ran)
-        for rank in sorted(exact):
-            give(self.hub.ran[rank], [rank])
+        exact = {cell.at(cell.own), cell.at(cell.far)}
         members: dict[tuple[int, ...], list[int]] = {}
         for places in product(*(range(len(axis)) for axis in cell.axes)):
             stands = tuple(s[p] for s, p in zip(segments, places, strict=True))
             members.setdefault(stands, []).append(cell.at(places))
+        for rank in sorted(exact):
+            give(self.hub.ran[rank], [rank])
         for stands, ranks in members.items():
-            give(self.hub.ran[cell.at(stands)], [r for r in ranks if r not in exact])
+            others = [rank for rank in ranks if rank not in exact]
+            if others:  # a corner may be special: it stands for itself alone
+                runner = cell.at(stands) if cell.at(stands) in others else others[0]
+                give(self.hub.run([runner], like=cell.rank)[0], others)
 
     def _segments(self, cell: Cell, axis: int, pattern: Pattern) -> list[int]:
         """For every place along an axis, the place that stands for it."""
@@ -172,9 +172,9 @@ class Classes:
 
         own = cell.own[axis]
         look(usual, *((own,) if pattern.first else ()))
-        look(*((cell.far[axis],) if pattern.far else ()))
         if pattern.far:
-            look(*self._shorter_from(cell, axis))
+            far = cell.far[axis]
+            look(far, far - 1 if far else 1, *self._shorter_from(cell, axis))
             self._halve(digests, look, own)
         stands = [usual] * length
         known = sorted(p for p in digests if p != own)

@@ -50,6 +50,8 @@ class Guard:
         self.folder, self.rank, self.link = folder, rank, link
         self.board = Board(folder, num_ranks)
         self._channels: dict[tuple[str, tuple[int, ...]], Channel] = {}
+        self._from_anyone: tuple[str, tuple[int, ...], str] | None = None
+        """What a `recv` from anyone takes; whom from is known when it is there."""
         self._main = threading.main_thread().ident
         self._is_stopping = False
 
@@ -76,8 +78,10 @@ class Guard:
         name = str(group.group_name)
         what = describe(asked)
         if asked.name in ("send", "recv"):
+            self._from_anyone = None
             if asked.peer < 0:
                 self._say(what, "", -1, [r for r in ranks if r != self.rank], any_of_them=True)
+                self._from_anyone = (name, ranks, brings(asked))
                 return
             ends = (self.rank, asked.peer) if asked.name == "send" else (asked.peer, self.rank)
             name, ranks = f"{name}:{ends[0]}>{ends[1]}", ends
@@ -90,11 +94,15 @@ class Guard:
         with self._waits():
             yield
 
-    def _post(self, name: str, ranks: tuple[int, ...], brought: str, what: str) -> None:
+    def _channel(self, name: str, ranks: tuple[int, ...]) -> Channel:
         channel = self._channels.get((name, ranks))
         if channel is None:  # groups of other ranks may have the same name
             channel = Channel(self.folder, f"{name} {_digest(ranks)}", len(ranks))
             self._channels[name, ranks] = channel
+        return channel
+
+    def _post(self, name: str, ranks: tuple[int, ...], brought: str, what: str) -> None:
+        channel = self._channel(name, ranks)
         self._say(what, channel.name, channel.turn, ranks)
         others = channel.post(ranks.index(self.rank), brought)
         if others:
@@ -135,13 +143,16 @@ class Guard:
     def _waiting(self, finish: Callable[[], int | None] | None) -> Callable[[], int | None] | None:
         if finish is None:
             return None
-        place = self._place
+        place, from_anyone = self._place, self._from_anyone
 
         def waiting() -> int | None:
-            at = {**place, "at": script_line(sys._getframe(1))}
-            with self._waits(at):
-                return finish()
-            return None
+            with self._waits({**place, "at": script_line(sys._getframe(1))}):
+                source = finish()
+            if from_anyone is not None and source is not None:
+                name, ranks, brought = from_anyone
+                ends = (ranks[source], self.rank)
+                self._channel(f"{name}:{ends[0]}>{ends[1]}", ends).post(1, brought)
+            return source
 
         return waiting
 

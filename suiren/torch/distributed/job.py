@@ -37,6 +37,8 @@ class Ran:
     group_ranks: tuple[tuple[int, ...], ...]
     """Groups in which it took part in a collective."""
     breaks: Breaks
+    cpu_s: tuple[float, ...] = ()
+    """Processor time that its process had taken when it began, and at every step's end."""
     """(ranks of a mesh dimension, first place in it whose shard of some parameter is shorter)."""
 
     @property

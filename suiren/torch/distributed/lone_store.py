@@ -30,7 +30,8 @@ class LoneStore(dist.Store):  # type: ignore[misc, name-defined]
         if key not in self.values:
             if key in self.counts:
                 return str(self.counts[key]).encode()
-            want = Want(f"store.get({key!r})", ("store", key), ("store", key), -1, True)
+            said = key.split("//", 1)[-1]  # without the names of the groups it belongs to
+            want = Want(f"store.get({said!r})", ("store", key), ("store", key), -1, True)
             self.values[key] = self.line.take(want) or b""
         return self.values[key]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from suiren.torch.distributed import groups, sameness
@@ -59,9 +61,16 @@ def run_rank(rank: int, job: Job, line: Line) -> Ran:
 
     session = Session(job.card)
     breaks: dict[tuple[tuple[int, ...], int], None] = {}
-    session.on_step = lambda count: breaks.update(_breaks()) if count == 1 else None
+    cpu_s = [time.process_time()]
+
+    def stepped(count: int) -> None:
+        cpu_s.append(time.process_time())
+        if count == 1:
+            breaks.update(_breaks())
+
+    session.on_step = stepped
     outcome = run_script(job.script, job.arguments, session, job.how, pretending)
-    return ran(outcome, rank, job, tuple(breaks))
+    return replace(ran(outcome, rank, job, tuple(breaks)), cpu_s=tuple(cpu_s))
 
 
 def ran(outcome: Outcome, rank: int, job: Job, breaks: Breaks) -> Ran:

@@ -33,6 +33,7 @@ def install(store: Any, rank: int, world_size: int) -> None:
     tracker.distribute_region_enabled = property(_never, _no_wait)
     for place in (dist, core, device_mesh):
         vars(place)["split_group"] = split_group
+        vars(place)["monitored_barrier"] = _no_wait
 
 
 def _store(*_: Any, **__: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -32,7 +31,7 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
         self._stream: torch.Stream | None = None
         self._event: torch.Event | None = None
         if device.type != "cpu":
-            self._stream = torch.accelerator.current_stream(device)
+            self._stream = torch.gcu.current_stream(device)
             self._event = self._stream.record_event()
         global _count
         _count += 1
@@ -44,7 +43,7 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
         self.complete()
         _alive.pop(self._number, None)
         if self._stream is not None and self._event is not None:
-            torch.accelerator.current_stream(self._stream.device).wait_event(self._event)
+            torch.gcu.current_stream(self._stream.device).wait_event(self._event)
         return True
 
     def complete(self) -> None:
@@ -85,7 +84,7 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
 def _filled(result: list[torch.Tensor], stream: torch.Stream | None) -> Any:
     """A future that holds the result once the stream has come as far as it is now."""
     future: Any = torch.futures.Future(devices=[] if stream is None else [stream.device])
-    with nullcontext() if stream is None else stream:
+    with torch.gcu.stream(stream):
         future.set_result(result)
     return future
 
