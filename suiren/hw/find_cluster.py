@@ -81,6 +81,10 @@ def _usual(card: str) -> Node | None:
 
 
 def _of_nodes(node: Node, count: int) -> Cluster:
+    pod = next((c for c in BY_NAME.values() if c.torus and c.node is node), None)
+    if pod is not None and count > 1:
+        # hosts of a pod have no NICs of their own: more than one is a slice of the pod
+        return _sized(pod, count * pod.cards_per_node, grows=False)
     rack = NODES.get(node.name.replace("-nvl72", "-rack"))
     if count > 1 and rack is not None and rack is not node:
         # more than one tray is a rack, or as many as the trays fill
@@ -116,15 +120,15 @@ def _cut(cluster: Cluster, nodes: int) -> Cluster:
 
 
 def _slice(sides: tuple[int, ...], cards: int) -> tuple[int, ...]:
-    """A slice of a torus: whole sides first, then what is left of the next one."""
-    found = []
-    for side in sides:
-        part = min(side, cards)
-        while cards % part:
-            part -= 1
-        found.append(part)
-        cards //= part
-    return tuple(found)
+    """A slice of a torus, as even as it goes: 64 chips of a 16 × 16 × 16 are 4 × 4 × 4."""
+    if not sides:
+        return ()
+    if len(sides) == 1:
+        return (cards,)
+    whole = [side for side in range(1, min(sides[0], cards) + 1) if cards % side == 0]
+    found = [(side, *_slice(sides[1:], cards // side)) for side in whole]
+    fitting = [f for f in found if all(a <= b for a, b in zip(f, sides, strict=True))] or found
+    return min(fitting, key=lambda f: (max(f), f))
 
 
 def _squash(text: str) -> str:

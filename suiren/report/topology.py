@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from itertools import groupby
 
+from suiren.fleet.algorithms.torus import closes
 from suiren.fleet.collective import time_collective
 from suiren.fleet.place import Place
 from suiren.fleet.rings import rings_of
@@ -102,7 +103,8 @@ def cluster_bisection_bytes_per_s(cluster: Cluster) -> float:
     if cluster.torus:
         longest = max(cluster.torus)
         across = cluster.num_ranks / longest
-        return float(across * cluster.node.pair_bytes_per_s * (2 if longest > 2 else 1))
+        rings = closes(longest, len(cluster.torus))
+        return float(across * cluster.node.pair_bytes_per_s * (2 if rings else 1))
     if cluster.num_nodes < 2:
         return 0.0
     node = float(cluster.node.nics or 0) * float(cluster.node.nic_bytes_per_s or 0)

@@ -53,6 +53,8 @@ latency_s = 2e-6
     ("t21", 17, 3, 8), ("t21x8*128", None, 128, 8), ("t21x8 * 128", 64, 8, 8),
     ("selene", None, 560, 8), ("selene", 64, 8, 8), ("dgx-a100", None, 1, 8), ("A100", 4, 1, 8),
     ("l40sx8", None, 1, 8), ("gb200-rack*2", None, 2, 72), ("tpu-v4-pod", None, 1024, 4),
+    ("tpu-v4", 64, 16, 4), ("tpu-v4-host*4", None, 4, 4), ("gb200", 8, 1, 72),
+    ("gb200", 144, 2, 72),
     ("vtrain-a100", 512, 64, 8), ("matrix-2", None, 1024, 8), ("t10-160", None, 20, 8),
 ])  # fmt: skip
 def test_names(text: str, ranks: int | None, nodes: int, each: int) -> None:
@@ -86,7 +88,11 @@ def test_named_clusters_hold_together(cluster) -> None:
 
 
 def test_a_slice_of_a_pod_is_a_smaller_torus() -> None:
-    assert cluster_of("tpu-v4-pod", 512).torus == (16, 16, 2)
+    assert sorted(cluster_of("tpu-v4-pod", 512).torus) == [8, 8, 8]
+    assert cluster_of("tpu-v4", 64).torus == (4, 4, 4)
+    assert cluster_of("tpu-v5e", 128).torus == (8, 16)
+    with pytest.raises(UnknownCluster, match="4,096 cards"):
+        cluster_of("tpu-v4", 10_000)
 
 
 def test_a_file_in_toml(tmp_path: Path) -> None:

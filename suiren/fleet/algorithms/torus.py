@@ -37,9 +37,17 @@ def sides_of(cluster: Cluster, place: Place) -> tuple[Side, ...]:
             stride, length = max(1, stride // skipped), length // skipped
         part = min(length, left)
         if part > 1:
-            found.append(Side(part, part == length and part > 2))
+            found.append(Side(part, part == length and closes(length, len(cluster.torus))))
         left = -(-left // max(1, part))
     return tuple(found)
+
+
+def closes(length: int, sides: int) -> bool:
+    """Whether a whole side is a ring.
+
+    Optical switches close multiples of four in three dimensions; in two, only a pod's sides close.
+    """
+    return length >= 16 or (sides == 3 and length % 4 == 0)
 
 
 def fold_torus(cluster: Cluster, place: Place, sides: tuple[Side, ...]) -> Fold:
