@@ -27,10 +27,10 @@ def mape(found: list[Prediction]) -> float:
     return statistics.fmean(abs(p.error or 0.0) for p in found)
 
 
-@pytest.mark.parametrize("count", [24, pytest.param(None, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [16, pytest.param(None, marks=pytest.mark.slow)])
 def test_mpt_under_fsdp(count: int | None) -> None:
     found = predicted("train_llmfoundry_mpt", count)
-    assert len(found) >= 24
+    assert len(found) >= 16
     assert mape(found) <= 0.12
 
 
@@ -51,5 +51,5 @@ def test_resnet50_on_boxes_of_one_card() -> None:
             if r.text == "resnet50" and r.measured_s and r.shape["n_devices"] == "1"
             and "H100" not in r.hardware]  # fmt: skip
     found = [p for p in run(rows, processes=1) if p.error is not None]
-    assert len(found) >= 6
+    assert len(found) >= 4
     assert mape(found) <= 0.12
