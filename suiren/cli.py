@@ -17,6 +17,8 @@ from suiren.commands import (
     port,
     replay,
     run,
+    step,
+    topology,
     validate,
 )
 
@@ -32,11 +34,13 @@ def suiren() -> None:
 suiren.add_command(run.run)
 suiren.add_command(replay.replay)
 suiren.add_command(chips.chips)
+suiren.add_command(topology.topology)
 suiren.add_command(kernel.kernel)
 suiren.add_command(validate.validate)
 suiren.add_command(conformance.conformance)
 suiren.add_command(port.port)
 suiren.add_command(numerics.numerics)
+suiren.add_command(step.step)
 suiren.add_command(goodput.goodput)
 
 

@@ -92,7 +92,7 @@ def unfused(share: Share) -> Part:
     model, ops = share.model, share.ops
     batch, s, keys = share.micro_batch * share.heads, share.seq, model.seq
     depth, wide = model.head, model.value_head
-    scores, mask = ops.tensor(batch, s, keys), Tensor("bool", (batch, s, keys))
+    scores, mask = ops.tensor(batch, s, keys), Tensor("b8", (batch, s, keys))
     kept = ops.size(batch, s, keys)
     first = Part(
         (ops.bmm(batch, s, depth, keys, "b"),),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 from suiren.fleet.attention import attention
 from suiren.fleet.mixture import mixture
+from suiren.fleet.ops import Ops
 from suiren.fleet.part import Comm, Part, Task, again, chain
 from suiren.fleet.share import Share
 from suiren.trace.call import Tensor
@@ -79,7 +81,7 @@ def rest(share: Share) -> Part:
     bias = (ops.tensor(model.d_model),) if model.bias else ()
     if not model.dropout:
         return ops.stream("aten::add", x, *bias, x, out=(x,), back=(x, x), grad=(x,))
-    mask = Tensor("bool", x.shape)
+    mask = Tensor("b8", x.shape)
     kept = (("dropout mask", float(mask.bytes)),)
     if share.framework.fused:
         backward: list[Task] = [ops.call("jit::native_dropout_backward", x, mask, out=(x,))]
@@ -126,9 +128,25 @@ def activation(share: Share, rows: int, width: int) -> Part:
         both = ops.tensor(rows, 2 * width)
         return ops.stream("te::glu", both, out=(out,), back=(out, both), grad=(both,),
                           name_back="te::glu_backward", saved=kept)  # fmt: skip
+    if model.activation == "tanh" and not share.framework.fused:
+        return _by_tanh(ops, out, kept)
     bias = (ops.tensor(width),) if model.bias and share.framework.fused else ()
     part = ops.stream("aten::gelu", out, *bias, out=(out,), back=(out, out, *bias), grad=(out,),
                       name_back="aten::gelu_backward", saved=kept)  # fmt: skip
     if not bias:
         return part
     return Part(part.forward, (*part.backward, ops.call("aten::sum", out, out=bias)), part.saved)
+
+
+def _by_tanh(ops: Ops, x: Tensor, kept: tuple[tuple[str, float], ...]) -> Part:
+    """0.5 x (1 + tanh(c (x + a x^3))) op by op, as GPT-2's module writes it."""
+    one, two, add = ("aten::mul", x), ("aten::mul", x, x), ("aten::add", x, x)
+    power, back = ("aten::pow", x), ("aten::tanh_backward", x, x)
+    forward: list[tuple[Any, ...]] = [power, one, add, one, ("aten::tanh", x), ("aten::add", x),
+                                      one, two]  # fmt: skip
+    backward: list[tuple[Any, ...]] = [two, two, one, back, one, power, one, two, one, add, add]
+    return Part(
+        tuple(ops.call(name, *inputs, out=(x,)) for name, *inputs in forward),
+        tuple(ops.call(name, *inputs, out=(x,)) for name, *inputs in backward),
+        tuple((name, 3 * size) for name, size in kept),
+    )

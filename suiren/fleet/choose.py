@@ -18,7 +18,7 @@ from suiren.hw.topology import Topology
 #: they take what is fastest.
 LIBRARIES = {
     "NVIDIA": "NCCL", "AMD": "RCCL", "Intel": "oneCCL", "Huawei": "HCCL", "Enflame": "ECCL",
-    "Google": "XLA", "AWS": "Neuron", "Habana": "HCCL",
+    "Google": "XLA", "Amazon": "Neuron",
 }  # fmt: skip
 #: Message protocols of the libraries that are no NCCL: small messages, large ones.
 OTHER_PROTOCOLS = ("ll", "simple")
@@ -28,19 +28,24 @@ Choice = tuple[str, str]
 
 def library_of(cluster: Cluster) -> str:
     """The communication library of a cluster's cards."""
-    vendor = cluster.card.chip.vendor
-    return next((lib for name, lib in LIBRARIES.items() if name in vendor), "its own library")
+    chip = cluster.card.chip
+    if chip.family == "gaudi":
+        return "HCCL"
+    return LIBRARIES.get(chip.vendor, "its own library")
 
 
 def candidates(fold: Fold, op: str, library: str) -> tuple[Choice, ...]:
     """What the library can do for an op on this group."""
-    if op in ("all_to_all", "send", "gather", "scatter"):
+    if op == "send":
+        return (("direct", "message"),)
+    if op in ("all_to_all", "gather", "scatter"):
         return (("direct", "pairs"),)
     algorithms = [a for a in OPS if op in OPS[a]]
     if fold.place.nodes == 1 or len(fold.place.local) == 1:
         algorithms = [a for a in algorithms if a != "hierarchical"]
     if library == "NCCL":
-        algorithms = [a for a in algorithms if a in ("ring", "tree", "switch")]
+        able = ("ring",) if op in ("broadcast", "reduce") else ("ring", "tree", "switch")
+        algorithms = [a for a in algorithms if a in able]
         protocols: tuple[str, ...] = ("ll", "ll128", "simple")
     else:
         protocols = OTHER_PROTOCOLS
@@ -91,14 +96,22 @@ def _predictions(
         seconds = nccl.BASE_S["tree", protocol] + hops
         yield ("tree", protocol), seconds + turns * size_bytes / (share * rate.get(protocol, rates))
     if op == "all_reduce" and generation.in_switch_share and inner >= nccl.IN_SWITCH_FROM:
-        if switch.can(fold):
-            rate_s = size_bytes * (1 + 1 / inner) / (bus_inside(fold) * generation.in_switch_share)
-            seconds = nccl.HOP_S["link", "switch", "simple"] + rate_s
-            if nodes > 1:
-                depth = 2 * ceil(log2(nodes))
-                seconds += depth * nccl.HOP_S["net", "switch", "simple"]
-                seconds = max(seconds, 2 * size_bytes / bus + seconds - rate_s)
-            yield ("switch", "in_switch"), seconds
+        yield from _in_switch(fold, size_bytes, bus, generation.in_switch_share)
+
+
+def _in_switch(
+    fold: Fold, size_bytes: float, bus: float, share: float
+) -> Iterator[tuple[Choice, float]]:
+    """What NCCL expects of sums in the switch, where there is one."""
+    if not switch.can(fold):
+        return
+    nodes, inner = fold.place.nodes, len(fold.place.local)
+    move_s = size_bytes * (1 + 1 / inner) / (bus_inside(fold) * share)
+    latency_s = float(nccl.HOP_S["link", "switch", "simple"])
+    if nodes > 1:
+        latency_s += 2 * ceil(log2(nodes)) * nccl.HOP_S["net", "switch", "simple"]
+        move_s = max(move_s, 2 * size_bytes / bus)
+    yield ("switch", "in_switch"), latency_s + move_s
 
 
 def _linked(topology: Topology, local: tuple[int, ...]) -> bool:

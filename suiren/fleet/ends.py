@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from suiren.fleet.block import input_gradient, is_async
 from suiren.fleet.framework import Framework
-from suiren.fleet.ops import Ops
+from suiren.fleet.ops import FP8, Ops
 from suiren.fleet.part import Comm, Part, Task, chain
 from suiren.fleet.share import Share
 from suiren.trace.call import Call, Tensor, Value
@@ -22,7 +22,7 @@ def embedding(share: Share) -> Part:
     back = Call("aten::embedding_dense_backward", {"grad_output": x, "indices": ids}, (table,))
     parts = [Part((look,), (back,))]
     if share.tp > 1:
-        mask = Tensor("bool", (rows,))
+        mask = Tensor("b8", (rows,))
         small = ops.call("aten::lt", ids, out=(mask,))
         parts.append(Part((small, small), ()))
         parts.append(ops.exchange("all_reduce", "", share.stream_bytes, "tp"))
@@ -30,7 +30,7 @@ def embedding(share: Share) -> Part:
         parts.append(ops.stream("aten::add", x, x, out=(x,), back=(x,), grad=(x,)))
     out = ops.tensor(share.rows, model.d_model)
     if model.dropout:
-        drop = Tensor("bool", out.shape)
+        drop = Tensor("b8", out.shape)
         parts.append(ops.stream("aten::native_dropout", out, out=(out, drop), back=(out, drop),
                                 grad=(out,), name_back="aten::native_dropout_backward",
                                 saved=(("dropout mask", float(drop.bytes)),)))  # fmt: skip
@@ -43,7 +43,11 @@ def head(share: Share) -> Part:
     model, ops, rows = share.model, share.ops, share.tokens
     d = model.d_model
     beside = input_gradient(share) if is_async(share) else ()
-    product = ops.linear(rows, d, share.vocab, saved="head input", beside=beside, accumulate="none")
+    # frameworks that multiply in FP8 leave the head in the activations' format
+    plain = Ops(ops.dtype, ops.dtype) if ops.product == FP8 else ops
+    accumulate = "frozen" if share.framework.accumulate == "frozen" else "none"
+    product = plain.linear(rows, d, share.vocab, saved="head input", beside=beside,
+                           accumulate=accumulate)  # fmt: skip
     around = [ops.norm(share.rows, d, model.norm == "rms")]
     if share.tp > 1 and not is_async(share):
         around.append(ops.exchange("", "all_reduce", share.stream_bytes, "tp"))
@@ -53,23 +57,25 @@ def head(share: Share) -> Part:
 def loss(share: Share) -> Part:
     """The cross entropy, FP32 unless the framework's kernel reads the logits as they are."""
     ops, rows = share.ops, share.tokens
-    logits, wide = ops.tensor(rows, share.vocab), Tensor("f32", (rows, share.vocab))
-    line = Tensor("f32", (rows,))
+    half = share.framework.loss == "half"
+    logits = ops.tensor(rows, share.vocab)
+    wide = logits if half else Tensor("f32", logits.shape)
+    line = Tensor(wide.dtype, (rows,))
     sums = (Comm("all_reduce", line.bytes, "tp"),) if share.tp > 1 else ()
-    if share.framework.fused_loss:
+    if share.framework.loss == "fused":
         first = ops.call("te::_log_softmax", logits, out=(line,))
         second = ops.call("te::mul", logits, line, out=(logits,))
         return Part((first, *sums, second), (ops.call("te::mul", logits, out=(logits,)),),
                     (("logits", float(logits.bytes)),))  # fmt: skip
     forward: list[Task] = []
-    if logits.dtype != "f32":
+    if logits.dtype != wide.dtype:
         forward.append(ops.call("aten::_to_copy", logits, out=(wide,)))
     forward += [ops.call("aten::amax", wide, out=(line,)), *sums,
                 ops.call("aten::sub", wide, line, out=(wide,)), *sums,
                 ops.call("aten::exp", wide, out=(wide,)), ops.call("aten::sum", wide, out=(line,)),
                 *sums, ops.call("aten::div", wide, line, out=(wide,))]  # fmt: skip
     backward: list[Task] = [ops.call("aten::mul", wide, line, out=(wide,))]
-    if logits.dtype != "f32":
+    if logits.dtype != wide.dtype:
         backward.append(ops.call("aten::_to_copy", wide, out=(logits,)))
     kept = (("logits", float(logits.bytes)), ("softmax of logits", 2.0 * wide.bytes))
     return Part(tuple(forward), tuple(backward), kept)

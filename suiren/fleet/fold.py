@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from suiren.fleet.place import Place
 from suiren.hw.cluster import Cluster
-from suiren.hw.route import latency_s, route
+from suiren.hw.route import latency_s, one_route, route
 from suiren.hw.topology import FABRIC, Topology
 from suiren.hw.wiring import NIC_S, topology_of
 
@@ -56,6 +56,14 @@ class Fold:
         crossing = self.crossing if crossing is None else crossing
         upper = ((up, crossing), (up + 1, crossing)) if crossing > 0 else ()
         return (*out, *back, *upper)
+
+    def one_way(self, start: int, end: int) -> Ways:
+        """As `between`, but through one NIC at each end: a message is not split."""
+        cards, crossing = self.topology.cards, self.between(start, end)
+        own = len(self.topology.wires)
+        out = one_route(self.topology, cards[start], FABRIC)
+        back = one_route(self.topology, FABRIC, cards[end])
+        return (*out, *back, *((n, share) for n, share in crossing if n >= own))
 
     def inside_s(self, start: int, end: int) -> float:
         """Seconds of latency from one card to another of its node."""

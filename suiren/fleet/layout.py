@@ -43,6 +43,8 @@ class Layout:
     """Gradients are reduced while the last micro-batch is still in its backward pass."""
     overlap_tensor: bool = False
     """Gathers and scatters of tensor parallel groups run beside the products that need them."""
+    distinct_tokens: bool = False
+    """A token goes to each rank of its experts once, however many of them lie there."""
     first_stage_layers: int = 0
     last_stage_layers: int = 0
     """Layers of the first and last stage where they differ from the others'; 0 for even."""
@@ -60,14 +62,16 @@ class Layout:
     def check(self, model: Model, num_ranks: int = 0) -> None:
         """Raises BadLayout where the numbers do not fit each other, the model or the cluster."""
         share = self.dp * self.micro_batch
-        names = ("global_batch", "micro_batch", "tp", "pp", "vpp", "cp", "ep", "dp")
-        sizes = {name: getattr(self, name) for name in names}
+        for name in ("global_batch", "micro_batch", "tp", "pp", "vpp", "cp", "ep", "dp"):
+            if getattr(self, name) < 1:
+                raise BadLayout(
+                    f"impossible layout: {name} is {getattr(self, name)}; the least is 1"
+                )
         rules = (
-            *((v >= 1, f"{n} is {v}; the least is 1") for n, v in sizes.items()),
             (not num_ranks or self.ranks <= num_ranks,
              f"tp {self.tp} x cp {self.cp} x dp {self.dp} x pp {self.pp} needs {self.ranks} ranks, "
              f"the cluster has {num_ranks}"),
-            (share > 0 and self.global_batch % share == 0,
+            (self.global_batch % share == 0,
              f"global batch {self.global_batch} is no multiple of dp {self.dp} x "
              f"micro-batch {self.micro_batch}"),
             (model.heads % self.tp == 0, f"{model.heads} heads cannot be split over tp {self.tp}"),

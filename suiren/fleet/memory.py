@@ -125,6 +125,8 @@ def memory_of(model: Model, layout: Layout, framework: Framework, stage: int) ->
     shared = weights.dense / replicas + weights.experts / apart
     states = 8 if wide else 12
     grad_item = 4 if wide or framework.fp32_gradients else item
+    if framework.accumulate == "frozen":
+        states = grad_item = 0
     main = 4 if framework.optimizer == "megatron" and grad_item == 2 else 0
     kept = in_flight(layout, stage)
     activations, working = _activations(model, layout, share, stage)

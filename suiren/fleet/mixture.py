@@ -15,6 +15,10 @@ def mixture(share: Share) -> Part:
     rows = tokens * model.top_k
     local = max(1, model.experts // share.ep)
     size = share.ops.size(rows, model.d_model)
+    if share.distinct_tokens and share.ep > 1:
+        # of so many ranks, those that hold one of a token's experts, routed at random
+        reached = share.ep * (1 - (1 - 1 / share.ep) ** model.top_k)
+        size *= min(1.0, reached / model.top_k)
     there = _exchange(share, size)
     parts = [_route(share, tokens), _sort(share, tokens, rows), there,
              _experts(share, local, rows), there, _gather_back(share, tokens, rows)]  # fmt: skip
@@ -43,7 +47,7 @@ def _route(share: Share, tokens: int) -> Part:
                        grad=(scores,), name_back="aten::_softmax_backward_data")  # fmt: skip
     top = Part((full.call("aten::topk", scores, out=(best, choice)),),
                (full.call("aten::copy", best, out=(scores,)),))  # fmt: skip
-    counts = Part((full.call("aten::sum", Tensor("bool", scores.shape),
+    counts = Part((full.call("aten::sum", Tensor("b8", scores.shape),
                              out=(Tensor("i64", (model.experts,)),)),))  # fmt: skip
     return chain([first, soft, top, counts])
 

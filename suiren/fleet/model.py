@@ -48,6 +48,8 @@ class Model:
     dropout: bool = True
     causal: bool = True
     attention: Attention = "unfused"
+    activation: Literal["gelu", "tanh"] = "gelu"
+    """`tanh`: GPT-2's approximation, eight kernels where a framework does not fuse them."""
     decoder_layers: int = 0
     """Layers of an encoder-decoder that also attend to the encoder; `layers` counts both."""
     decoder_seq: int = 0

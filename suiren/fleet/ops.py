@@ -66,18 +66,28 @@ class Ops:
         `bias`: added by the product; `reduce_bias`: its gradient is a sum over the rows.
         """
         forward: list[Task] = [self.mm(rows, k, n, "b", bias)]
-        weight = self.mm(n, rows, k, "a")
-        backward: list[Task] = [self.mm(rows, n, k), *beside, weight]
+        backward: list[Task] = [self.mm(rows, n, k), *beside]
+        if accumulate != "frozen":
+            backward.append(self.weight(rows, k, n, accumulate))
         if self.product == FP8:
             forward.insert(0, self.quantised(rows, k))
             backward.insert(0, self.quantised(rows, n))
         if accumulate in ("add", "fp32"):
             total = self.tensor(n, k) if accumulate == "add" else Tensor("f32", (n, k))
             backward.append(self.call("aten::add_", total, self.tensor(n, k), out=(total,)))
-        if bias or reduce_bias:
+        if (bias or reduce_bias) and accumulate != "frozen":
             backward.append(self.call("aten::sum", self.tensor(rows, n), out=(self.tensor(n),)))
         kept = ((saved, self.size(rows, k) / (2 if self.product == FP8 else 1)),) if saved else ()
         return Part(tuple(forward), tuple(backward), kept)
+
+    def weight(self, rows: int, k: int, n: int, accumulate: str) -> Call:
+        """A weight's gradient; `fused`: added to a sum in FP32 by the product itself."""
+        call = self.mm(n, rows, k, "a")
+        if accumulate != "fused" or self.dtype == "f32":
+            return call
+        total = Tensor("f32", (n, k))
+        operands = {"mat1": call.arguments["self"], "mat2": call.arguments["mat2"]}
+        return Call("aten::addmm", {"self": total, **operands}, (total,))
 
     def quantised(self, rows: int, k: int) -> Call:
         """A matrix in FP8, and once more the other way round for the backward product."""

@@ -1,8 +1,8 @@
 """A pipeline's schedule: when each stage computes which micro-batch, exactly.
 
 Stages work through fixed orders of forward and backward passes and wait for messages. That is
-max-plus linear: once a further round of micro-batches adds the same time twice, every further
-one does, and the rest is a multiplication. Times are integer picoseconds.
+max-plus linear: once the passes of some rounds come back shifted alike, they do so for ever, and
+the rest is a multiplication. Times are integer picoseconds.
 """
 
 from __future__ import annotations
@@ -65,21 +65,49 @@ def pipeline_s(stages: Stages, micro_batches: int, schedule: str) -> float:
 
 @lru_cache(maxsize=16384)
 def _total_ps(stages: Stages, micro_batches: int, schedule: str) -> int:
-    p, unit = stages.count, stages.count if stages.chunks > 1 else 1
-    rounds = micro_batches // unit
-    few = 2 * p // unit + 3 if schedule != "gpipe" else 4
-    if micro_batches % unit or rounds <= few + 2:
-        return _simulated(stages, micro_batches, schedule)[0]
-    ends = [_simulated(stages, (few + n) * unit, schedule)[0] for n in range(3)]
-    while ends[2] - ends[1] != ends[1] - ends[0] and few + 3 < rounds:
-        few += 1
-        ends = [*ends[1:], _simulated(stages, (few + 2) * unit, schedule)[0]]
-    return ends[2] + (rounds - few - 2) * (ends[2] - ends[1])
+    p, v = stages.count, stages.chunks
+    unit = p if v > 1 else 1
+    rounds, rest = divmod(micro_batches, unit)
+    depth = 3 if v > 1 else p
+    if schedule == "gpipe" and rounds > 4:  # no pass waits for a later one: every round adds alike
+        two, three = (_simulated(stages, n * unit, schedule).end_ps for n in (3, 4))
+        return three + (rounds - 4) * (three - two)
+    few = 4 * depth + 4
+    while schedule != "zero-bubble" and not rest and few + depth < rounds:
+        found = _simulated(stages, few * unit, schedule)
+        cycle = _cycle(found.done, stages, unit, few, depth)
+        if cycle is not None:
+            length, added = cycle
+            more = (rounds - few) % length
+            end = found.end_ps
+            if more:
+                end = _simulated(stages, (few + more) * unit, schedule).end_ps
+            return end + (rounds - few - more) // length * added
+        few *= 2
+    return _simulated(stages, micro_batches, schedule).end_ps
+
+
+def _cycle(
+    done: dict[Pass, int], stages: Stages, unit: int, rounds: int, depth: int
+) -> tuple[int, int] | None:
+    """(rounds, picoseconds) after which all passes of `depth` rounds come back, shifted alike."""
+    last = rounds - depth - 1
+    passes = [(s, c, k) for s in range(stages.count) for c in range(stages.chunks)
+              for k in range((last - depth) * unit, last * unit)]  # fmt: skip
+    for length in range(1, depth + 1):
+        s, c, k = passes[0]
+        back = length * unit
+        added = done[s, c, k, True] - done[s, c, k - back, True]
+        if all(done[s, c, k, way] - done[s, c, k - back, way] == added
+               for s, c, k in passes for way in (True, False)):  # fmt: skip
+            return length, added
+    return None
 
 
 def timeline(stages: Stages, micro_batches: int, schedule: str) -> list[Drawn]:
     """Every pass of every stage, in the order of their starts."""
-    return sorted(_simulated(stages, micro_batches, schedule, True)[1], key=lambda d: d.start_s)
+    found = _simulated(stages, micro_batches, schedule, True)
+    return sorted(found.drawn, key=lambda d: d.start_s)
 
 
 def orders(p: int, v: int, m: int, schedule: str) -> list[list[Pass]]:
@@ -115,9 +143,16 @@ def _ps(rows: Sequence[Sequence[float]]) -> list[list[int]]:
     return [[round(value * PS_PER_S) for value in row] for row in rows]
 
 
-def _simulated(
-    stages: Stages, m: int, schedule: str, drawn: bool = False
-) -> tuple[int, list[Drawn]]:
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """A schedule that ran: when it ended, when each pass did, and the passes to draw."""
+
+    end_ps: int
+    done: dict[Pass, int]
+    drawn: list[Drawn]
+
+
+def _simulated(stages: Stages, m: int, schedule: str, drawn: bool = False) -> _Ran:
     """Runs every stage as far as its messages allow, until all are done."""
     p, v = stages.count, stages.chunks
     forward, backward = _ps(stages.forward_s), _ps(stages.backward_s)
@@ -160,7 +195,7 @@ def _simulated(
         waiting = still
     for s in range(p):
         clock[s] += owed[s]
-    return max(clock), found
+    return _Ran(max(clock), done, found)
 
 
 def _ready(one: Pass, p: int, v: int, done: dict[Pass, int], send: int) -> int | None:

@@ -53,7 +53,7 @@ class Sharded(Framework):
 LLM_FOUNDRY = Sharded(
     name="llm-foundry-2023", title="LLM Foundry with Composer and PyTorch FSDP, 2023",
     host_op_s=assumed(12 * us, "eager kernels through Python modules, autograd and dispatcher"),
-    fused=False, accumulate="none", optimizer="none", fused_loss=True, vocab_multiple=1,
+    fused=False, accumulate="none", optimizer="none", loss="fused", vocab_multiple=1,
     forward_slowdown=TRITON_FORWARD, backward_slowdown=TRITON_BACKWARD, is_before_hopper=True,
     train_metrics=2,
 )  # fmt: skip
@@ -100,6 +100,6 @@ def adam(how: Sharded, params: float) -> tuple[Task, ...]:
 MAXTEXT = Sharded(
     name="maxtext-2024", title="MaxText on JAX and XLA, 2024",
     host_op_s=published(0.0, "one compiled program a step: nothing is issued op by op"),
-    accumulate="none", optimizer="none", fused_loss=True, vocab_multiple=1, host_unit_ops=0,
+    accumulate="none", optimizer="none", loss="fused", vocab_multiple=1, host_unit_ops=0,
     lays_gradients_flat=False,
 )  # fmt: skip

@@ -28,6 +28,7 @@ class Share:
     overlap_tensor: bool
     recompute: str
     precision: str
+    distinct_tokens: bool = False
     ops: Ops = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -38,7 +39,7 @@ class Share:
         """What two equal shares have in common, cheap to compare."""
         return (self.model, self.framework.name, self.tp, self.cp, self.ep, self.micro_batch,
                 self.sequence_parallel, self.overlap_tensor, self.recompute,
-                self.precision)  # fmt: skip
+                self.precision, self.distinct_tokens)  # fmt: skip
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -74,6 +75,8 @@ class Share:
     @property
     def vocab(self) -> int:
         """Entries of the vocabulary on this rank, padding included."""
+        if not self.framework.vocab_multiple:
+            return self.model.vocab // self.tp
         grain = self.framework.vocab_multiple * self.tp
         return -(-self.model.vocab // grain) * grain // self.tp
 
@@ -94,5 +97,5 @@ def share_of(model: Model, layout: Layout, framework: Framework) -> Share:
         model=model, framework=framework, tp=layout.tp, cp=layout.cp, ep=layout.ep,
         micro_batch=layout.micro_batch, sequence_parallel=layout.sequence_parallel,
         overlap_tensor=layout.overlap_tensor, recompute=layout.recompute,
-        precision=layout.precision,
+        precision=layout.precision, distinct_tokens=layout.distinct_tokens,
     )  # fmt: skip

@@ -36,14 +36,16 @@ class Transport:
     ll128: Protocol
     simple: Protocol
     pairs: Protocol
-    """Messages between pairs: send, receive and what is made of them."""
+    """Messages between many pairs at once: all_to_all, gather, scatter."""
+    message: Protocol
+    """One message from one card to another."""
     in_switch: Protocol | None = None
     """Sums and copies made in the switch; `share` of the wire, whatever the number of cards."""
     hides_s: Fact | None = None
     """Steps of `simple` that take longer than this hide the hop behind the bytes."""
 
     def protocol(self, name: str) -> Protocol:
-        """`ll`, `ll128`, `simple`, `pairs` or `in_switch`; raises ValueError where it has none."""
+        """The protocol of a field's name; raises ValueError where the link has none."""
         found = getattr(self, name)
         if not isinstance(found, Protocol):
             raise ValueError(f"{self.name} has no protocol {name}")

@@ -1,4 +1,4 @@
-"""Wirings that nodes share: PCIe trees, meshes, switches, pairs, tori, as builders of a Topology."""
+"""Wirings that nodes share: PCIe trees, meshes, switches, tori, as builders of a Topology."""
 
 from __future__ import annotations
 

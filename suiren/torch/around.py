@@ -19,6 +19,7 @@ def install(speak_cuda: Callable[[], None]) -> None:
     """Makes each do what one virtual card can."""
     for name, dtype in _LEGACY_TYPES.items():
         setattr(torch.cuda, name, functools.partial(_legacy_tensor, dtype, speak_cuda))
+    _patch_types(speak_cuda)
     _patch_data_parallel()
     profiling.install()
     _patch_libraries()
@@ -52,6 +53,41 @@ def _legacy_tensor(
     if isinstance(data, torch.Tensor):
         return data.to(device=NAME, dtype=dtype)
     return torch.tensor(data, dtype=dtype, device=NAME)
+
+
+def _dtype_of(kind: Any) -> torch.dtype | None:
+    """The format of an old tensor type of CUDA, named or given; None for anything else."""
+    if isinstance(kind, functools.partial):
+        return kind.args[0] if kind.func is _legacy_tensor else None
+    if isinstance(kind, str) and kind.startswith("torch.cuda."):
+        return _LEGACY_TYPES.get(kind.removeprefix("torch.cuda."))
+    return None
+
+
+def _patch_types(speak_cuda: Callable[[], None]) -> None:
+    """`x.type(torch.cuda.FloatTensor)`, `set_default_tensor_type`, by name or type."""
+    convert, set_default = torch.Tensor.type, torch.set_default_tensor_type
+
+    def to_type(self: torch.Tensor, dtype: Any = None, *rest: Any, **keywords: Any) -> Any:
+        wanted = _dtype_of(dtype)
+        if wanted is not None:
+            speak_cuda()
+            return self.to(device=NAME, dtype=wanted)
+        found = convert(self, dtype, *rest, **keywords)
+        return found.replace(f"torch.{NAME}.", "torch.cuda.") if isinstance(found, str) else found
+
+    def set_default_tensor_type(kind: Any) -> None:
+        wanted = _dtype_of(kind)
+        if wanted is None:
+            torch.set_default_device(None)
+            set_default(kind)
+            return
+        speak_cuda()
+        torch.set_default_dtype(wanted)
+        torch.set_default_device(NAME)
+
+    torch.Tensor.type = to_type
+    torch.set_default_tensor_type = set_default_tensor_type
 
 
 _CARD_KEYS = {
@@ -128,6 +164,7 @@ def _answer_questions() -> None:
         setattr(cuda, name, functools.partial(_constant, number))
     cuda.device_memory_used = memory.device_memory_used = lambda *_: gcu.memory_reserved()
     cuda.cudart = _Runtime
+    cuda._sleep = _nothing
     cuda.get_gencode_flags = lambda: ""
     cuda.get_sync_debug_mode = lambda: 0
     cuda.set_sync_debug_mode = lambda _mode: None

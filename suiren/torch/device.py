@@ -77,12 +77,15 @@ def start() -> None:
     gcu.generators.extend(_shim.generators())
     torch._register_device_module(NAME, gcu)
     sys.modules["torch.gcu"] = gcu
-    from suiren.torch import cells, compiling, gcu_graphs, moving
+    from suiren.torch import cells, compiling, gcu_graphs, moving, sync_norm
+    from suiren.torch.distributed import eccl
 
     cells.register()
+    sync_norm.register()
     gcu_graphs.install()
     compiling.offer_fusing()
     moving.install()
+    eccl.install()
     _start_autograd_threads()
     _shim.empty_cache()
     for index in range(NUM_DEVICES):

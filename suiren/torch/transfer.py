@@ -17,6 +17,7 @@ import torch
 
 from suiren.torch import around, compiling, gcu
 from suiren.torch import device as _device
+from suiren.torch.distributed import names
 
 _installed = False
 _speaks_cuda = False
@@ -51,6 +52,7 @@ def speak_cuda() -> None:
         return answers[where.index or 0]
 
     torch.Tensor.device = property(device)
+    names.speak_cuda()
 
 
 def install() -> None:
@@ -67,6 +69,7 @@ def install() -> None:
     _patch_generator()
     _patch_storages()
     around.install(speak_cuda)
+    names.install(to_gcu)
 
 
 # ---- torch.cuda

@@ -10,6 +10,7 @@ from suiren.hw.names import card_for_hardware
 from suiren.hw.spec import Card
 from suiren.truth import (
     attention,
+    collectives,
     convolutions,
     products,
     steps,
@@ -30,6 +31,7 @@ FAMILIES = (
     attention,
     convolutions,
     streams,
+    collectives,
 )
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
-from suiren.fleet.cost import cost_of
+from suiren.fleet.block import layer
+from suiren.fleet.cost import NOTHING, cost_of
+from suiren.fleet.ends import embedding, head
+from suiren.fleet.framework import Framework
 from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.memory import StageMemory, memory_of
 from suiren.fleet.model import Model
@@ -96,25 +100,18 @@ def _passes(row: Row, card: Card) -> float:
     layout = layout_of(row, model, card, framework)
     layout.check(model)
     cluster = _cluster(row, card)
-    parts = _stack(model, layout, framework_of(row))
-    total = sum_s = 0.0
+    if "inference" in row.shape.get("measured_metric", ""):
+        model = replace(model, dropout=False)
+    backward = "backward" in row.shape.get("measured_metric", "")
     host = float(framework.host_op_s)
-    for part, count in parts:
-        tasks = part.forward
-        if "backward" in row.shape.get("measured_metric", ""):
-            tasks += part.backward
-        cost = cost_of(tasks, cluster, layout, host)
-        total += count * cost.device_s
-        sum_s += count * cost.host_s
-    return max(total, sum_s)
+    total = NOTHING
+    for part, count in _stack(model, layout, framework):
+        tasks = part.forward + (part.backward if backward else ())
+        total = total + cost_of(tasks, cluster, layout, host).times(count)
+    return total.seconds
 
 
-def _stack(model: Model, layout: Layout, framework: object) -> list[tuple[Part, int]]:
-    from suiren.fleet.block import layer
-    from suiren.fleet.ends import embedding, head
-    from suiren.fleet.framework import Framework
-
-    assert isinstance(framework, Framework)
+def _stack(model: Model, layout: Layout, framework: Framework) -> list[tuple[Part, int]]:
     share = share_of(model, layout, framework)
     mixed = sum(model.has_experts(n) for n in range(model.layers))
     parts = [(embedding(share), 1), (layer(share), model.layers - mixed), (head(share), 1)]

@@ -12,6 +12,7 @@ from suiren.fleet.framework import (
     MEGATRON_CORE,
     MEGATRON_DEEPSPEED,
     MODELLINK,
+    ONEFLOW,
     Framework,
 )
 from suiren.fleet.layout import Layout
@@ -40,9 +41,11 @@ def framework_of(row: Row) -> Framework:
         ("unnamed gpu", MEGATRON_CORE),
         ("megatron-lm 2021", MEGATRON_2021), ("megatron-lm (2021", MEGATRON_2021),
         ("megatron-lm", MEGATRON_2022 if year else MEGATRON_CORE), ("hf transformers", EAGER),
-        ("oneflow", MEGATRON_2021),
+        ("oneflow", ONEFLOW),
     ):  # fmt: skip
         if word in name:
+            if "lora" in row.notes.lower():
+                return replace(found, name=f"{found.name}-adapters", accumulate="frozen")
             return found
     raise NotPredicted(f"which kernels {row.shape.get('framework', 'its framework')!r} issues "
                        "is not known")  # fmt: skip
@@ -76,14 +79,16 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
     micro, vpp, overlap = number(row, "micro_batch", 0), number(row, "vpp", 1), False
     if framework is MEGATRON_2021 and not micro and model.d_model in _SC21:
         micro, vpp, overlap = _SC21[model.d_model]
+    if not micro and framework.name.startswith((MEGATRON_2022.name, MEGATRON_CORE.name)):
+        micro = 1  # Megatron-LM's later scaling tables leave it out; large models take one sequence
     if not micro:
         raise NotPredicted("the row gives no micro_batch")
     about = f"{row.shape.get('recompute', '')} {row.notes}".lower()
     recompute = row.shape.get("recompute", "").lower()
     shared = row.shape.get("zero_fsdp", "").lower()
-    modern = framework in (MEGATRON_CORE,)
+    modern = framework.name.startswith(MEGATRON_CORE.name)
     sharded = "distributed" in shared or "zero-1" in shared
-    if "fsdp" in shared and "none" not in shared or "zero-3" in shared or "zero3" in shared:
+    if ("fsdp" in shared and "none" not in shared) or "zero-3" in shared or "zero3" in shared:
         raise NotPredicted("weights shared over data parallel ranks (FSDP) are not predicted yet")
     wide = "sequence parallel" in about or "sequence_parallel=yes" in about
     layout = Layout(
@@ -94,8 +99,9 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
         recompute="selective" if recompute.startswith("selective")
         else "full" if recompute.startswith("full") and " x" not in recompute else "none",
         schedule="interleaved" if vpp > 1 else "1f1b", precision=precision_of(row),
-        overlap_gradients=overlap or modern,
-        overlap_tensor=modern or "mc2" in about and framework is MODELLINK,
+        overlap_gradients=overlap or modern or framework is ONEFLOW,
+        distinct_tokens="hybridep" in about or "deepep" in about or "DeepEP" in row.text,
+        overlap_tensor=modern or ("mc2" in about and framework is MODELLINK),
     )  # fmt: skip
     assumed = row.shape.get("assumed_fields", "")
     if "recompute" in assumed and layout.recompute == "full":

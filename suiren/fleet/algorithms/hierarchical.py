@@ -8,8 +8,8 @@ from dataclasses import replace
 from suiren.fleet.algorithms import direct, ring
 from suiren.fleet.fold import Fold
 from suiren.fleet.network import Flow
-from suiren.fleet.plan import Phase
 from suiren.fleet.place import Place
+from suiren.fleet.plan import Phase
 
 OPS = frozenset({"all_reduce", "all_gather", "reduce_scatter", "broadcast", "barrier"})
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from math import ceil, log2
 
+from suiren.fleet.algorithms.tree import busiest_share
 from suiren.fleet.fold import Fold
 from suiren.fleet.network import Flow
 from suiren.fleet.plan import Phase
@@ -24,9 +26,14 @@ def can(fold: Fold) -> bool:
     topology, cards = fold.topology, fold.place.local
     if not topology.of_kind("switch") or len(cards) < 2:
         return False
-    ways = [fold.inside(a, b) for a, b in zip(cards, cards[1:], strict=False)]
-    return all(topology.vertices[topology.wires[way[0][0]].end] == "switch" or len(way) == 2
-               for way in ways)  # fmt: skip
+    return all(_over_one_switch(fold, a, b) for a, b in pairwise(cards))
+
+
+def _over_one_switch(fold: Fold, start: int, end: int) -> bool:
+    """True where the way is up to a switch of links and down again."""
+    topology, way = fold.topology, fold.inside(start, end)
+    kinds = {topology.vertices[topology.wires[n].end] for n, _ in way}
+    return len(way) == 2 and kinds == {"switch", "card"}
 
 
 def _flows(fold: Fold, size_bytes: float) -> Iterator[Flow]:
@@ -37,5 +44,5 @@ def _flows(fold: Fold, size_bytes: float) -> Iterator[Flow]:
         for start, end in zip(cards, (*cards[1:], cards[0]), strict=True):
             yield Flow(fold.inside(start, end), size_bytes * (1 + 1 / count))
             if nodes > 1:
-                out = 2 * size_bytes * (nodes - 1) / nodes / count
+                out = 2 * size_bytes * busiest_share(nodes) / count
                 yield Flow(fold.between(start, start), out)

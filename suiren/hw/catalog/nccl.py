@@ -50,12 +50,16 @@ class Generation:
     """The same for sums in the switch."""
 
 
+def _ll(gb_per_s: float) -> Fact:
+    return published(gb_per_s * GB, f"{_SOURCE}: llMaxBws")
+
+
 def _generation(
     ll: tuple[float, float, float], link: float, printed: float, in_switch: float | None = None
 ) -> Generation:
     return Generation(
-        ll_bytes_per_s=tuple(published(r * GB, f"{_SOURCE}: llMaxBws") for r in ll),  # type: ignore[arg-type]
-        link_share=published(link / printed, f"{_TOPO}: {link:g} of {printed:g} GB/s a link"),
+        ll_bytes_per_s=(_ll(ll[0]), _ll(ll[1]), _ll(ll[2])),
+        link_share=published(link / printed, f"{_TOPO}, search.cc: {link:g} of {printed:g} GB/s"),
         in_switch_share=None if in_switch is None
         else published(in_switch, f"{_SOURCE}: nvlsEfficiency"),
     )  # fmt: skip
@@ -63,10 +67,10 @@ def _generation(
 
 #: By the family of the chip.
 GENERATIONS: Mapping[str, Generation] = {
-    "volta": _generation((39.0, 39.0, 20.4), 20.0, 25.0),
-    "ampere": _generation((87.7, 22.5, 19.0), 20.0, 25.0),
-    "hopper": _generation((141.0, 45.0, 35.0), 20.6, 25.0, 0.85),
-    "blackwell": _generation((282.0, 90.0, 70.0), 40.1, 50.0, 0.74),
+    "volta": _generation((39.0, 39.0, 20.4), 150, 150),
+    "ampere": _generation((87.7, 22.5, 19.0), 240, 300),
+    "hopper": _generation((141.0, 45.0, 35.0), 360, 450, 0.85),
+    "blackwell": _generation((282.0, 90.0, 70.0), 720, 900, 0.74),
 }
 #: Above this many cards the switch is asked to add up: below, it saves nothing.
 IN_SWITCH_FROM = published(5, f"{_SOURCE}: ring and switch predict alike on four cards")

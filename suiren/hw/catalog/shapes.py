@@ -55,10 +55,12 @@ class Box:
 
 def host_medium(card: Card) -> tuple[str, Fact]:
     """Name of the card's host link, and the link between CPUs of that time."""
-    for most, name, socket in _PCIE:
-        if card.host_bytes_per_s < most:
-            return name, socket
-    return _PCIE[-1][1:]
+    name, socket = next(
+        ((name, socket) for most, name, socket in _PCIE if card.host_bytes_per_s < most),
+        _PCIE[-1][1:],
+    )
+    # a card on few lanes sits beside the CPUs of its year
+    return name, max(socket, _PCIE[-1][2] if card.year >= 2024 else socket, key=float)
 
 
 def rate_of(card: Card, ports: float) -> Fact:

@@ -15,12 +15,14 @@ from suiren.hw.transport import Protocol, Transport
 from suiren.units import us
 
 _AIC = "fit rows of kernel_aic_collectives (NCCL 2.23 to 2.29)"
-_ALL = f"one for NVLink 3 to 5: {_AIC} of A100, H100, GB200; kernel_vidur (DGX); 8 × A100 nccl-tests"
+_ALL = f"NVLink 3 to 5 alike: {_AIC} of A100, H100, GB200; kernel_vidur (DGX); 8 × A100"
 #: Of the wire's rate, for NVLink 3 to 5 alike.
 _LINK = fitted(0.735, f"headers and flow control; {_ALL}")
 _LINK_128 = fitted(0.577, f"120 of 128 bytes, and the checks; {_ALL}")
 _LAST = fitted(0.378, _ALL)
 _LAST_LL = fitted(0.649, _ALL)
+_SENT = "fit rows of kernel_vidur, send_recv in one box; NVLink 5: between the two others"
+_LINK_ONE = fitted(0.88, _SENT)
 _HIDDEN = assumed(0.0, "a wire slower than the copy hides it")
 
 
@@ -40,6 +42,7 @@ def _nvlink(
     ll128: tuple[float, float],
     simple: tuple[float, float],
     pairs: tuple[float, float],
+    message_us: float,
     in_switch: tuple[float, float] | None = None,
     hides_us: float | None = None,
 ) -> Transport:
@@ -52,6 +55,7 @@ def _nvlink(
         ll128=_protocol(rows, *ll128, _LINK_128, _LAST),
         simple=_protocol(rows, *simple, _LINK, _LAST),
         pairs=_protocol(rows, *pairs, _LINK, _LAST),
+        message=_protocol(_SENT, message_us, 0.0, _LINK_ONE, _HIDDEN),
         in_switch=in_switch and _protocol(
             rows, in_switch[0], 0.0, fitted(in_switch[1], f"sums in the switch; {rows}"), _HIDDEN
         ),
@@ -63,11 +67,12 @@ def _carried(transport: Transport, name: str) -> Transport:
     return replace(transport, name=name, carried_from=transport.name)
 
 
-NVLINK_3 = _nvlink("NVLink 3", "A100", (10.3, 0.64, 0.343), (16.1, 1.67), (20.7, 7.96), (14.9, 0.0))
+NVLINK_3 = _nvlink("NVLink 3", "A100", (10.3, 0.64, 0.343), (16.1, 1.67), (20.7, 7.96), (14.9, 0.0),
+                   13.5)  # fmt: skip
 NVLINK_4 = _nvlink("NVLink 4", "H100", (5.5, 0.47, 0.418), (6.4, 0.45), (13.4, 6.16), (11.6, 0.0),
-                   (44.0, 0.62), 7.5)  # fmt: skip
+                   8.0, (44.0, 0.62), 7.5)  # fmt: skip
 NVLINK_5 = _nvlink("NVLink 5", "GB200", (8.5, 0.90, 0.429), (37.0, 1.44), (16.2, 8.16), (16.2, 0.0),
-                   (44.0, 0.62), 13.6)  # fmt: skip
+                   12.0, (44.0, 0.62), 13.6)  # fmt: skip
 
 _L40S = f"{_AIC} of L40S, two cards"
 _P2P_LL = fitted(0.35, _L40S)
@@ -75,8 +80,15 @@ PCIE_4 = Transport(
     name="PCIe 4.0",
     ll=_protocol(_L40S, 4.0, 0.75, _P2P_LL, _HIDDEN),
     ll128=_protocol(_L40S, 4.0, 0.75, _P2P_LL, _HIDDEN),
-    simple=_protocol(_L40S, 15.0, 5.5, fitted(0.66, f"{_L40S}; kernel_vidur, pairs"), _HIDDEN),
+    simple=_protocol(_L40S, 15.0, 5.5, fitted(0.68, f"{_L40S}; kernel_vidur, pairs"), _HIDDEN),
     pairs=_protocol(_L40S, 14.0, 0.0, fitted(0.70, _L40S), _HIDDEN),
+    message=_protocol(_L40S, 14.0, 0.0, fitted(0.70, _L40S), _HIDDEN),
+)
+_PAIRS5 = "fit rows of kernel_vidur: four H100 PCIe, bridged in pairs"
+PCIE_5 = replace(
+    PCIE_4, name="PCIe 5.0", carried_from="PCIe 4.0, but for the share of simple",
+    simple=replace(PCIE_4.simple, share=fitted(0.76, _PAIRS5)),
+    pairs=replace(PCIE_4.pairs, share=fitted(0.76, _PAIRS5)),
 )
 _B60 = "fit rows of kernel_aic_collectives (oneCCL 2021.17) of B60"
 _XE = fitted(0.60, _B60)
@@ -86,6 +98,7 @@ ONECCL_PCIE = Transport(
     ll128=_protocol(_B60, 12.0, 0.3, _XE, _HIDDEN),
     simple=_protocol(_B60, 12.0, 0.3, _XE, _HIDDEN),
     pairs=_protocol(_B60, 12.0, 0.3, _XE, _HIDDEN),
+    message=_protocol(_B60, 12.0, 0.3, _XE, _HIDDEN),
 )
 _IB = "fit rows of kernel_collectives_gemm_misc: 4 nodes of 8 A100, four HDR NICs each"
 INFINIBAND = Transport(
@@ -94,6 +107,14 @@ INFINIBAND = Transport(
     ll128=_protocol(_IB, 16.1, 9.0, assumed(0.85, "120 of 128 bytes"), _HIDDEN),
     simple=_protocol(_IB, 20.7, 12.0, fitted(0.95, _IB), _HIDDEN),
     pairs=_protocol(_IB, 14.9, 7.0, assumed(0.92, "as simple, less the flow control"), _HIDDEN),
+    message=_protocol(_IB, 14.9, 7.0, assumed(0.92, "as simple, less the flow control"), _HIDDEN),
+)
+_LIM = "limulidae, a public table of measured nodes: all-reduce on 2 and 8 cards of Atlas 800T A2"
+_HCCS = fitted(0.643, f"18 and 72 GB/s of data, 18 and 126 GB/s on the links of 28 and 196; {_LIM}")
+HCCS = replace(
+    _carried(NVLINK_3, "HCCS"),
+    simple=replace(NVLINK_3.simple, share=_HCCS, last=_HIDDEN),
+    pairs=replace(NVLINK_3.pairs, share=_HCCS, last=_HIDDEN),
 )
 _BY_PREFIX: dict[str, Transport] = {
     "NVLink 1": _carried(NVLINK_3, "NVLink 1"),
@@ -103,8 +124,9 @@ _BY_PREFIX: dict[str, Transport] = {
     "NVLink 5": NVLINK_5,
     "PCIe 3.0": _carried(PCIE_4, "PCIe 3.0"),
     "PCIe 4.0": PCIE_4,
-    "PCIe 5.0": _carried(PCIE_4, "PCIe 5.0"),
-    "PCIe 6.0": _carried(PCIE_4, "PCIe 6.0"),
+    "PCIe 5.0": PCIE_5,
+    "PCIe 6.0": _carried(PCIE_5, "PCIe 6.0"),
+    "HCCS": HCCS,
     "CPU link": _carried(PCIE_4, "CPU link"),
     "PCIe to NIC": INFINIBAND,
     "NIC": INFINIBAND,
