@@ -13,7 +13,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from suiren.hw.load import resolve_card
-from suiren.torch.session import UNLIMITED_BYTES, Session
+from suiren.torch.how import UNLIMITED_BYTES
+from suiren.torch.session import Session
 
 SIZES = {
     "8b": {"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,

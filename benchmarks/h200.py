@@ -121,7 +121,8 @@ def predicted_kernels(on: str) -> dict[str, float]:
     """Seconds of every case: products by their table's rule, others as recorded ops."""
     from suiren.hw.load import resolve_card
     from suiren.mapper.price import price
-    from suiren.torch.session import UNLIMITED_BYTES, Session
+    from suiren.torch.how import UNLIMITED_BYTES
+    from suiren.torch.session import Session
     from suiren.trace.program import Kind
     from suiren.truth.predict import predict
     from suiren.truth.rows import Row
@@ -158,7 +159,8 @@ def predicted_step(name: str, on: str) -> float:
     """Seconds of a step in its steady state, under the card's power limit."""
     from suiren.hw.load import resolve_card
     from suiren.mapper.step import Prices, steady_step, under_the_limit
-    from suiren.torch.session import UNLIMITED_BYTES, Session
+    from suiren.torch.how import UNLIMITED_BYTES
+    from suiren.torch.session import Session
     from suiren.units import PS_PER_S
 
     card = resolve_card(on)

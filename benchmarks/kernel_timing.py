@@ -148,7 +148,8 @@ def captured():
     from capture import SIZES
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from suiren.torch.session import UNLIMITED_BYTES, Session
+    from suiren.torch.how import UNLIMITED_BYTES
+    from suiren.torch.session import Session
 
     session = Session(resolve_card("h200"))
     session.begin(numerics=False, memory_bytes=UNLIMITED_BYTES)

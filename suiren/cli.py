@@ -8,7 +8,19 @@ from collections.abc import Sequence
 import click
 
 from suiren import __version__
-from suiren.commands import chips, conformance, kernel, numerics, port, replay, run, validate
+from suiren.commands import (
+    chips,
+    conformance,
+    goodput,
+    kernel,
+    numerics,
+    port,
+    replay,
+    run,
+    step,
+    topology,
+    validate,
+)
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -22,11 +34,14 @@ def suiren() -> None:
 suiren.add_command(run.run)
 suiren.add_command(replay.replay)
 suiren.add_command(chips.chips)
+suiren.add_command(topology.topology)
 suiren.add_command(kernel.kernel)
 suiren.add_command(validate.validate)
 suiren.add_command(conformance.conformance)
 suiren.add_command(port.port)
 suiren.add_command(numerics.numerics)
+suiren.add_command(step.step)
+suiren.add_command(goodput.goodput)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -59,11 +60,20 @@ def write_results(
     answer: Answer, json: Path | None, trace: Path | None, report: Path | None
 ) -> None:
     """Writes what was asked for; a path that fails by now costs that file alone."""
-    for path, write in ((json, _json), (trace, _perfetto), (report, _page)):
+    write_files(
+        (json, lambda path: _json(answer, path)),
+        (trace, lambda path: _perfetto(answer, path)),
+        (report, lambda path: _page(answer, path)),
+    )
+
+
+def write_files(*wanted: tuple[Path | None, Callable[[Path], None]]) -> None:
+    """Writes each file that has a path, and says so; one that fails costs that file alone."""
+    for path, write in wanted:
         if path is None:
             continue
         try:
-            write(answer, path)
+            write(path)
             notices.print(f"wrote {path}", markup=False, soft_wrap=True)
         except OSError as problem:
             notices.print(

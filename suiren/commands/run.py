@@ -20,6 +20,7 @@ from suiren.hw.spec import Card
 from suiren.units import show_bytes
 
 if TYPE_CHECKING:
+    from suiren.torch.how import How
     from suiren.torch.runner import Outcome
 
 PATH = click.Path(path_type=Path, dir_okay=False)
@@ -30,7 +31,7 @@ _UNITS = {"gib": 2**30, "gb": 10**9, "mib": 2**20, "mb": 10**6, None: 2**30}
 
 def _memory_bytes(text: str | None) -> int | None:
     """Bytes of `--memory`: `unlimited`, `64GiB`, `80 GB`."""
-    from suiren.torch.session import UNLIMITED_BYTES
+    from suiren.torch.how import UNLIMITED_BYTES
 
     if text is None:
         return None
@@ -67,6 +68,19 @@ def _memory_bytes(text: str | None) -> int | None:
 @click.option(
     "--max-steps", type=click.IntRange(min=1), help="End the script after so many training steps."
 )
+@click.option(
+    "--devices", type=click.IntRange(min=1), metavar="N",
+    help="Run as N processes, one a card, as torchrun would; values move between them.",
+)
+@click.option(
+    "--ranks", type=click.IntRange(min=1), metavar="N",
+    help="Simulate N ranks in one process, those that do the same once; with --no-numerics.",
+)
+@click.option("--master-port", type=click.IntRange(1, 65535), help="Port where --devices meet.")
+@click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+    help="How long a rank of --devices may wait for another.",
+)
 @click.option("--json", "json_path", type=PATH, help="Write the whole answer as JSON.")
 @click.option(
     "--trace", "perfetto_path", type=PATH, help="Write a Perfetto/Chrome trace of the step."
@@ -85,8 +99,14 @@ def run(script: Path, arguments: tuple[str, ...], on: str, **options: Any) -> in
     \b
     suiren run train.py --on t21
     suiren run train.py --on a100 --report page.html -- --seed 3
+    suiren run train_ddp.py --on t21x8 --devices 8
+    suiren run train_3d.py --on t21x8 --ranks 1024 --no-numerics
     """  # noqa: D301 - click reads the control character
-    card = card_named(on)
+    from suiren.commands.together import cluster_named, is_many, run_many
+
+    is_one = not is_many(options)
+    cluster = None if is_one else cluster_named(on, options["devices"] or options["ranks"])
+    card = card_named(on) if cluster is None else cluster.card
     if not script.is_file():
         raise click.UsageError(
             f"there is no script {str(script)!r} in {Path.cwd()}{nearest(script)}"
@@ -95,13 +115,16 @@ def run(script: Path, arguments: tuple[str, ...], on: str, **options: Any) -> in
     must_be_writable(*files)
     memory_bytes = _memory_bytes(options["memory"])
     card = _with_memory(card, memory_bytes, options["fit_to"])
+    if cluster is not None:
+        cluster = replace(cluster, node=replace(cluster.node, card=card))
+        return run_many(script, arguments, cluster, how_to_run(memory_bytes, options), options)
     outcome = _run(script, arguments, card, memory_bytes, options)
     return _tell(outcome, script, arguments, card, on, options)
 
 
 def _with_memory(card: Card, memory_bytes: int | None, fit_to: float | None) -> Card:
     """The card with the capacity that `--memory` gives it, so that every answer tells of it."""
-    from suiren.torch.session import UNLIMITED_BYTES
+    from suiren.torch.how import UNLIMITED_BYTES
 
     wanted = fit_to if fit_to is not None else memory_bytes
     if wanted is None or wanted == UNLIMITED_BYTES:
@@ -126,19 +149,25 @@ def _run(
     options: dict[str, Any],
 ) -> Outcome:
     from suiren.commands.progress import steps_bar
-    from suiren.torch.runner import How, run_script
+    from suiren.torch.runner import run_script
     from suiren.torch.session import Session
 
-    how = How(
+    session = Session(card)
+    with steps_bar(session, shown=not options["quiet"]):
+        return run_script(script, arguments, session, how_to_run(memory_bytes, options))
+
+
+def how_to_run(memory_bytes: int | None, options: dict[str, Any]) -> How:
+    """What the options say of how the script runs."""
+    from suiren.torch.how import How
+
+    return How(
         numerics=not options["no_numerics"],
         tf32="off" if options["plain_fp32"] else options["tf32"],
         memory_bytes=memory_bytes,
         seed=options["seed"],
         max_steps=options["max_steps"],
     )
-    session = Session(card)
-    with steps_bar(session, shown=not options["quiet"]):
-        return run_script(script, arguments, session, how)
 
 
 def _tell(

@@ -117,7 +117,8 @@ def _tell(found: list[Prediction], title: str) -> None:
         screen.rule(title)
     screen.print(summary(found))
     screen.print(score_table("by chip, op and format", score.by(found, score.chip_and_op)))
-    for name, key in (("time", score.decade), ("M", score.rows_of_product)):
+    for name, key in (("model", score.model_and_card), ("scale", score.scale),
+                      ("time", score.decade), ("M", score.rows_of_product)):  # fmt: skip
         classes = score.by(found, key)
         if len(classes) > 1:
             screen.print(score_table(f"by {name}, the worst classes first", classes[:20]))
@@ -134,7 +135,8 @@ def _document(found: list[Prediction]) -> dict[str, object]:
     from suiren.truth import score
 
     told = [p for p in found if p.error is not None]
-    keys = {"chip_op": score.chip_and_op, "decade": score.decade, "m": score.rows_of_product}
+    keys = {"chip_op": score.chip_and_op, "decade": score.decade, "m": score.rows_of_product,
+            "model": score.model_and_card, "scale": score.scale}  # fmt: skip
     overall = score.score((), [p.error for p in told if p.error is not None]) if told else None
     return {
         "rows": len(found), "predicted": len(told),

@@ -19,7 +19,8 @@ from suiren.conformance import modules, operators, optimizers
 from suiren.conformance.judgement import FAILED, Judgement, one_line
 from suiren.conformance.timing import Watch
 from suiren.hw.load import resolve_card
-from suiren.torch.session import UNLIMITED_BYTES, Session
+from suiren.torch.how import UNLIMITED_BYTES
+from suiren.torch.session import Session
 
 DATABASES = (operators, modules, optimizers)
 

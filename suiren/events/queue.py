@@ -2,9 +2,9 @@
 
 The host needs some time to issue each op and runs ahead of the device until it waits. An
 op starts when it was issued, its stream is free and its launch is done. Streams of one
-device share its engines: kernels of different streams run one after the other, copies
-over the host link run beside them, one at a time. Ops of a graph are issued together: the
-host spends the time of one.
+device share its engines: kernels of different streams run one after the other; copies over
+the host link and collectives run beside them, one at a time on each kind of link. Ops of a
+graph are issued together: the host spends the time of one.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ MAX_IN_FLIGHT = 1024
 
 OP, SYNC, RECORD, WAIT, HOST_WAIT, GRAPH = 0, 3, 4, 5, 6, 8
 
+#: Engines of one device that work beside each other: kernels, copies over the host link,
+#: collectives over the links of the node, collectives over the network between nodes.
+KERNELS, COPIES, LINKS, NETWORK = 0, 1, 2, 3
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -28,7 +32,7 @@ class Cost:
     busy_ps: int
     launch_ps: int
     why: str
-    on_copy_engine: bool = False
+    engine: int = KERNELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class Queues:
     """Host time to issue one op."""
     host_ps: int = 0
     engine_ps: dict[int, int] = field(default_factory=dict)
-    """device << 1, plus 1 for its copy engine -> when it is free."""
+    """device << 2 | engine -> when it is free."""
     stream_ps: dict[int, int] = field(default_factory=dict)
     """stream -> when its last op ends."""
     done_ps: dict[int, int] = field(default_factory=dict)
@@ -132,7 +136,7 @@ class Queues:
             return
         if len(self.in_flight) == MAX_IN_FLIGHT and not self.in_graph:
             self.host_ps = max(self.host_ps, self.in_flight[0])
-        unit = stream >> 16 << 1 | cost.on_copy_engine
+        unit = stream >> 16 << 2 | cost.engine
         free, engine = self.stream_ps.get(stream, 0), self.engine_ps.get(unit, 0)
         start = max(free, engine, self.host_ps)
         busy = start + cost.launch_ps

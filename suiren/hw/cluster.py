@@ -20,6 +20,12 @@ class Cluster:
     """`fat-tree`, `rail-optimised`, `dragonfly`, `torus`; of no meaning for one node."""
     oversubscription: Fact | None = None
     """Bandwidth into a leaf switch over the bandwidth out of it; None for 1."""
+    nodes_per_leaf: Fact | None = None
+    """Nodes that reach each other without the upper switches; None for all of them."""
+    torus: tuple[int, ...] = ()
+    """Cards along each side of a torus that joins all cards, fastest first."""
+    note: str = ""
+    """What nobody published about it, in one sentence."""
 
     @property
     def card(self) -> Card:

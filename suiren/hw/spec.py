@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 
 from suiren.hw.fact import Fact
 from suiren.hw.pace import Pace
+from suiren.hw.topology import Topology
 
 #: Formats in which a peak is printed, in the order reports show them.
 PEAK_FORMATS = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "fp4", "int8")
@@ -177,6 +178,8 @@ class Node:
     nics: Fact | None = None
     nic_bytes_per_s: Fact | None = None
     aliases: tuple[str, ...] = ()
+    topology: Topology | None = None
+    """Who is wired to whom; None stands for one switch that joins all cards at the pair's rate."""
 
 
 def _facts_of(owner: object, prefix: str) -> Iterator[tuple[str, Fact]]:

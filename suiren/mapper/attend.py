@@ -77,6 +77,11 @@ _MENUS = {"ampere": _CHAIN, "ada": _CHAIN, "hopper": _TURNS, "blackwell": _WIDE,
 _ANY = (*_CHAIN, *_TURNS, *_WIDE)
 #: Backward tiles: keys a core keeps, queries it walks over.
 _BACKWARD = ((128, 128), (128, 64), (64, 64))
+#: What a core with many MiB of scratchpad takes besides (JAX's splash attention: blocks of 512
+#: to 2048 queries and keys), forward and backward.
+_LARGE = (Blocks(512, 512, 2), Blocks(1024, 512, 2), Blocks(1024, 1024, 2), Blocks(2048, 1024))
+_LARGE_BACKWARD = ((512, 512), (1024, 512), (1024, 1024))
+_LARGE_BYTES = 8 * 2**20
 #: Most of an NVIDIA core's scratchpad that one kernel can have, bytes (CUDA C++ Programming Guide,
 #: technical specifications of compute capability 9.0 and 10.0).
 MOST_SHARED = 227 * 1024
@@ -116,9 +121,13 @@ def _attend(
 def _fitting(shape: Attention, card: Card, backward: bool) -> list[Blocks]:
     """The family's tiles that fit a core; the smallest if none does."""
     rows = _menu(shape, card.chip.family)
-    if backward:
-        rows = tuple(Blocks(tk, tq) for tk, tq in _BACKWARD)
     scratchpad = float(card.chip.scratchpad_bytes)
+    large = scratchpad >= _LARGE_BYTES
+    if backward:
+        pairs = (*_BACKWARD, *_LARGE_BACKWARD) if large else _BACKWARD
+        rows = tuple(Blocks(tk, tq) for tk, tq in pairs)
+    elif large:
+        rows = (*rows, *_LARGE)
     if card.chip.family in _MENUS:  # a block of threads cannot have all of it
         scratchpad = min(scratchpad, MOST_SHARED)
     fit = [b for b in rows if _room(shape, b, backward) * b.resident <= scratchpad]

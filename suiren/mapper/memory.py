@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from suiren.trace.program import Kind, Program, Step
 
 #: Kinds in the order reports show them.
@@ -59,6 +61,15 @@ def live_before(step: Step) -> dict[int, tuple[int, int]]:
         elif kind == Kind.FREE:
             now[what] = (value, context)
     return now
+
+
+def peak_bytes(step: Step) -> int:
+    """The most a step has allocated, as `memory_use` finds it, without the owners."""
+    events = step.events
+    signs = np.select([events["kind"] == Kind.ALLOC, events["kind"] == Kind.FREE], [1, -1], 0)
+    moves = signs * events["value"]
+    start = int(step.live["bytes"].sum()) - int(moves.sum())
+    return start + max(0, int(np.cumsum(moves).max(initial=0)))
 
 
 def memory_use(program: Program, step: Step) -> MemoryUse:

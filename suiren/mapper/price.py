@@ -8,6 +8,9 @@ Parts of a call, each as if it ran alone:
     l2       bytes that tiles pull through the shared memory level
     link     bytes over the host link
 
+A collective takes what the network of a cluster says (`suiren.fleet.placed`), which its call
+carries; a call that was placed on no cluster takes no time.
+
 Nothing here may beat the roofline (`Price.roofline_s`), and a test holds that.
 """
 
@@ -27,8 +30,11 @@ from suiren.mapper.power import mac_j, transport_j
 from suiren.mapper.timed import is_resident, timings
 from suiren.mapper.work import Kernel, Product, Work
 from suiren.trace.call import Call
+from suiren.units import PS_PER_S
 
 PARTS = ("matrix", "vector", "memory", "l2", "link")
+#: Namespace of the collectives.
+COLLECTIVES = "eccl::"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,20 @@ def price(call: Call, card: Card, plans: Plans | None = None) -> Price:
     """The price of a call: its family's work, kernel by kernel; an own kernel by its program."""
     if call.op.startswith("suiren::") and call.name in OWN:
         return _price_own(call, card)
+    if call.op.startswith(COLLECTIVES):
+        return _price_collective(call)
     return price_work(work_of(call), card, plans)
+
+
+def _price_collective(call: Call) -> Price:
+    """Its launch is part of what the network says."""
+    given = {name: call.arguments.get(name, 0) for name in ("takes_ps", "least_ps")}
+    seconds, least_s = (v / PS_PER_S if isinstance(v, int) else 0.0 for v in given.values())
+    inside = call.arguments.get("crosses_nodes") is not True
+    return Price(
+        "collective" if inside else "collective between nodes", seconds, 0.0, "collective",
+        dict.fromkeys(PARTS, 0.0), min(least_s, seconds), {}, 0.0, 0.0, 0.0, 0.0, 1, False,
+    )  # fmt: skip
 
 
 def _price_own(call: Call, card: Card) -> Price:

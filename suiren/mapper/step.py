@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from suiren.events.queue import Cost, Lag, Queues
+from suiren.events.queue import COPIES, KERNELS, LINKS, NETWORK, Cost, Lag, Queues
 from suiren.events.span import Span
 from suiren.hw.spec import Card
 from suiren.mapper.plans import Plans, plans_of
@@ -60,13 +60,16 @@ class Prices:
 
 
 def cost_of(priced: Price, clock: float = 1.0) -> Cost:
-    """Picoseconds of a price; transfers over the host link have an engine of their own."""
+    """Picoseconds of a price; what goes over a link has an engine of its own."""
     return Cost(
         round(priced.busy_at(clock) * PS_PER_S),
         round(priced.launch_s * PS_PER_S),
         priced.why,
-        on_copy_engine=priced.family == "transfer",
+        _ENGINES.get(priced.family, KERNELS),
     )
+
+
+_ENGINES = {"transfer": COPIES, "collective": LINKS, "collective between nodes": NETWORK}
 
 
 Times = tuple[tuple[int, int], ...]

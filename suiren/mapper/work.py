@@ -29,6 +29,10 @@ class Product:
     c_bytes: int = 0
     share: float = 1.0
     """Part of the output that is computed at all: causal attention skips the rest."""
+    out: str = ""
+    """Format of the result where it is not the operands'."""
+    grain_bytes: tuple[int, int] = (16, 16)
+    """The widest load with which rows of `a` and of `b` can be read, because all start there."""
 
     @property
     def flop(self) -> int:

@@ -9,17 +9,20 @@ from suiren.advise.fit import Fit, fit
 from suiren.events.span import Span
 from suiren.hw.spec import Card
 from suiren.mapper.energy import energy_j
-from suiren.mapper.families.attention import recomputed_share
 from suiren.mapper.hazard import Hazard, hazards
-from suiren.mapper.memory import MemoryUse, Owner, memory_use
+from suiren.mapper.memory import MemoryUse, Owner, memory_use, peak_bytes
 from suiren.mapper.step import Prices, StepTime, steady_step, step_times_s, under_the_limit
 from suiren.report.basis import Rested, rests_on
 from suiren.report.batch import Batch, batch_of
-from suiren.trace.program import Kind, Program, Step
+from suiren.report.split import split
+from suiren.report.work import WorkDone
+from suiren.trace.program import Program, Step
 from suiren.units import PS_PER_S
 
 #: What the time of a step divides into, in the order reports show it.
-SPLIT = ("matrix", "vector", "memory", "l2", "link", "launch", "idle")
+SPLIT = (
+    "matrix", "vector", "memory", "l2", "launch", "collective", "link", "peer", "idle",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -145,31 +148,38 @@ def reported_step(program: Program) -> tuple[Step, int]:
     )
 
 
-def answer(program: Program, card: Card, *, advise: bool = True) -> Answer:
-    """Works everything out; raises NothingRan if there is nothing to tell about."""
+def answer(
+    program: Program, card: Card, *, advise: bool = True, among: StepTime | None = None
+) -> Answer:
+    """Works everything out; raises NothingRan if there is nothing to tell about.
+
+    `among` gives the step of a rank that met others.
+    """
     step, key = reported_step(program)
     prices = under_the_limit(program, Prices(program.calls, card), key)
-    time = steady_step(program, prices, key)
+    alone = steady_step(program, prices, key)
+    time = alone if among is None else among
     seconds = time.period_ps / PS_PER_S
     memory = _at_failure(program, memory_use(program, step))
     batch = batch_of(program, step)
     tables = _Tables(program, prices)
     for span in time.spans:
         tables.add(span)
-    flops = _Flop(program, prices, step)
+    work = WorkDone(program, prices, step)
     capacity = int(card.memory_bytes)
-    others = [memory_use(program, s).peak_bytes for s in program.distinct if s is not step]
+    others = [peak_bytes(s) for s in program.distinct if s is not step]
     peak = max([memory.peak_bytes, *others])
-    counted = [(program.calls[c], n, prices.price(c)) for c, n in flops.counts.items()]
+    counted = [(program.calls[c], n, prices.price(c)) for c, n in work.counts.items()]
     return Answer(
         card, program, step, time, memory, peak, seconds,
         tuple(step_times_s(program, prices)), program.num_warm_up(), batch,
-        tables.split(time, seconds), tables.phases_s, _sorted(tables.ops), _sorted(tables.modules),
-        _sorted(tables.shapes), flops.model, flops.total, flops.by_format, flops.peak(card),
-        energy_j(flops.dynamic_j, seconds, card), _sorted(tables.approximated),
+        split(time, SPLIT), tables.phases_s, _sorted(tables.ops), _sorted(tables.modules),
+        _sorted(tables.shapes), work.model_flop, work.flop, work.by_format,
+        work.peak_flop_per_s(card),
+        energy_j(work.dynamic_j, seconds, card), _sorted(tables.approximated),
         tuple(hazards(counted, card)),
         tuple(changes(program, step, card, memory)) if advise and not _is_cut(program) else (),
-        tuple(rests_on(program, key, prices, seconds)) if advise else (),
+        tuple(rests_on(program, key, prices, alone.period_ps / PS_PER_S)) if advise else (),
         None if "out_of_memory" in program.facts or not memory.peak_bytes
         else fit(memory, capacity, batch.samples, batch.sequence),
         prices.clock,
@@ -204,7 +214,6 @@ class _Tables:
         self.modules: dict[str, Row] = {}
         self.approximated: dict[str, Row] = {}
         self.phases_s: dict[str, float] = {}
-        self.bound_s = dict.fromkeys(SPLIT, 0.0)
         self._labels: dict[int, tuple[str, str]] = {}
 
     def add(self, span: Span) -> None:
@@ -212,7 +221,6 @@ class _Tables:
         if span.kind == "idle":
             return
         context = self.program.contexts[span.context]
-        self.bound_s[span.why] += seconds
         self.phases_s[context.phase] = self.phases_s.get(context.phase, 0.0) + seconds
         name, line = self._label(span.call)
         tables = [
@@ -247,45 +255,3 @@ class _Tables:
         row.flop += sum(priced.flop.values())
         row.memory_bytes += priced.memory_bytes
         row.launches += priced.launches
-
-    def split(self, time: StepTime, seconds: float) -> dict[str, float]:
-        """Parts of the step's time; what no op fills is idle."""
-        split = dict(self.bound_s)
-        busy = sum(split.values())
-        if busy > seconds:  # transfers run beside kernels: the parts are scaled to the whole
-            hidden = min(split["link"], busy - seconds)
-            split["link"] -= hidden
-            busy -= hidden
-        if busy > seconds > 0:
-            split = {part: s * seconds / busy for part, s in split.items()}
-            busy = seconds
-        split["idle"] = max(0.0, seconds - busy)
-        return split
-
-
-class _Flop:
-    """Matrix FLOP and dynamic energy of a step."""
-
-    def __init__(self, program: Program, prices: Prices, step: Step) -> None:
-        self.counts: dict[int, int] = {}
-        self.by_format: dict[str, float] = {}
-        self.model = self.total = self.dynamic_j = 0.0
-        events = step.events
-        ops = events[events["kind"] == Kind.OP]
-        for call, context in zip(ops["what"].tolist(), ops["context"].tolist(), strict=True):
-            self.counts[call] = self.counts.get(call, 0) + 1
-            flop = prices.price(call).flop
-            for name, amount in flop.items():
-                self.by_format[name] = self.by_format.get(name, 0.0) + amount
-            amount = sum(flop.values())
-            self.total += amount
-            if program.contexts[context].phase != "recompute":
-                self.model += amount * (1 - recomputed_share(program.calls[call]))
-        for call, times in self.counts.items():
-            self.dynamic_j += times * prices.price(call).energy_j(prices.clock)
-
-    def peak(self, card: Card) -> float:
-        """Peak of the format in which most FLOP ran."""
-        if not self.by_format:
-            return max((card.peak_flop_per_s(f) for f in card.formats()), default=0.0)
-        return card.peak_flop_per_s(max(self.by_format, key=lambda f: self.by_format[f]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
@@ -35,10 +36,14 @@ def write_page(answer: Answer, path: Path) -> None:
     path.write_text(page_html(answer), encoding="utf-8")
 
 
-def page_html(answer: Answer) -> str:
-    """Render the page. Everything that comes from a script or a trace is escaped."""
+def page_html(answer: Answer, ranks: dict[str, Any] | None = None) -> str:
+    """Render the page. Everything that comes from a script or a trace is escaped.
+
+    `ranks` are the words about many ranks, where the answer is that of one among them.
+    """
     return _template().render(
         **words(answer),
+        ranks=ranks,
         style=Markup(_read("page.css")),
         script_text=Markup("\n".join(_read(name) for name in SCRIPTS)),
         timeline=timeline(answer),

@@ -30,8 +30,8 @@ def words(answer: Answer) -> dict[str, Any]:
         "numerics": bool(facts.get("numerics", True)),
         "tiles": _tiles(answer),
         "memory": _memory(answer),
-        "split": _parts(answer.split_s, SPLIT, answer.step_time_s),
-        "phases": _parts(answer.phases_s, PHASES, answer.step_time_s),
+        "split": stacked_parts(answer.split_s, SPLIT, answer.step_time_s),
+        "phases": stacked_parts(answer.phases_s, PHASES, answer.step_time_s),
         "steps": _steps(answer),
         "changes": changes[:MAX_CHANGES],
         "more_changes": changes[MAX_CHANGES:],
@@ -117,7 +117,7 @@ def _memory(answer: Answer) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _parts(
+def stacked_parts(
     seconds_of: dict[str, float], order: tuple[str, ...], whole_s: float
 ) -> list[dict[str, Any]]:
     """Parts of a stacked bar, in order; what takes no time is left out."""

@@ -15,7 +15,8 @@ from suiren.report.answer import SPLIT, Answer, Row
 from suiren.units import show_bytes, show_rate, show_time
 
 COLOURS = {"matrix": "green", "vector": "cyan", "memory": "yellow", "l2": "bright_yellow",
-           "link": "magenta", "launch": "red", "idle": "bright_black"}  # fmt: skip
+           "link": "magenta", "collective": "blue", "launch": "red",
+           "peer": "white", "idle": "bright_black"}  # fmt: skip
 BAR_WIDTH = 60
 
 

@@ -9,4 +9,5 @@ launching.py kernels that the host launches as one
 watch.py     module paths, optimizer steps, owners of memory
 session.py   one run on one card: record in, simulated time out
 runner.py    runs a user's script
+how.py       how to run it
 """

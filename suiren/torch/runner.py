@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from suiren.torch.session import UNLIMITED_BYTES, Session
+from suiren.torch.how import UNLIMITED_BYTES, How
+from suiren.torch.session import Session
 from suiren.trace.program import Program
 
 
@@ -24,19 +25,6 @@ class Outcome:
     """`finished`, `raised`, `exited`, `out of memory` or `interrupted`."""
     error: str = ""
     """The script's own traceback, its last line naming the error."""
-
-
-@dataclass(frozen=True)
-class How:
-    """How to run a script."""
-
-    numerics: bool = True
-    tf32: str = "auto"
-    memory_bytes: int | None = None
-    """Replaces the card's capacity; `UNLIMITED_BYTES` for no limit."""
-    seed: int | None = None
-    max_steps: int | None = None
-    """Ends the script after so many training steps."""
 
 
 class EnoughSteps(BaseException):

@@ -19,8 +19,6 @@ from suiren.trace.call import Call, parse_call
 from suiren.trace.program import EVENT, LIVE, PHASES, Context, Kind, Program, Step
 from suiren.units import show_bytes
 
-UNLIMITED_BYTES = 1 << 62
-
 
 class Session:
     """Holds the card, follows the record, answers what scripts ask about time and memory."""

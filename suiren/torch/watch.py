@@ -55,11 +55,18 @@ captured: Captured | None = None
 
 def _name_in_roots(module: torch.nn.Module) -> str | None:
     """The module's path from a root already seen: the root's class, then attributes."""
-    for root in _live_roots():
-        for name, child in root.named_modules():
-            if child is module:
-                return f"{type(root).__name__}.{name}" if name else type(root).__name__
-    return None
+    known = _places.get(id(module))
+    if known is None or known[0]() is not module:
+        for root in reversed(list(_live_roots())):
+            for name, child in root.named_modules():
+                path = f"{type(root).__name__}.{name}" if name else type(root).__name__
+                _places[id(child)] = weakref.ref(child), path
+        known = _places.get(id(module))
+    return known[1] if known is not None and known[0]() is module else None
+
+
+_places: dict[int, tuple[weakref.ref[torch.nn.Module], str]] = {}
+"""By a module's address: the module, and its path from the first root that holds it."""
 
 
 def _path_number(parent: int, module: torch.nn.Module) -> int:
@@ -138,7 +145,10 @@ def label_optimizer(optimizer: torch.optim.Optimizer) -> None:
     }
     for group in optimizer.param_groups:
         for parameter in group["params"]:
-            _label(parameter, "weights", names.get(id(parameter), "parameter"), sure=True)
+            name = names.get(id(parameter), "parameter")
+            _label(parameter, "weights", name, sure=True)
+            if parameter.grad is not None:
+                _label(parameter.grad, "gradients", name)
     for parameter, state in optimizer.state.items():
         name = names.get(id(parameter), "parameter")
         for key, value in state.items():
@@ -147,6 +157,7 @@ def label_optimizer(optimizer: torch.optim.Optimizer) -> None:
 
 
 def _label(tensor: torch.Tensor, kind: str, name: str, sure: bool = False) -> None:
+    tensor = getattr(tensor, "_local_tensor", tensor)  # a sharded tensor: what this card holds
     if tensor.device.type != "cpu" and tensor.layout == torch.strided:
         number = _shim.storage_number(tensor)
         if number and (sure or not (_settled and number in labels)):

@@ -8,11 +8,31 @@ from functools import lru_cache
 from suiren.hw.load import resolve_card
 from suiren.hw.names import card_for_hardware
 from suiren.hw.spec import Card
-from suiren.truth import attention, convolutions, products, streams
+from suiren.truth import (
+    attention,
+    collectives,
+    convolutions,
+    products,
+    steps,
+    steps_sharded,
+    steps_torus,
+    steps_traced,
+    streams,
+)
 from suiren.truth.rows import Row
 from suiren.truth.unknown import NotPredicted
 
-FAMILIES = (products, attention, convolutions, streams)
+FAMILIES = (
+    steps_sharded,
+    steps_torus,
+    steps_traced,
+    steps,
+    products,
+    attention,
+    convolutions,
+    streams,
+    collectives,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +58,6 @@ def predict(row: Row, on: str | None = None) -> Prediction:
     card = card_of(row.hardware, on)
     if card is None:
         return Prediction(row, "", None, f"no card of the catalogue is {row.hardware!r}")
-    if row.op == "training step":
-        return Prediction(row, card.name, None, "whole training steps are not predicted from a "
-                          "table's row; run the script with suiren run")  # fmt: skip
     for family in FAMILIES:
         if not family.covers(row):
             continue

@@ -18,6 +18,9 @@ def seconds_of(record: Mapping[str, str], value: float | None) -> float | None:
     if "LLMCompass" in (record.get("source") or "") and op in ("softmax", "layernorm", "gelu"):
         # plot_softmax.py labels the column `G Elements/s`; taken to hold for all three ops
         return prod(int(n) for n in shape.split(",")) / (value * 1e9)
+    collective = _collective_s(record, value)
+    if collective is not None:
+        return collective
     elements = re.search(r"elems=(\d+)", shape)
     if op == "repeated small stream kernels" and elements:
         # one column a block size; the best one is the library's
@@ -25,3 +28,73 @@ def seconds_of(record: Mapping[str, str], value: float | None) -> float | None:
         best = max([value, *(float(c) for c in columns.split())])
         return int(elements[1]) * _SMALL_KERNEL_BYTES / (best * 1e9)
     return None
+
+
+def _collective_s(record: Mapping[str, str], value: float) -> float | None:
+    """Seconds of a collective whose bandwidth is printed, bus or algorithm's."""
+    shape, op = record.get("shape") or "", record.get("op") or ""
+    metric = record.get("measured_metric") or ""
+    notes = record.get("notes") or ""
+    if op.startswith("interconnect-"):
+        return _interconnect_s(op, metric, value)
+    if not metric.startswith("busbw"):
+        return None
+    told = re.search(r"time ([\d.]+) us", notes)
+    if told:
+        return float(told[1]) * 1e-6
+    size = re.search(r"payload=(\d+)([KMG])iB", shape)
+    algorithm = re.search(r"algbw ([\d.]+)", notes)
+    bus = _of_bus_s(record, value)
+    if bus is not None:
+        return bus
+    if size is None or algorithm is None:
+        return None
+    count = float(int(size[1]) << {"K": 10, "M": 20, "G": 30}[size[2]])
+    return count / (float(algorithm[1]) * 1e9)
+
+
+def _of_bus_s(record: Mapping[str, str], value: float) -> float | None:
+    """Seconds of an all_reduce of which bus bandwidth, bytes and number of cards are told."""
+    shape = record.get("shape") or ""
+    count, size = re.search(r"\bn=(\d+)", shape), re.search(r"\bbytes=([\d_]+)", shape)
+    if count is None or size is None or not (record.get("op") or "").startswith("all_reduce"):
+        return None
+    n = int(count[1])
+    return 2 * (n - 1) / n * float(size[1].replace("_", "")) / (value * 1e9)
+
+
+def _interconnect_s(op: str, metric: str, value: float) -> float | None:
+    """FlagPerf's rates, as seconds of a message of 1 GiB.
+
+    Its bus rates count both directions (nominal 600 GB/s for an A100); so do rates it calls so.
+    """
+    message = 2**30
+    if op.startswith("interconnect-P2P"):
+        both = "双向" in metric or "intraserver" in op
+        return message / (value / 2 if both else value) / 1e9
+    if op.startswith("interconnect-MPI"):
+        ranks = 16 if "interserver" in op else 8
+        if "算法" in metric:
+            return message / value / 1e9
+        return message * 2 * (ranks - 1) / ranks / (value / 2) / 1e9
+    return None
+
+
+#: Tables that print samples a second of a whole job, one optimizer step a batch.
+_WHOLE_JOBS = ("FlagOpen/FlagPerf", "EnflameTechnology/ModelZoo", "huggingface/optimum-habana")
+_SAMPLES = ("images/s", "img/s", "sequences/s", "samples/s")
+
+
+def step_seconds_of(record: Mapping[str, str]) -> float | None:
+    """Seconds of a step from a throughput and a batch a card; None where either is not told."""
+    source, unit = record.get("source") or "", record.get("unit") or ""
+    if not any(s in source for s in _WHOLE_JOBS) or not unit.startswith(_SAMPLES):
+        return None
+    try:
+        batch, rate = float(record.get("micro_batch") or 0), float(record["measured_value"])
+        cards = float(record.get("n_devices") or 1)
+    except (KeyError, ValueError):
+        return None
+    if "per card" in (record.get("measured_metric") or ""):
+        cards = 1.0
+    return batch * cards / rate if batch > 0 and rate > 0 else None

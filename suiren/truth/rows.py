@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from suiren.truth.rates import seconds_of
+from suiren.truth.rates import seconds_of, step_seconds_of
 
 #: Columns without which a file says nothing.
 NEEDED_KERNEL = ("id", "hardware", "op", "shape", "measured_value")
@@ -99,7 +99,8 @@ def _training(record: dict[str, str], number: int) -> Row:
     shape = {k: v for k, v in record.items() if isinstance(v, str) and v}
     return Row(
         record.get("id") or f"line {number}", record.get("hardware") or "", "training step",
-        shape, record.get("precision") or "", _number(record.get("step_time_s")), "s",
+        shape, record.get("precision") or "",
+        _number(record.get("step_time_s")) or step_seconds_of(record), "s",
         record.get("source") or "", record.get("notes") or "", record.get("split") or "", number,
         record.get("model") or "",
     )  # fmt: skip

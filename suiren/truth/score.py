@@ -73,6 +73,20 @@ def rows_of_product(one: Prediction) -> tuple[str, ...] | None:
     return (*chip_and_op(one), f"M ≤ {top}" if top else f"M > {_M_CLASSES[-1]}")
 
 
+def model_and_card(one: Prediction) -> tuple[str, ...] | None:
+    """Card, framework and model of a training row."""
+    if one.row.op != "training step":
+        return None
+    return (one.card, one.row.shape.get("framework", ""), one.row.text)
+
+
+def scale(one: Prediction) -> tuple[str, ...] | None:
+    """Card and devices of a training row."""
+    if one.row.op != "training step":
+        return None
+    return (one.card, f"{one.row.shape.get('n_devices', '?')} devices")
+
+
 def worst(found: Iterable[Prediction], count: int) -> list[Prediction]:
     """The rows with the largest errors."""
     told = [p for p in found if p.error is not None]

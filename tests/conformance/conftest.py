@@ -9,7 +9,7 @@ import torch
 
 from suiren.hw.load import resolve_card
 from suiren.torch import device
-from suiren.torch.session import UNLIMITED_BYTES
+from suiren.torch.how import UNLIMITED_BYTES
 
 
 @pytest.fixture(scope="module", autouse=True)

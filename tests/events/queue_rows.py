@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from suiren.events.queue import Cost, Queues
+from suiren.events.queue import COPIES, Cost, Queues
 from suiren.events.span import Span
 from suiren.trace.program import Kind
 
@@ -37,7 +37,7 @@ def kernel(busy_ps: int, launch_ps: int = 0) -> Cost:
 
 
 def copy(busy_ps: int, launch_ps: int = 0) -> Cost:
-    return Cost(busy_ps, launch_ps, "link", on_copy_engine=True)
+    return Cost(busy_ps, launch_ps, "link", COPIES)
 
 
 def ran(rows: Sequence[Row], costs: Sequence[Cost], issue_ps: int = 5) -> tuple[Queues, list[Span]]:

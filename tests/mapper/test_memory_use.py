@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from program_lines import program, step
 
-from suiren.mapper.memory import KINDS, MemoryUse, live_before, memory_use, owners_of
+from suiren.mapper.memory import (
+    KINDS,
+    MemoryUse,
+    live_before,
+    memory_use,
+    owners_of,
+    peak_bytes,
+)
 from suiren.trace.program import EVENT, LIVE, Kind, Step
 
 FORWARD, BACKWARD, OPTIMIZER, DATA = range(4)
@@ -64,6 +71,7 @@ def test_rewinding_a_step_gives_what_it_began_with(data: st.DataObject) -> None:
     assert {n: size for n, (size, _) in live_before(found).items()} == began
     use = memory_use(program(found), found)
     assert (use.start_bytes, use.peak_bytes) == (total, peak)
+    assert peak_bytes(found) == peak
     assert sum(owner.bytes for owner in use.owners) == peak
     assert sum(use.by_kind().values()) == peak
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from suiren.events.queue import COPIES, KERNELS
 from suiren.hw.catalog import CARDS
 from suiren.mapper.price import Price, price
 from suiren.mapper.step import cost_of
@@ -75,8 +76,8 @@ def test_a_transfer_takes_the_host_link() -> None:
     assert (found.family, found.why) == ("transfer", "link")
     assert found.busy_s == pytest.approx(4 * n / 16e9 + LATENCY_S)
     assert found.link_bytes == 4 * n
-    assert cost_of(found).on_copy_engine
-    assert not cost_of(priced(add(1200))).on_copy_engine
+    assert cost_of(found).engine == COPIES
+    assert cost_of(priced(add(1200))).engine == KERNELS
 
 
 def test_reading_one_value_pays_no_launch() -> None:

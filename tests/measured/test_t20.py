@@ -53,3 +53,35 @@ def test_the_gap_to_the_published_figure_is_the_one_we_state(row_id, tmp_path):
 def test_every_published_single_card_row_is_predicted_or_says_why_not():
     stated = rows("t20_gaps.csv")
     assert set(stated) == set(rows("train_dtu_t20.csv"))
+
+
+def scaling(cards: int, folder: Path, options: str) -> dict[str, float]:
+    path = folder / f"{cards}.json"
+    command = [
+        sys.executable, "-m", "suiren.cli", "run",
+        str(ROOT / "examples" / "distributed" / "scaling.py"), "--on", "t20x8",
+        "--ranks", str(cards), "--no-numerics", "--tf32", "on", "--quiet", "--json", str(path),
+        "--", *options.split(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(path.read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "stated_percent"),
+    [("--model bert", 98.6), ("--model transformer --batch-size 144 --seq-len 32", 97.1)],
+)
+def test_scaling_on_eight_cards_is_the_one_we_state(options, stated_percent, tmp_path):
+    one, eight = (scaling(n, tmp_path, options) for n in (1, 8))
+    percent = 100 * eight["samples_per_s"] / one["samples_per_s"] / 8
+    assert percent == pytest.approx(stated_percent, abs=1)
+
+
+def test_a_small_job_scales_worse_than_a_large_one(tmp_path):
+    """Gradients of the same size behind less work: less of the all-reduce is hidden."""
+    small = "--model transformer --size tiny --batch-size 2 --seq-len 8 --steps 4"
+    eight = scaling(8, tmp_path, small)
+    assert eight["num_classes"] == 1
+    assert eight["ranks"][0]["time_split_s"]["collective"] > 0.02 * eight["step_time_s"]

@@ -16,6 +16,7 @@ from suiren.hw.catalog import (
     huawei,
     intel,
     node,
+    node_more,
     nvidia_ada,
     nvidia_ampere,
     nvidia_blackwell,
@@ -57,6 +58,6 @@ CARDS: dict[str, Card] = {
 }
 
 #: Every node by name.
-NODES: dict[str, Node] = {box.name: box for box in node.NODES}
+NODES: dict[str, Node] = {box.name: box for box in (*node.NODES, *node_more.NODES)}
 
 __all__ = ["CARDS", "NODES"]

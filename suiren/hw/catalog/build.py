@@ -27,6 +27,8 @@ HOST_GB_PER_S = {
     "6.0 x16": 121.0,
 }
 IDLE_SHARE = 0.15
+#: A100 38.6 B for 1024, H100 80.1 B for 2048, fitted on their GEMM rows.
+PORT_BYTES_PER_MAC = 0.039
 L2_BYTES_PER_CORE_CYCLE = 64
 
 
@@ -123,27 +125,68 @@ def _filled(block: CardBlock) -> _Filled:
     return filled
 
 
+#: A chip of so few cores has large ones, with ports of their own kind.
+FEW_CORES = 4
+
+
+def _wide_enough(block: CardBlock, pace: Pace) -> Pace:
+    """Few large cores: what was carried over from many small ones could not stream the memory."""
+    shared = float(_l2_rate(block)) if block["cores"] <= FEW_CORES else 0.0
+    rate = max(float(block["memory_bytes_per_s"]), shared)
+    needed = rate / (block["cores"] * block["clock_hz"])
+    port = pace.port_bytes_per_cycle
+    if port.kind != "assumed" or port >= needed:
+        return pace
+    why = "unpublished; all cores together stream what they share at its rate"
+    return replace(pace, port_bytes_per_cycle=assumed(needed, why))
+
+
 def _pace(block: CardBlock, filled: _Filled) -> Pace:
     """The family's row; an energy nobody fitted is what uses up the TDP at full rate."""
-    pace = behaviour(block["chip"].family).pace
+    carried = behaviour(block["chip"].family).pace
+    pace = _wide_enough(block, carried)
     if pace.mac_j.kind == "fitted":
         return pace
-    chip = block["chip"]
-    rate = max(
-        chip.matrix.get("bf16", 0.0), chip.matrix.get("fp16", 0.0), chip.vector.get("fp32", 0.0)
-    ) or max([*chip.matrix.values(), *chip.vector.values()], default=0.0)
+    rate = _macs(block["chip"])
     if not rate:
         return pace
+    wide = _port_of(block["chip"])
+    if wide > pace.port_bytes_per_cycle and pace is carried:
+        why = f"unpublished; {PORT_BYTES_PER_MAC:g} B a multiply-accumulate, as the A100 and H100"
+        pace = replace(pace, port_bytes_per_cycle=assumed(wide, why))
     joules = (block["tdp_w"] - filled["idle_w"]) / (rate * block["cores"] * block["clock_hz"])
     why = "unpublished; the engines at full 16-bit rate are taken to use up the TDP"
     return replace(pace, mac_j=assumed(joules, why))
 
 
+def _macs(chip: Chip) -> float:
+    """Multiply-accumulates of one core in a cycle at the rate of 16-bit formats."""
+    return max(
+        chip.matrix.get("bf16", 0.0), chip.matrix.get("fp16", 0.0), chip.vector.get("fp32", 0.0)
+    ) or max([*chip.matrix.values(), *chip.vector.values()], default=0.0)
+
+
+def _port_of(chip: Chip) -> float:
+    """Bytes a cycle that a core of this size takes in, where no port was measured or published.
+
+    A core with the products of sixty GPU cores is not fed through the port of one.
+    """
+    if behaviour(chip.family).pace.port_bytes_per_cycle.kind != "assumed":
+        return 0.0
+    return PORT_BYTES_PER_MAC * _macs(chip)
+
+
 def _l2_rate(block: CardBlock) -> Fact:
-    """64 B per core and cycle, as NVIDIA's and AMD's L1 take in; at least twice the memory."""
+    """64 B per core and cycle, as NVIDIA's and AMD's L1 take in; at least twice the memory.
+
+    More where the core's port is wider.
+    """
     if not block["l2_bytes"]:
         return assumed(0.0, "no cache is shared by the cores")
-    by_ports = L2_BYTES_PER_CORE_CYCLE * block["cores"] * block["clock_hz"]
+    each = max(L2_BYTES_PER_CORE_CYCLE, _port_of(block["chip"]))
+    by_ports = each * block["cores"] * block["clock_hz"]
+    if each > L2_BYTES_PER_CORE_CYCLE and by_ports > 2 * block["memory_bytes_per_s"]:
+        return assumed(by_ports, "unpublished; as much as the ports of the cores take in")
     if by_ports < 2 * block["memory_bytes_per_s"]:
         return assumed(2 * block["memory_bytes_per_s"], "unpublished; twice the memory's taken")
     return assumed(

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from suiren.hw.catalog.build import card, chip, clock, link, macs, tera
 from suiren.hw.fact import assumed, derived, published
 from suiren.hw.spec import Card, Chip, Conflict
-from suiren.units import GB, GHz, GiB, KiB, MHz, MiB
+from suiren.units import GB, GHz, GiB, MHz, MiB
 
 CACM = "Jouppi et al., A Domain-Specific Supercomputer for Training DNNs, CACM 2020"
 V4I = "Jouppi et al., TPU v4, ISCA 2023"
 DOCS = "cloud.google.com/tpu/docs, page of the generation"
 _VPU = "8 × 128 lanes, each with several ALUs; counted in fused multiply-adds"
-_REG = assumed(256 * KiB, "64 vector registers of 8 × 128 words of 32 bits: CACM 2020")
 _NO_L2 = assumed(0, "no cache between VMEM and HBM")
 
 
@@ -41,7 +40,9 @@ def _tensor_core(
         special_per_cycle=assumed(1024, "unpublished; one a lane and cycle"),
         tile_mnk=(8, side, side),
         scratchpad_bytes=assumed(vmem_mib * MiB, "VMEM of a core, from memory"),
-        register_bytes=_REG,
+        register_bytes=assumed(
+            vmem_mib / 4 * MiB, "products add up in VMEM, of which a quarter is taken for sums"
+        ),
         lacks=frozenset({"i64", "f64"}),
     )
 

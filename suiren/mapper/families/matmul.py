@@ -22,7 +22,9 @@ def work(call: Call) -> Work:
         m, n, k = a.numel, b.numel, 1
     result = next(iter(call.results()), None)
     c_bytes = result.bytes if result is not None else 0
-    product = Product(batch, m, n, k, a.dtype, "math" in call.arguments, a.bytes, b.bytes, c_bytes)
+    product = Product(batch, m, n, k, a.dtype, "math" in call.arguments, a.bytes, b.bytes, c_bytes,
+                      out=result.dtype if result is not None else "",
+                      grain_bytes=(_grain_bytes(a), _grain_bytes(b)))  # fmt: skip
     bias_bytes = bias.bytes if bias is not None else 0
     lane_ops = batch * m * n if bias is not None else 0
     return Work("matmul", (Kernel(product, lane_ops, 0, a.bytes + b.bytes + bias_bytes, c_bytes,
@@ -45,6 +47,15 @@ def _operands(call: Call) -> tuple[Tensor, Tensor, Tensor | None]:
         turned = Tensor(weight.dtype, (weight.shape[1], weight.shape[0]))
         return tensors[0], turned, tensors[2] if len(tensors) > 2 else None
     return tensors[0], tensors[1], None
+
+
+def _grain_bytes(t: Tensor) -> int:
+    """The largest power of two, 16 at most, at a multiple of which every row starts."""
+    if len(t.shape) < 2:
+        return 16
+    strides = t.strides or (t.shape[-1], 1)
+    row_bytes = max(strides[-2:]) * t.itemsize_bytes
+    return min(16, row_bytes & -row_bytes) or 16
 
 
 def _three(a: Tensor) -> tuple[int, int, int]:

@@ -12,7 +12,7 @@ from suiren.hw.spec import Card
 from suiren.torch.distributed.outcome import RankOutcome
 
 if TYPE_CHECKING:
-    from suiren.torch.runner import How
+    from suiren.torch.how import How
 
 #: Names the folder in the environment of every process of the run.
 FOLDER = "SUIREN_RUN_FOLDER"

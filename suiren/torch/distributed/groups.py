@@ -36,7 +36,7 @@ def number_of(group: Any) -> int:
 
 def _ranks_of(group: Any, name: str) -> tuple[int, ...]:
     for known, ranks in dist.distributed_c10d._world.pg_group_ranks.items():
-        if getattr(known, "group_name", None) == name:  # one that we are not in is a number
+        if isinstance(known, dist.ProcessGroup) and known.group_name == name:
             return tuple(sorted(ranks, key=ranks.__getitem__))
     return tuple(range(group.size()))
 

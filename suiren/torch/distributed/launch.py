@@ -23,7 +23,7 @@ from suiren.torch.distributed.processes import Processes
 from suiren.trace.program import Program
 
 if TYPE_CHECKING:
-    from suiren.torch.runner import How
+    from suiren.torch.how import How
 
 CARDS_PER_NODE = 8
 MOST_DEVICES = 64

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-_alive: list[Work] = []
-#: Works kept for callers that hold only the native half of them.
-MOST_ALIVE = 4096
+_alive: dict[int, Work] = {}
+"""Works by number, kept for callers that hold only the native half of them until they wait."""
+_count = 0
 
 
 class Work(dist._Work):  # type: ignore[misc, name-defined]
@@ -27,16 +27,23 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
         super().__init__()
         self._source: int | None = None
         self._result, self._finish = result, finish
-        self._future: Any = torch.futures.Future(devices=[device])
-        self._future.set_result(result)
-        _alive.append(self)
-        if len(_alive) > MOST_ALIVE:
-            del _alive[: MOST_ALIVE // 2]
+        self._future: Any = None
+        self._stream: torch.Stream | None = None
+        self._event: torch.Event | None = None
+        if device.type != "cpu":
+            self._stream = torch.gcu.current_stream(device)
+            self._event = self._stream.record_event()
+        global _count
+        _count += 1
+        self._number = _count
+        _alive[_count] = self
 
     def wait(self, timeout: timedelta | None = None) -> bool:
         """Makes the current stream wait for the collective, and the values be there."""
         self.complete()
-        self._future.wait()
+        _alive.pop(self._number, None)
+        if self._stream is not None and self._event is not None:
+            torch.gcu.current_stream(self._stream.device).wait_event(self._event)
         return True
 
     def complete(self) -> None:
@@ -64,6 +71,9 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
     def get_future(self) -> Any:
         """The result's future; waiting for it makes the current stream wait."""
         self.complete()
+        _alive.pop(self._number, None)
+        if self._future is None:
+            self._future = _filled(self._result, self._stream)
         return self._future
 
     def result(self) -> list[torch.Tensor]:
@@ -71,8 +81,16 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
         return self._result
 
 
+def _filled(result: list[torch.Tensor], stream: torch.Stream | None) -> Any:
+    """A future that holds the result once the stream has come as far as it is now."""
+    future: Any = torch.futures.Future(devices=[] if stream is None else [stream.device])
+    with torch.gcu.stream(stream):
+        future.set_result(result)
+    return future
+
+
 def complete_all() -> None:
     """Completes what is under way, as a device synchronisation does."""
-    for work in list(_alive):
+    for work in list(_alive.values()):
         work.complete()
     _alive.clear()

@@ -65,10 +65,13 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
     tape.event_numbers.give_back(*static_cast<int32_t*>(event));
     delete static_cast<int32_t*>(event);
   }
-  void record(void** event, const c10::Stream& s, const c10::DeviceIndex, const c10::EventFlag) const override {
+  void record(void** event, const c10::Stream& s, const c10::DeviceIndex, const c10::EventFlag flag) const override {
     if (!*event) {
       std::lock_guard<std::mutex> guard(lock);
-      *event = new int32_t(tape.event_numbers.take());
+      int32_t n = tape.event_numbers.take();
+      if (tape.is_timer.size() <= size_t(n)) tape.is_timer.resize(2 * size_t(n) + 64);
+      tape.is_timer[n] = flag == c10::EventFlag::BACKEND_DEFAULT;
+      *event = new int32_t(n);
     }
     note_on(RECORD, *event, number(s));
   }

@@ -71,6 +71,7 @@ struct Tape {
   bool in_optimizer = false;
   bool backward_seen = false;
   Numbers event_numbers;
+  std::vector<bool> is_timer;  // by event number: a script may ask for its time
 };
 inline Tape tape;
 
@@ -136,24 +137,40 @@ inline void note(Kind kind, int32_t what, c10::DeviceIndex device) {
   push(kind, what, 0, stream_number(device), 0);
 }
 
-// A hash of the step in which storages are numbered by first appearance, so that two steps
-// are equal when they do the same work, whatever memory it landed in.
+// Numbers by their order of first appearance.
+class Seen {
+ public:
+  void forget() { order_.assign(order_.size(), 0), next_ = 0; }
+  int32_t operator()(int32_t number, bool fresh) {
+    if (order_.size() <= size_t(number)) order_.resize(2 * size_t(number) + 64, 0);
+    if (fresh || !order_[number]) order_[number] = ++next_;
+    return order_[number];
+  }
+
+ private:
+  std::vector<int32_t> order_;  // 0 if not seen yet
+  int32_t next_ = 0;
+};
+
+inline bool is_timer(int32_t event) { return size_t(event) < tape.is_timer.size() && tape.is_timer[event]; }
+
+// A hash of the step in which storages and events are numbered by first appearance, so that two
+// steps are equal when they do the same work, whatever memory it landed in. An event that a
+// script may ask for its time keeps its own number.
 inline Hash hash_of_now() {
-  static std::vector<int32_t> seen;  // number -> order of first appearance, 0 if not yet
-  seen.assign(seen.size(), 0);
-  int32_t next = 0;
-  auto canonical = [&](int32_t number, bool fresh) {
-    if (seen.size() <= size_t(number)) seen.resize(2 * size_t(number) + 64, 0);
-    if (fresh || !seen[number]) seen[number] = ++next;
-    return seen[number];
-  };
+  static Seen canonical, event_order;
+  canonical.forget();
+  event_order.forget();
   Hash h;
   const Step& now = tape.now;
   const auto& events = now.events;
   for (size_t i = 0, s = 0; i < events.size(); i++) {
     const Event& e = events[i];
     bool memory = e.kind == ALLOC || e.kind == FREE;
-    int32_t what = memory ? canonical(e.what, e.kind == ALLOC) : e.what;
+    bool point = e.kind == RECORD || e.kind == WAIT || e.kind == HOST_WAIT;
+    int32_t what = e.what;
+    if (memory) what = canonical(e.what, e.kind == ALLOC);
+    if (point && !is_timer(e.what)) what = event_order(e.what, e.kind == RECORD);
     h.add(uint64_t(e.kind) << 32 | uint32_t(what));
     h.add(uint64_t(e.context) << 32 | uint32_t(e.stream));
     h.add(e.value);

@@ -1,0 +1,49 @@
+"""Tree: two binary trees over the nodes, a chain of cards in each; each carries half the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil, log2
+
+from suiren.fleet.fold import Fold
+from suiren.fleet.network import Flow
+from suiren.fleet.plan import Phase
+from suiren.fleet.rings import rings_of
+
+OPS = frozenset({"all_reduce", "broadcast", "reduce", "barrier"})
+
+
+def plan(fold: Fold, op: str, size_bytes: float) -> tuple[Phase, ...]:
+    """One phase in which all levels work at once, piece after piece."""
+    nodes, inner = fold.place.nodes, len(fold.place.local)
+    ways = 2 if op in ("all_reduce", "barrier") else 1
+    depth = ceil(log2(nodes)) if nodes > 1 else 0
+    flows = tuple(_flows(fold, size_bytes, ways))
+    return (Phase(flows, 1, ways * (inner - 1), ways * depth, last=False),)
+
+
+def busiest_share(nodes: int) -> float:
+    """What the busiest node sends one way, over the data.
+
+    An inner node has three neighbours in its tree and one in the other, where it is a leaf; each
+    neighbour takes half the data. Of two nodes each has one in both trees, of three nodes two
+    and one.
+    """
+    return min(4, nodes) / 4
+
+
+def _flows(fold: Fold, size_bytes: float, ways: int) -> Iterator[Flow]:
+    """Up the chain and the trees, and down again where `ways` is 2."""
+    nodes = fold.place.nodes
+    for cards in fold.groups():
+        count = len(cards)
+        for one in rings_of(fold.topology, cards):
+            for start, end in one.arcs():
+                carried = size_bytes * one.share * (count - 1) / count
+                yield Flow(fold.inside(start, end), carried)
+                if ways == 2:
+                    yield Flow(fold.inside(end, start), carried)
+        if nodes > 1:
+            out = ways * size_bytes * busiest_share(nodes) / count
+            for card in cards:
+                yield Flow(fold.between(card, card), out)

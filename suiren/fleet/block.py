@@ -1,0 +1,152 @@
+"""The calls of one layer on one rank, forward and backward, and the collectives between them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from suiren.fleet.attention import attention
+from suiren.fleet.mixture import mixture
+from suiren.fleet.ops import Ops
+from suiren.fleet.part import Comm, Part, Task, again, chain
+from suiren.fleet.share import Share
+from suiren.trace.call import Tensor
+
+
+@lru_cache(maxsize=4096)
+def layer(share: Share, experts: bool = False, cross: bool = False) -> Part:
+    """One layer; `experts`: a mixture; `cross`: it attends to an encoder too."""
+    model, ops, rows = share.model, share.ops, share.rows
+    rms, d = model.norm == "rms", model.d_model
+    parts = [ops.norm(rows, d, rms), enter(share), attention(share), leave(share), rest(share)]
+    if cross:
+        parts += parts
+    parts += [ops.norm(rows, d, rms)]
+    parts += [mixture(share)] if experts else [enter(share), mlp(share), leave(share)]
+    whole = chain([*parts, rest(share)])
+    if share.recompute == "full":
+        return again(whole, (("layer input", ops.size(rows, d)),))
+    return whole
+
+
+def enter(share: Share) -> Part:
+    """What a tensor parallel group exchanges before a column-split product.
+
+    The exchange of the input's gradient stands with the product (`input_gradient`) where it runs
+    beside the weight's.
+    """
+    if share.tp == 1:
+        return Part()
+    size = share.stream_bytes
+    if share.sequence_parallel:
+        beside = int(share.overlap_tensor)
+        forward = (Comm("all_gather", size, "tp", beside),)
+        return Part(forward, () if is_async(share) else (Comm("reduce_scatter", size, "tp"),))
+    return Part((), () if is_async(share) else (Comm("all_reduce", size, "tp"),))
+
+
+def leave(share: Share) -> Part:
+    """What the group exchanges after a row-split product."""
+    if share.tp == 1:
+        return Part()
+    size = share.stream_bytes
+    if share.sequence_parallel:
+        beside = int(share.overlap_tensor)
+        return Part(
+            (Comm("reduce_scatter", size, "tp", -beside),),
+            (Comm("all_gather", size, "tp", beside),),
+        )
+    return Part((Comm("all_reduce", size, "tp"),))
+
+
+def is_async(share: Share) -> bool:
+    """Whether an input's gradient is exchanged beside the product of the weight's gradient."""
+    return share.tp > 1 and share.framework.async_input_gradient
+
+
+def input_gradient(share: Share) -> tuple[Task, ...]:
+    """The exchanges that run beside the weight's gradient of a column-split product."""
+    if not is_async(share):
+        return ()
+    size = share.stream_bytes
+    if share.sequence_parallel:  # the input was not kept whole: it is gathered once more
+        return (Comm("all_gather", size, "tp", -1), Comm("reduce_scatter", size, "tp", 1))
+    return (Comm("all_reduce", size, "tp", 1),)
+
+
+def rest(share: Share) -> Part:
+    """Bias, dropout and the residual after a part."""
+    model, ops = share.model, share.ops
+    x = ops.tensor(share.rows, model.d_model)
+    bias = (ops.tensor(model.d_model),) if model.bias else ()
+    if not model.dropout:
+        return ops.stream("aten::add", x, *bias, x, out=(x,), back=(x, x), grad=(x,))
+    mask = Tensor("b8", x.shape)
+    kept = (("dropout mask", float(mask.bytes)),)
+    if share.framework.fused:
+        backward: list[Task] = [ops.call("jit::native_dropout_backward", x, mask, out=(x,))]
+        if model.bias:
+            backward.append(ops.call("aten::sum", x, out=bias))
+        joined = ops.call("jit::native_dropout", x, *bias, x, out=(x, mask))
+        added = ops.call("aten::add", x, x, out=(x,))
+        return Part((joined,), (*backward, added), kept)
+    drop = ops.stream("aten::native_dropout", x, out=(x, mask), back=(x, mask), grad=(x,),
+                      name_back="aten::native_dropout_backward", saved=kept)  # fmt: skip
+    return chain([drop, ops.stream("aten::add", x, x, out=(x,), back=(x, x), grad=(x,))])
+
+
+def mlp(share: Share) -> Part:
+    """The feed-forward part."""
+    width = share.model.d_ff // share.tp
+    return feed_forward(share, share.tokens, width, enters=share.tp > 1)
+
+
+def feed_forward(share: Share, rows: int, width: int, enters: bool = False) -> Part:
+    """Two or three products around an activation, `rows` tokens wide."""
+    model, ops, how = share.model, share.ops, share.framework
+    d, wide = model.d_model, width * (2 if model.gated else 1)
+    own_bias = model.bias and not how.fused
+    split = share.sequence_parallel and enters
+    first = ops.linear(
+        rows, d, wide, own_bias, saved="" if split else "feed-forward input",
+        beside=input_gradient(share) if enters else (), accumulate=how.accumulate,
+    )  # fmt: skip
+    if split:
+        kept = ("feed-forward input", ops.size(share.rows, d))
+        first = Part(first.forward, first.backward, (*first.saved, kept))
+    second = ops.linear(rows, width, d, own_bias, saved="activation output",
+                        accumulate=how.accumulate)  # fmt: skip
+    return chain([first, activation(share, rows, width), second])
+
+
+def activation(share: Share, rows: int, width: int) -> Part:
+    """The activation between the products."""
+    model, ops = share.model, share.ops
+    out = ops.tensor(rows, width)
+    kept = (("activation input", ops.size(rows, width * (2 if model.gated else 1))),)
+    if model.gated:
+        both = ops.tensor(rows, 2 * width)
+        return ops.stream("te::glu", both, out=(out,), back=(out, both), grad=(both,),
+                          name_back="te::glu_backward", saved=kept)  # fmt: skip
+    if model.activation == "tanh" and not share.framework.fused:
+        return _by_tanh(ops, out, kept)
+    bias = (ops.tensor(width),) if model.bias and share.framework.fused else ()
+    part = ops.stream("aten::gelu", out, *bias, out=(out,), back=(out, out, *bias), grad=(out,),
+                      name_back="aten::gelu_backward", saved=kept)  # fmt: skip
+    if not bias:
+        return part
+    return Part(part.forward, (*part.backward, ops.call("aten::sum", out, out=bias)), part.saved)
+
+
+def _by_tanh(ops: Ops, x: Tensor, kept: tuple[tuple[str, float], ...]) -> Part:
+    """0.5 x (1 + tanh(c (x + a x^3))) op by op, as GPT-2's module writes it."""
+    one, two, add = ("aten::mul", x), ("aten::mul", x, x), ("aten::add", x, x)
+    power, back = ("aten::pow", x), ("aten::tanh_backward", x, x)
+    forward: list[tuple[Any, ...]] = [power, one, add, one, ("aten::tanh", x), ("aten::add", x),
+                                      one, two]  # fmt: skip
+    backward: list[tuple[Any, ...]] = [two, two, one, back, one, power, one, two, one, add, add]
+    return Part(
+        tuple(ops.call(name, *inputs, out=(x,)) for name, *inputs in forward),
+        tuple(ops.call(name, *inputs, out=(x,)) for name, *inputs in backward),
+        tuple((name, 3 * size) for name, size in kept),
+    )

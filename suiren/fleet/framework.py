@@ -1,0 +1,100 @@
+"""What a training framework adds: which kernels it fuses, what it overlaps, its host's time an op.
+
+One host overhead a framework and year; everything else says which kernels are issued.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from suiren.hw.fact import Fact, assumed, derived
+from suiren.units import us
+
+
+@dataclass(frozen=True, kw_only=True)
+class Framework:
+    """How a framework issues the work of a step."""
+
+    name: str
+    title: str
+    host_op_s: Fact
+    """Host time for each kernel or collective it issues, Python and autograd included."""
+    fused: bool = True
+    """Bias, activation, dropout and residual share kernels; masks are part of the softmax."""
+    merged_qkv: bool = True
+    """Queries, keys and values leave one product."""
+    async_input_gradient: bool = False
+    """The reduction of an input's gradient runs beside the product of the weight's gradient."""
+    accumulate: Literal["add", "fp32", "fused", "none", "frozen"] = "add"
+    """Weight gradients of a micro-batch: added to the last ones' in their own format, added to
+    FP32, accumulated by the product itself, or not kept. `frozen`: only adapters are trained, so
+    weights have no gradients."""
+    optimizer: Literal["fused", "megatron", "none"] = "megatron"
+    """`megatron`: gradients are copied to FP32, checked and clipped by their norm, weights are
+    copied back; `fused`: one kernel does all of it."""
+    loss: Literal["fp32", "half", "fused"] = "fp32"
+    """The cross entropy: in FP32, in the logits' own format, or in one kernel forward and one
+    backward."""
+    blocking_sends: bool = True
+    """A stage waits for its message to arrive before it goes on."""
+    vocab_multiple: int = 128
+    """The vocabulary is padded to a multiple of this times tp; 0 for no padding."""
+    fp32_gradients: bool = False
+    """Gradients are kept and reduced in FP32."""
+
+
+#: Host time of one eager ATen call where an A100 was measured: 26.4 µs between two events
+#: (truth/eager.py, `fit` rows of NeuSight), less about 5 µs of an event's own record.
+_CALL_S = 21.4 * us
+
+
+def _host(calls: float, why: str) -> Fact:
+    """Host time a kernel: so many ATen calls, views included, are made for each."""
+    return derived(calls * _CALL_S, f"{calls:g} ATen calls a kernel x 21.4 µs: {why}")
+
+
+_LAYER = "counted on a Megatron layer, forward and backward: 147 calls for 44 kernels"
+MEGATRON_DEEPSPEED = Framework(
+    name="megatron-deepspeed-2022", title="Megatron-DeepSpeed, 2022",
+    host_op_s=_host(3.3, _LAYER), optimizer="fused", loss="half", vocab_multiple=0,
+)  # fmt: skip
+MEGATRON_2021 = Framework(
+    name="megatron-2021", title="Megatron-LM, 2021", host_op_s=_host(3.3, _LAYER)
+)
+MEGATRON_2022 = Framework(
+    name="megatron-2022", title="Megatron-LM, 2022", host_op_s=_host(3.3, _LAYER),
+    async_input_gradient=True, accumulate="fused", fp32_gradients=True,
+)  # fmt: skip
+MEGATRON_CORE = Framework(
+    name="megatron-core", title="Megatron-Core with Transformer Engine, 2024",
+    host_op_s=assumed(20 * us, "Transformer Engine's modules make about one call a kernel"),
+    async_input_gradient=True, accumulate="fused", fp32_gradients=True, loss="fused",
+    blocking_sends=False,
+)  # fmt: skip
+MODELLINK = Framework(
+    name="modellink-2024", title="ModelLink on Ascend, 2024",
+    host_op_s=assumed(20 * us, "fused operators make about one call a kernel"),
+    async_input_gradient=True, fp32_gradients=True, accumulate="fp32",
+)  # fmt: skip
+ONEFLOW = Framework(
+    name="oneflow-2021", title="OneFlow, 2021",
+    host_op_s=assumed(5 * us, "a static graph is issued from C++"),
+)  # fmt: skip
+EAGER = Framework(
+    name="pytorch-2023", title="PyTorch modules, 2023",
+    host_op_s=_host(2.0, "linear layers, views and transposes around each kernel"), fused=False,
+    merged_qkv=False, accumulate="none", optimizer="none", vocab_multiple=0,
+)  # fmt: skip
+FRAMEWORKS = {
+    f.name: f
+    for f in (
+        MEGATRON_DEEPSPEED,
+        MEGATRON_2021,
+        MEGATRON_2022,
+        MEGATRON_CORE,
+        MODELLINK,
+        ONEFLOW,
+        EAGER,
+    )
+}

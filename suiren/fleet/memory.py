@@ -1,0 +1,173 @@
+"""What a rank's memory holds at its peak, stage by stage, by owner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from suiren.fleet.block import layer
+from suiren.fleet.ends import embedding, head
+from suiren.fleet.framework import Framework
+from suiren.fleet.layout import Layout
+from suiren.fleet.model import Model
+from suiren.fleet.share import Share, share_of
+from suiren.hw.fact import Fact, assumed
+
+#: What an allocator cannot use between blocks, as a share of all activations.
+FRAGMENTATION: Fact = assumed(
+    0.03, "caching allocators round up; equal micro-batches reuse each other's blocks"
+)
+#: Libraries' own buffers on a rank: products' workspace, collectives' channels, the context.
+WORKSPACE_BYTES: Fact = assumed(
+    1.0e9, "cuBLAS workspaces of tens of MB, NCCL buffers of hundreds, a context of half a GB"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StageMemory:
+    """Bytes of one rank of a stage."""
+
+    stage: int
+    weights: float
+    gradients: float
+    optimizer: float
+    activations: float
+    """Of all micro-batches in flight."""
+    logits: float
+    recomputed: float
+    """One layer's activations while it is computed again."""
+    fragmentation: float
+    workspace: float
+    in_flight: float
+    """Micro-batches (chunks of one, as a share) whose activations the schedule keeps."""
+
+    @property
+    def total_bytes(self) -> float:
+        """Peak of the rank."""
+        return (self.fixed_bytes + self.activations + self.logits + self.recomputed
+                + self.fragmentation + self.workspace)  # fmt: skip
+
+    @property
+    def fixed_bytes(self) -> float:
+        """Weights, gradients and optimizer states."""
+        return self.weights + self.gradients + self.optimizer
+
+    def owners(self) -> dict[str, float]:
+        """Bytes by owner, the largest first."""
+        names = ("weights", "gradients", "optimizer", "activations", "logits", "recomputed",
+                 "fragmentation", "workspace")  # fmt: skip
+        found = {name: float(getattr(self, name)) for name in names}
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Weights of one rank of a stage; experts apart, because other ranks share them."""
+
+    dense: float
+    experts: float
+
+    @property
+    def all(self) -> float:
+        """Both."""
+        return self.dense + self.experts
+
+
+def layers_before(model: Model, layout: Layout, stage: int) -> list[tuple[int, int]]:
+    """(first layer, layers) of each chunk of a stage."""
+    counts = layout.stage_layers(model)
+    found, first = [], 0
+    for chunk in range(layout.vpp):
+        for s in range(layout.pp):
+            if s == stage:
+                found.append((first, counts[s][chunk]))
+            first += counts[s][chunk]
+    return found
+
+
+def weights_of(model: Model, layout: Layout, stage: int) -> Weights:
+    """Weights of one rank of a stage."""
+    dense = experts = 0.0
+    norms = 2 * model.norm_params
+    for first, count in layers_before(model, layout, stage):
+        for n in range(first, first + count):
+            mixed = model.expert_params() if model.has_experts(n) else 0
+            rest = model.layer_params(n) - mixed - norms
+            if n >= model.layers - model.decoder_layers:
+                rest += model.attention_params()
+            dense += rest / layout.tp + norms
+            experts += mixed / (layout.ep if layout.ep > 1 else layout.tp)
+    table = model.embedding_params / layout.tp
+    if stage == 0:
+        dense += table + (model.seq * model.d_model if model.positions == "learned" else 0)
+    if stage == layout.pp - 1:
+        dense += model.norm_params + (0 if model.tied and layout.pp == 1 else table)
+    return Weights(dense, experts)
+
+
+def in_flight(layout: Layout, stage: int) -> float:
+    """Micro-batches whose activations a stage keeps at most; parts of one with several chunks."""
+    p, v, m = layout.pp, layout.vpp, layout.micro_batches
+    if layout.schedule == "gpipe":
+        return float(m)
+    if v > 1:
+        return min(m * v, (p - stage - 1) * 2 + (v - 1) * p + 1) / v
+    return float(min(m, p - stage))
+
+
+def memory_of(model: Model, layout: Layout, framework: Framework, stage: int) -> StageMemory:
+    """The peak of one rank of a stage."""
+    share = share_of(model, layout, framework)
+    weights = weights_of(model, layout, stage)
+    wide = layout.precision in ("fp32", "tf32")
+    item = 4 if wide else 2
+    replicas = layout.dp * layout.cp
+    apart = max(1, replicas * layout.tp // layout.ep) if layout.ep > 1 else replicas
+    shared = weights.dense / replicas + weights.experts / apart
+    states = 8 if wide else 12
+    grad_item = 4 if wide or framework.fp32_gradients else item
+    if framework.accumulate == "frozen":
+        states = grad_item = 0
+    main = 4 if framework.optimizer == "megatron" and grad_item == 2 else 0
+    kept = in_flight(layout, stage)
+    activations, working = _activations(model, layout, share, stage)
+    logits = _ends(share, layout, stage)
+    moving = activations * kept + logits + working
+    return StageMemory(
+        stage, item * (shared if layout.zero == 3 else weights.all),
+        grad_item * (shared if layout.zero >= 2 else weights.all),
+        (states + main) * (shared if layout.zero else weights.all), activations * kept, logits,
+        working, float(FRAGMENTATION) * moving, float(WORKSPACE_BYTES), kept,
+    )  # fmt: skip
+
+
+def _activations(model: Model, layout: Layout, share: Share, stage: int) -> tuple[float, float]:
+    """Bytes that one micro-batch keeps in a stage, and those of a layer computed again."""
+    kept = largest = 0.0
+    for first, count in layers_before(model, layout, stage):
+        for n in range(first, first + count):
+            cross = n >= model.layers - model.decoder_layers
+            part = layer(share, model.has_experts(n), cross)
+            kept += part.saved_bytes
+            if layout.recompute == "full":
+                whole = layer(_kept_whole(share), model.has_experts(n), cross)
+                largest = max(largest, whole.saved_bytes)
+    if stage == 0:
+        kept += embedding(share).saved_bytes
+    return kept, largest
+
+
+def _kept_whole(share: Share) -> Share:
+    from dataclasses import replace
+
+    return replace(share, recompute="none")
+
+
+def _ends(share: Share, layout: Layout, stage: int) -> float:
+    return head(share).saved_bytes if stage == layout.pp - 1 else 0.0
+
+
+def peak(model: Model, layout: Layout, framework: Framework) -> StageMemory:
+    """The stage that needs most."""
+    stages = sorted({0, layout.pp // 2, layout.pp - 1})
+    return max((memory_of(model, layout, framework, s) for s in stages),
+               key=lambda m: m.total_bytes)  # fmt: skip

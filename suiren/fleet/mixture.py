@@ -1,0 +1,99 @@
+"""The calls of a mixture of experts on one rank; tokens are spread evenly over the experts."""
+
+from __future__ import annotations
+
+from suiren.fleet.ops import FP8, Ops
+from suiren.fleet.part import Comm, Part, Task, chain
+from suiren.fleet.share import Share
+from suiren.trace.call import Call, Tensor, Value
+
+
+def mixture(share: Share) -> Part:
+    """Routing, exchange, the experts of this rank, exchange back, and the shared expert."""
+    model = share.model
+    tokens = share.rows if share.ep > 1 and share.sequence_parallel else share.tokens
+    rows = tokens * model.top_k
+    local = max(1, model.experts // share.ep)
+    size = share.ops.size(rows, model.d_model)
+    if share.distinct_tokens and share.ep > 1:
+        # of so many ranks, those that hold one of a token's experts, routed at random
+        reached = share.ep * (1 - (1 - 1 / share.ep) ** model.top_k)
+        size *= min(1.0, reached / model.top_k)
+    there = _exchange(share, size)
+    parts = [_route(share, tokens), _sort(share, tokens, rows), there,
+             _experts(share, local, rows), there, _gather_back(share, tokens, rows)]  # fmt: skip
+    if model.shared_d_ff:
+        from suiren.fleet.block import feed_forward
+
+        parts.append(feed_forward(share, tokens, model.shared_d_ff // share.expert_tp))
+    return chain(parts)
+
+
+def _exchange(share: Share, size_bytes: float) -> Part:
+    if share.ep == 1:
+        return Part()
+    return share.ops.exchange("all_to_all", "all_to_all", size_bytes, "ep")
+
+
+def _route(share: Share, tokens: int) -> Part:
+    """Scores of every expert in FP32, the best of them, and their weights."""
+    model = share.model
+    full = Ops("f32", "f32")
+    scores = full.tensor(tokens, model.experts)
+    best = full.tensor(tokens, model.top_k)
+    choice = Tensor("i64", best.shape)
+    first = full.linear(tokens, model.d_model, model.experts, accumulate="none")
+    soft = full.stream("aten::_softmax", scores, out=(scores,), back=(scores, scores),
+                       grad=(scores,), name_back="aten::_softmax_backward_data")  # fmt: skip
+    top = Part((full.call("aten::topk", scores, out=(best, choice)),),
+               (full.call("aten::copy", best, out=(scores,)),))  # fmt: skip
+    counts = Part((full.call("aten::sum", Tensor("b8", scores.shape),
+                             out=(Tensor("i64", (model.experts,)),)),))  # fmt: skip
+    return chain([first, soft, top, counts])
+
+
+def _sort(share: Share, tokens: int, rows: int) -> Part:
+    """Every token once for each of its experts, in their order."""
+    ops, d = share.ops, share.model.d_model
+    few, many = ops.tensor(tokens, d), ops.tensor(rows, d)
+    return ops.stream("aten::clone", many, out=(many,), back=(many,), grad=(few,),
+                      saved=(("order", rows * 8.0),))  # fmt: skip
+
+
+def _gather_back(share: Share, tokens: int, rows: int) -> Part:
+    """The experts' results, weighted and added up."""
+    ops, d = share.ops, share.model.d_model
+    few, many = ops.tensor(tokens, d), ops.tensor(rows, d)
+    return ops.stream("aten::mul", many, out=(few,), back=(few, many), grad=(many,),
+                      saved=(("expert results", ops.size(rows, d)),))  # fmt: skip
+
+
+def _experts(share: Share, local: int, rows: int) -> Part:
+    """The products of all experts of this rank, one kernel for all, and their activation."""
+    from suiren.fleet.block import activation
+
+    model, ops = share.model, share.ops
+    width = (model.expert_d_ff or model.d_ff) // share.expert_tp
+    each = max(1, rows // local)
+    first = _grouped(ops, local, each, model.d_model, width * (2 if model.gated else 1))
+    second = _grouped(ops, local, each, width, model.d_model)
+    whole = chain([first, activation(share, rows, width), second])
+    if share.expert_tp == 1 or share.ep > 1:
+        return whole
+    reduce = Comm("all_reduce", ops.size(rows, model.d_model), "tp")
+    return Part((*whole.forward, reduce), (*whole.backward, reduce), whole.saved)
+
+
+def _grouped(ops: Ops, local: int, each: int, k: int, n: int) -> Part:
+    dtype = FP8 if ops.product == FP8 else ops.dtype
+
+    def product(m: int, depth: int, wide: int) -> Task:
+        arguments: dict[str, Value] = {"self": Tensor(dtype, (local, m, depth)),
+                                       "mat2": Tensor(dtype, (local, depth, wide))}  # fmt: skip
+        return Call("aten::bmm", arguments, (ops.tensor(local, m, wide),))
+
+    forward, backward = [product(each, k, n)], [product(each, n, k), product(n, each, k)]
+    if ops.product == FP8:
+        forward.insert(0, ops.quantised(local * each, k))
+        backward.insert(0, ops.quantised(local * each, n))
+    return Part(tuple(forward), tuple(backward), (("expert input", ops.size(local * each, k)),))

@@ -1,0 +1,53 @@
+"""A part of a model: what it asks of one rank forward and backward, and what it keeps between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from suiren.trace.call import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Comm:
+    """A collective among the ranks of a group."""
+
+    op: str
+    size_bytes: float
+    group: str
+    """`tp`, `cp`, `ep`, `dp`."""
+    beside: int = 0
+    """How many of the tasks after it run at the same time."""
+
+
+Task = Call | Comm
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Tasks of one part in the order they are issued."""
+
+    forward: tuple[Task, ...] = ()
+    backward: tuple[Task, ...] = ()
+    saved: tuple[tuple[str, float], ...] = ()
+    """(what, bytes) of what forward keeps for backward."""
+
+    @property
+    def saved_bytes(self) -> float:
+        """Bytes kept from forward to backward."""
+        return sum(size for _, size in self.saved)
+
+
+def chain(parts: Iterable[Part]) -> Part:
+    """One part after the other; backward in the opposite order."""
+    found = list(parts)
+    return Part(
+        tuple(task for part in found for task in part.forward),
+        tuple(task for part in reversed(found) for task in part.backward),
+        tuple(one for part in found for one in part.saved),
+    )
+
+
+def again(part: Part, kept: tuple[tuple[str, float], ...] = ()) -> Part:
+    """The part with its forward pass computed again before backward; `kept` is all it keeps."""
+    return Part(part.forward, part.forward + part.backward, kept)

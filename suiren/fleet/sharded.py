@@ -1,0 +1,251 @@
+"""One step of training with sharded weights: every block is gathered, used and freed in its turn.
+
+Two queues run beside each other: kernels, and collectives in the order the host issues them. A
+block's gather runs under the block before it, a gradient's scatter under the block after it; what
+neither hides is exposed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from suiren.fleet.block import layer
+from suiren.fleet.collective import time_collective
+from suiren.fleet.cost import COLLECTIVE_CORES, Cost, clock_of, cost_of
+from suiren.fleet.ends import embedding, head
+from suiren.fleet.layout import BadLayout, Layout
+from suiren.fleet.memory import StageMemory, memory_of
+from suiren.fleet.model import Model
+from suiren.fleet.part import Task
+from suiren.fleet.sharded_framework import Sharded, adam, flat_gradient, metrics
+from suiren.fleet.share import Share, share_of
+from suiren.hw.cluster import Cluster
+from suiren.hw.fact import Fact, assumed
+from suiren.trace.call import Call
+
+#: Gathered blocks that may stand in memory: the limiter holds the next gather until one is freed.
+GATHERED_AHEAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ShardedStep:
+    """One step. Seconds; the parts sum to the step."""
+
+    step_s: float
+    parts_s: dict[str, float]
+    micro_batches: int
+    memory: StageMemory
+    clock: float
+    """Share of the full clock that the power limit allows."""
+    power_w: float
+    mfu: float
+    tokens_per_s: float
+    hidden_s: float
+    """Collectives that ran beside kernels."""
+    assumed: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is gathered and freed together."""
+
+    forward: Cost
+    backward: Cost
+    params: float
+
+    def at_clock(self, clock: float) -> Unit:
+        """The same with the engines at a share of their clock."""
+        return Unit(self.forward.at_clock(clock), self.backward.at_clock(clock), self.params)
+
+
+def sharded_step(model: Model, layout: Layout, cluster: Cluster, how: Sharded) -> ShardedStep:
+    """The step of a layout with zero 2 (weights stay from forward to backward) or 3.
+
+    Raises BadLayout for a layout that no job could run or that is not sharded.
+    """
+    if layout.zero < 2 or layout.pp > 1:
+        raise BadLayout(f"impossible layout: sharded weights need zero 2 or 3 and one stage, "
+                        f"not zero {layout.zero} and pp {layout.pp}")  # fmt: skip
+    layout.check(model, cluster.num_ranks)
+    share = share_of(model, layout, how)
+    block, root = _units(share, cluster, layout, how)
+    full = _work(block, root, model.layers)
+    clock = clock_of(full, full.device_s, cluster.card)
+    block, root = block.at_clock(clock.share), root.at_clock(clock.share)
+    work = _work(block, root, model.layers)
+    run = _micro_batch(block, root, model.layers, layout, _wire(cluster, layout, how))
+    beside_s = contention_s(run.hidden_s, cluster)
+    device_s = run.end_s + beside_s
+    # the host runs ahead over a whole micro-batch: only the longer of both counts
+    host_s = work.host_s + model.layers * how.host_unit_ops * float(how.host_op_s)
+    one_s, m = max(device_s, host_s), layout.micro_batches
+    adam_s = cost_of(adam(how, model.params / layout.dp), cluster, layout, float(how.host_op_s))
+    step_s = m * one_s + adam_s.seconds
+    parts = {
+        "matrix": m * work.matrix_s, "vector": m * work.vector_s, "memory": m * work.memory_s,
+        "launch": m * work.launch_s, "tensor parallel": m * work.tp_s,
+        "gather and scatter": m * (run.end_s - work.device_s), "beside collectives": m * beside_s,
+        "host": m * (one_s - device_s), "optimizer": adam_s.seconds,
+    }  # fmt: skip
+    peak = cluster.card.peak_flop_per_s(layout.precision) or cluster.card.peak_flop_per_s("bf16")
+    useful = model.flop_per_sample() * layout.global_batch
+    return ShardedStep(
+        step_s, parts, m, _memory(model, layout, how, block.params), clock.share, clock.power_w,
+        useful / (step_s * layout.ranks * peak) if peak else 0.0,
+        layout.global_batch * model.seq / step_s, m * run.hidden_s, _assumed(cluster, how),
+    )  # fmt: skip
+
+
+def _work(block: Unit, root: Unit, layers: int) -> Cost:
+    return (block.forward + block.backward).times(layers) + root.forward + root.backward
+
+
+def _units(share: Share, cluster: Cluster, layout: Layout, how: Sharded) -> tuple[Unit, Unit]:
+    """A block, and what stands around the blocks."""
+    model = share.model
+
+    def unit(forward: tuple[Task, ...], backward: tuple[Task, ...], params: float) -> Unit:
+        flat = flat_gradient(share.ops, how, params / layout.tp)
+        return Unit(_cost(forward, cluster, layout, how),
+                    _cost((*backward, *flat), cluster, layout, how), params)  # fmt: skip
+
+    part, first, last = layer(share), embedding(share), head(share)
+    block = unit(part.forward, part.backward, float(model.layer_params()))
+    around = float(model.params - model.layers * model.layer_params())
+    root = unit((*first.forward, *last.forward, *metrics(share, how)),
+                (*last.backward, *first.backward), around)  # fmt: skip
+    return block, root
+
+
+def _cost(tasks: tuple[Task, ...], cluster: Cluster, layout: Layout, how: Sharded) -> Cost:
+    """The tasks' cost, attention at the pace of the framework's kernel."""
+    total = cost_of(tasks, cluster, layout, float(how.host_op_s))
+    for task in tasks:
+        if isinstance(task, Call) and task.name.startswith("_scaled_dot_product"):
+            slower = how.attention_slowdown(cluster.card, task.name.endswith("backward"))
+            one = cost_of((task,), cluster, layout, 0.0)
+            # slower kernels compute as much: only time is added
+            more = replace(one, flop=0.0, engine_j=0.0, memory_j=0.0)
+            total = total + more.times(slower - 1)
+    return total
+
+
+#: Time of a hop between neighbours of a torus, endpoints included.
+HOP_S: Fact = assumed(1e-6, "a chip-to-chip link and the two ends that forward a chunk")
+
+
+def torus_s(cluster: Cluster, size_bytes: float, ranks: int) -> float:
+    """A gather or a scatter among all ranks of a torus: every port carries a part of it.
+
+    Rings run along every side and both ways at once, so a card receives at all its ports.
+    """
+    link = cluster.card.link
+    if link is None:
+        raise BadLayout(f"{cluster.card.title} has no links, a torus needs them")
+    hops = sum(side // 2 for side in cluster.torus)
+    return size_bytes * (ranks - 1) / ranks / (float(link.bytes_per_s) / 2) + hops * float(HOP_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """Seconds to gather weights and to scatter gradients, a parameter's worth of bytes each."""
+
+    cluster: Cluster
+    layout: Layout
+    reduce_bytes: int
+    gather_bytes: int
+
+    def gather_s(self, params: float) -> float:
+        """All weights of a unit to every rank."""
+        return self._s("all_gather", params * self.gather_bytes)
+
+    def scatter_s(self, params: float) -> float:
+        """All gradients of a unit, summed, a shard to every rank."""
+        return self._s("reduce_scatter", params * self.reduce_bytes)
+
+    def _s(self, op: str, size_bytes: float) -> float:
+        if self.layout.dp == 1:
+            return 0.0
+        if self.cluster.torus:
+            return torus_s(self.cluster, size_bytes / self.layout.tp, self.layout.dp)
+        place = self.layout.place("dp", self.cluster.cards_per_node)
+        return time_collective(self.cluster, op, size_bytes / self.layout.tp, place).seconds
+
+
+def _wire(cluster: Cluster, layout: Layout, how: Sharded) -> Wire:
+    wide = layout.precision in ("fp32", "tf32")
+    return Wire(cluster, layout, 4 if wide or how.reduces_fp32 else 2, 4 if wide else 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A micro-batch: when it ends, and how long collectives ran beside kernels."""
+
+    end_s: float
+    hidden_s: float
+
+
+def _micro_batch(block: Unit, root: Unit, layers: int, layout: Layout, wire: Wire) -> Run:
+    """Both queues from the first gather to the last scatter."""
+    gather, scatter = wire.gather_s(block.params), wire.scatter_s(block.params)
+    ends, first = wire.gather_s(root.params), wire.scatter_s(root.params)
+    link = ends
+    kernels, done = link, [link]
+    # the root's work forward: the embedding is small, the head comes last
+    for n in range(layers):
+        free = done[n - GATHERED_AHEAD + 1] if n >= GATHERED_AHEAD else 0.0
+        link = max(link, free) + gather
+        kernels = max(kernels, link) + block.forward.device_s
+        done.append(kernels)
+    kernels += root.forward.device_s + root.backward.device_s
+    done = [kernels]
+    again = gather if layout.zero == 3 else 0.0
+    for n in range(layers):
+        free = done[n - GATHERED_AHEAD + 1] if n >= GATHERED_AHEAD else 0.0
+        link = max(link, free if again else 0.0) + again
+        # the scatter of the block before was issued after this gather
+        if n:
+            arrived, link = link, max(link, done[n]) + scatter
+        else:
+            arrived = link
+        kernels = max(kernels, arrived) + block.backward.device_s
+        done.append(kernels)
+    link = max(link, kernels) + scatter
+    link = max(link, kernels) + first
+    end = max(kernels, link)
+    moved = ends + first + layers * (gather + again + scatter)
+    work = layers * (block.forward + block.backward).device_s
+    work += root.forward.device_s + root.backward.device_s
+    return Run(end, max(0.0, moved - (end - work)))
+
+
+def contention_s(hidden_s: float, cluster: Cluster) -> float:
+    """What kernels lose to the cores of collectives beside them; a torus has its own engines."""
+    if cluster.torus:
+        return 0.0
+    cores = float(cluster.card.cores)
+    taken = min(float(COLLECTIVE_CORES), cores / 2)
+    return hidden_s * taken / (cores - taken)
+
+
+def _memory(model: Model, layout: Layout, how: Sharded, block_params: float) -> StageMemory:
+    """A rank's peak: its shards, and besides them the blocks that stand gathered."""
+    held = memory_of(model, layout, how, 0)
+    item = 4 if layout.precision in ("fp32", "tf32") else 2
+    reduce = 4 if how.reduces_fp32 else item
+    count = layout.tp * 1.0
+    root = model.params - model.layers * model.layer_params()
+    gathered = (GATHERED_AHEAD * block_params + root) * item / count
+    if layout.zero == 2:
+        gathered = model.params * item / count
+    # FP32 weights and both moments are sharded; gradients add up in FP32 beside one whole block
+    shard = model.params / layout.dp / layout.tp
+    return replace(held, weights=gathered, gradients=4 * shard + block_params * reduce / count,
+                   optimizer=12 * shard)  # fmt: skip
+
+
+def _assumed(cluster: Cluster, how: Sharded) -> dict[str, str]:
+    facts = {f"card.{n}": f for n, f in cluster.card.assumed().items()}
+    facts["framework.host_op_s"] = how.host_op_s
+    facts["cores that a collective keeps"] = COLLECTIVE_CORES
+    return {n: f.source for n, f in facts.items() if f.kind == "assumed"}

@@ -1,0 +1,71 @@
+"""Where PyTorch would wait for peers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch.distributed as dist
+from torch.distributed import device_mesh
+from torch.distributed import distributed_c10d as c10d
+from torch.distributed.tensor import _dispatch, _random
+
+_stores: list[Any] = []
+
+
+def install(store: Any, rank: int, world_size: int) -> None:
+    """Every rendezvous ends at `store`, random numbers and splits need no peers."""
+    _stores[:] = [store]
+
+    def rendezvous(url: str, own_rank: int = -1, size: int = -1, **_: Any) -> Iterator[Any]:
+        yield store, own_rank if own_rank >= 0 else rank, size if size > 0 else world_size
+
+    core: Any = c10d
+    core.rendezvous = rendezvous
+    for name in ("TCPStore", "FileStore"):
+        for place in (dist, core):
+            if hasattr(place, name):
+                setattr(place, name, _store)
+    core._store_based_barrier = _no_wait
+    dispatching: Any = _dispatch
+    dispatching.is_rng_supported_mesh = _never
+    tracker: Any = _random._RNGStateTracker
+    tracker.distribute_region_enabled = property(_never, _no_wait)
+    for place in (dist, core, device_mesh):
+        vars(place)["split_group"] = split_group
+        vars(place)["monitored_barrier"] = _no_wait
+
+
+def _store(*_: Any, **__: Any) -> Any:
+    """The one store of this process, whatever address a script gives."""
+    return _stores[-1]
+
+
+def _no_wait(*_: Any, **__: Any) -> None:
+    """Everybody has arrived."""
+
+
+def _never(*_: Any) -> bool:
+    """Random numbers need not agree between ranks that hold no values."""
+    return False
+
+
+def split_group(
+    parent_pg: Any = None, split_ranks: Sequence[Sequence[int]] | None = None,
+    timeout: Any = None, pg_options: Any = None, group_desc: str | None = None,
+    backend: Any = None,
+) -> Any:  # fmt: skip
+    """The part of a split group that this rank is in, made alone; None if it is in none."""
+    parent = parent_pg or c10d._get_default_group()
+    ranks = dist.get_process_group_ranks(parent)
+    me = parent.rank()
+    for part in split_ranks or []:
+        if me in part:
+            return c10d._new_group_with_tag(
+                [ranks[r] for r in sorted(part)],
+                timeout=timeout,
+                backend=backend or c10d._world.pg_map[parent][0],
+                use_local_synchronization=True,
+                group_desc=group_desc or f"{parent.group_desc}:split",
+            )
+    return None

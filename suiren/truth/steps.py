@@ -1,0 +1,120 @@
+"""Rows of training tables: whole steps predicted from a model, a layout and a cluster."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+from suiren.fleet.block import layer
+from suiren.fleet.cost import NOTHING, cost_of
+from suiren.fleet.ends import embedding, head
+from suiren.fleet.framework import Framework
+from suiren.fleet.layout import BadLayout, Layout
+from suiren.fleet.memory import StageMemory, memory_of
+from suiren.fleet.model import Model
+from suiren.fleet.part import Part
+from suiren.fleet.share import share_of
+from suiren.fleet.step import StepResult, train_step
+from suiren.hw.cluster import Cluster
+from suiren.hw.held import Held
+from suiren.hw.spec import Card
+from suiren.truth.rows import Row
+from suiren.truth.steps_layout import framework_of, layout_of
+from suiren.truth.steps_machine import cluster_of
+from suiren.truth.steps_model import model_of
+from suiren.truth.unknown import NotPredicted
+
+
+def covers(row: Row) -> bool:
+    """True for rows of this family."""
+    return row.op == "training step"
+
+
+def seconds(row: Row, card: Card) -> float:
+    """Seconds of the step; of a part of one where the row measured only that."""
+    metric = row.shape.get("measured_metric", "")
+    if "memory" in metric:
+        raise NotPredicted("the row measures memory, not time (memory_rows)")
+    if "forward" in metric:
+        return _passes(row, card)
+    return step_of(row, card).step_s
+
+
+def step_of(row: Row, card: Card) -> StepResult:
+    """The step of a row; raises NotPredicted with the reason."""
+    framework = framework_of(row)
+    model = model_of(row)
+    layout = layout_of(row, model, card, framework)
+    cluster = _cluster(row, card)
+    if layout.ranks != cluster_ranks(row):
+        raise NotPredicted(
+            f"tp {layout.tp} x cp {layout.cp} x dp {layout.dp} x pp {layout.pp} are not the "
+            f"{cluster_ranks(row)} devices of the row"
+        )
+    try:
+        return train_step(model, layout, cluster, framework)
+    except BadLayout as problem:
+        raise NotPredicted(str(problem)) from None
+
+
+def memory_rows(row: Row, card: Card) -> StageMemory:
+    """The memory of the first stage of a row; raises NotPredicted with the reason."""
+    framework = framework_of(row)
+    model = model_of(row)
+    return memory_of(model, layout_of(row, model, card, framework), framework, 0)
+
+
+def cluster_ranks(row: Row) -> int:
+    """Devices of the row."""
+    return int(float(row.shape.get("n_devices", "1")))
+
+
+def _cluster(row: Row, card: Card) -> Cluster:
+    return _clusters(Held(card), cluster_ranks(row), _Row(row))
+
+
+class _Row:
+    """A row that does not take part in a lookup."""
+
+    def __init__(self, row: Row) -> None:
+        self.row = row
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Row)
+
+
+@lru_cache(maxsize=None)
+def _clusters(held: Held, ranks: int, row: _Row) -> Cluster:
+    return cluster_of(row.row, held.card)
+
+
+def _passes(row: Row, card: Card) -> float:
+    """A forward pass, with a backward pass where the row has one; no optimizer."""
+    if cluster_ranks(row) > 1:
+        raise NotPredicted("passes of several devices without an optimizer are not predicted")
+    framework = framework_of(row)
+    model = model_of(row)
+    layout = layout_of(row, model, card, framework)
+    layout.check(model)
+    cluster = _cluster(row, card)
+    if "inference" in row.shape.get("measured_metric", ""):
+        model = replace(model, dropout=False)
+    backward = "backward" in row.shape.get("measured_metric", "")
+    host = float(framework.host_op_s)
+    total = NOTHING
+    for part, count in _stack(model, layout, framework):
+        tasks = part.forward + (part.backward if backward else ())
+        total = total + cost_of(tasks, cluster, layout, host).times(count)
+    return total.seconds
+
+
+def _stack(model: Model, layout: Layout, framework: Framework) -> list[tuple[Part, int]]:
+    share = share_of(model, layout, framework)
+    mixed = sum(model.has_experts(n) for n in range(model.layers))
+    parts = [(embedding(share), 1), (layer(share), model.layers - mixed), (head(share), 1)]
+    if mixed:
+        parts.append((layer(share, True), mixed))
+    return parts

@@ -1,0 +1,112 @@
+"""The layout and the framework that a row of a training table describes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+from suiren.fleet.framework import (
+    EAGER,
+    MEGATRON_2021,
+    MEGATRON_2022,
+    MEGATRON_CORE,
+    MEGATRON_DEEPSPEED,
+    MODELLINK,
+    ONEFLOW,
+    Framework,
+)
+from suiren.fleet.layout import Layout
+from suiren.fleet.memory import peak
+from suiren.fleet.model import Model
+from suiren.hw.spec import Card
+from suiren.truth.rows import Row
+from suiren.truth.steps_model import number
+from suiren.truth.unknown import NotPredicted
+
+#: Micro-batch, chunks a stage and overlapped reduction of the runs of SC21's table 1, by width
+#: and whether the model is split at all: examples/sc21/run_table_1.sh of Megatron-LM.
+_SC21 = {2304: (16, 1, True), 3072: (16, 1, True), 4096: (16, 1, True), 6144: (8, 1, True),
+         8192: (4, 1, False), 10240: (2, 3, False), 12288: (2, 2, False), 16384: (1, 2, False),
+         20480: (1, 3, False), 25600: (1, 1, False)}  # fmt: skip
+Precision = Literal["fp32", "tf32", "fp16", "bf16", "fp8"]
+
+
+def framework_of(row: Row) -> Framework:
+    """The framework; raises NotPredicted for one whose kernels are not known."""
+    name = row.shape.get("framework", "").lower()
+    year = "2022" if "2022" in name or "sequence_parallel=yes" in row.notes else ""
+    for word, found in (
+        ("deepspeed", MEGATRON_DEEPSPEED), ("modellink", MODELLINK), ("mindspeed", MODELLINK),
+        ("megatron-bridge", MEGATRON_CORE), ("nemo", MEGATRON_CORE), ("mcore", MEGATRON_CORE),
+        ("unnamed gpu", MEGATRON_CORE),
+        ("megatron-lm 2021", MEGATRON_2021), ("megatron-lm (2021", MEGATRON_2021),
+        ("megatron-lm", MEGATRON_2022 if year else MEGATRON_CORE), ("hf transformers", EAGER),
+        ("oneflow", ONEFLOW),
+    ):  # fmt: skip
+        if word in name:
+            if "lora" in row.notes.lower():
+                return replace(found, name=f"{found.name}-adapters", accumulate="frozen")
+            return found
+    raise NotPredicted(f"which kernels {row.shape.get('framework', 'its framework')!r} issues "
+                       "is not known")  # fmt: skip
+
+
+def precision_of(row: Row) -> Precision:
+    """The format of products."""
+    text = row.shape.get("precision", "").lower()
+    if "fp4" in text:
+        raise NotPredicted("4-bit products are not predicted")
+    formats: tuple[tuple[str, Precision], ...] = (
+        ("fp8", "fp8"), ("no tf32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"), ("tf32", "tf32"),
+        ("fp32", "fp32"),
+    )  # fmt: skip
+    for word, found in formats:
+        if word in text:
+            return found
+    raise NotPredicted(f"the precision {row.shape.get('precision', '')!r} names no format")
+
+
+def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layout:
+    """The layout; raises NotPredicted for what the row leaves open.
+
+    Where `recompute` is not in the published table but assumed by its collector, activations are
+    kept if the model fits one card with them and computed again if it does not: a sweep over
+    layouts has one setting.
+    """
+    ranks = number(row, "n_devices", 1)
+    tp, pp, cp = number(row, "tp"), number(row, "pp"), number(row, "cp", 1)
+    dp = number(row, "dp", ranks // (tp * pp * cp))
+    micro, vpp, overlap = number(row, "micro_batch", 0), number(row, "vpp", 1), False
+    if framework is MEGATRON_2021 and not micro and model.d_model in _SC21:
+        micro, vpp, overlap = _SC21[model.d_model]
+    if not micro and framework.name.startswith((MEGATRON_2022.name, MEGATRON_CORE.name)):
+        micro = 1  # Megatron-LM's later scaling tables leave it out; large models take one sequence
+    if not micro:
+        raise NotPredicted("the row gives no micro_batch")
+    about = f"{row.shape.get('recompute', '')} {row.notes}".lower()
+    recompute = row.shape.get("recompute", "").lower()
+    shared = row.shape.get("zero_fsdp", "").lower()
+    modern = framework.name.startswith(MEGATRON_CORE.name)
+    sharded = "distributed" in shared or "zero-1" in shared
+    if ("fsdp" in shared and "none" not in shared) or "zero-3" in shared or "zero3" in shared:
+        raise NotPredicted("weights shared over data parallel ranks (FSDP) are not predicted yet")
+    wide = "sequence parallel" in about or "sequence_parallel=yes" in about
+    layout = Layout(
+        global_batch=number(row, "global_batch"), micro_batch=micro, tp=tp, pp=pp,
+        vpp=max(1, vpp), cp=cp, ep=number(row, "ep", 1), dp=dp,
+        sequence_parallel=tp > 1 and (wide or modern or "sequence_parallel=true" in about),
+        zero=1 if sharded else 0,
+        recompute="selective" if recompute.startswith("selective")
+        else "full" if recompute.startswith("full") and " x" not in recompute else "none",
+        schedule="interleaved" if vpp > 1 else "1f1b", precision=precision_of(row),
+        overlap_gradients=overlap or modern or framework is ONEFLOW,
+        distinct_tokens="hybridep" in about or "deepep" in about or "DeepEP" in row.text,
+        overlap_tensor=modern or ("mc2" in about and framework is MODELLINK),
+    )  # fmt: skip
+    assumed = row.shape.get("assumed_fields", "")
+    if "recompute" in assumed and layout.recompute == "full":
+        alone = replace(layout, recompute="none", tp=1, pp=1, vpp=1, dp=1, cp=1,
+                        global_batch=layout.micro_batch)  # fmt: skip
+        if peak(model, alone, framework).total_bytes <= float(card.memory_bytes):
+            return replace(layout, recompute="none")
+    return layout

@@ -1,0 +1,80 @@
+"""The cluster that a row of a training table was measured on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from suiren.hw.cluster import Cluster
+from suiren.hw.default_node import node_for
+from suiren.hw.fact import Fact, published
+from suiren.hw.find_cluster import find_node
+from suiren.hw.spec import Card, Node
+from suiren.hw.topology import Topology
+from suiren.hw.wiring import Wiring, topology_of
+from suiren.truth.rows import Row
+from suiren.truth.steps_model import number
+from suiren.units import GB
+
+#: Cards of an NVLink domain over racks of trays that jobs of whole groups of 64 take.
+_RACK = 64
+
+
+def cluster_of(row: Row, card: Card) -> Cluster:
+    """As many nodes as the row's devices fill, of the kind that holds this card."""
+    ranks = number(row, "n_devices", 1)
+    wires = row.shape.get("interconnect", "")
+    node = node_for(card)
+    if "NVLink5 node of 8" in wires and node.num_cards.kind == "assumed":
+        node = replace(find_node("hgx-b200"), name=f"{card.name}x8", card=card)
+    node = _with_nics(node, wires, row.source)
+    if "NVL72" in wires or "NVL72" in row.shape.get("nodes", ""):
+        node = _rack(node, min(ranks, _RACK))
+    each = int(node.num_cards)
+    return Cluster(
+        name=f"{node.name}-{card.name}-{ranks}", title=f"{ranks} x {card.title}", node=node,
+        num_nodes=-(-ranks // each),
+    )  # fmt: skip
+
+
+def _with_nics(node: Node, wires: str, source: str) -> Node:
+    """The node with the NICs that the row states: `4x HDR IB`, `100 Gb/s ... per node`."""
+    many = re.search(r"(\d+)x ?(?:HDR|NDR|EDR|RoCE)? ?(?:IB)? ?=? ?(\d+) ?Gb", wires)
+    whole = re.search(r"(\d+) Gb/s (?:\w+ )?per node", wires)
+    each = re.search(r"(\d+) Gb/s \w+ per NPU", wires)
+    if whole and many and "=" in many[0]:  # `4x HDR IB = 800 Gb/s per node`
+        count, rate = int(many[1]), int(whole[1]) / int(many[1])
+    elif many:
+        count, rate = int(many[1]), float(many[2])
+    elif whole:
+        count, rate = 1, float(whole[1])
+    elif each:
+        count, rate = int(node.num_cards), float(each[1])
+    else:
+        return node
+    speed = published(rate / 8 * GB, source)
+    return replace(
+        node, name=f"{node.name}-{count}x{rate:g}", nics=published(count, source),
+        nic_bytes_per_s=speed, topology=_rewired(node, count, speed),
+    )  # fmt: skip
+
+
+def _rewired(node: Node, count: int, rate: Fact) -> Topology:
+    """The node's graph with other NICs, where the old ones hung or under the PCIe switches."""
+    old = topology_of(node)
+    gone = {name for name, kind in old.vertices.items() if kind in ("nic", "fabric")}
+    wiring = Wiring()
+    wiring.vertices.update((n, k) for n, k in old.vertices.items() if n not in gone)
+    wiring.wires += [w for w in old.wires if w.start not in gone and w.end not in gone]
+    behind = [w.start for w in old.wires if old.vertices[w.end] == "nic" and w.start not in gone]
+    roots = [n for n, kind in old.vertices.items() if kind in ("pcie", "cpu")] or list(old.cards)
+    wiring.nics(list(dict.fromkeys(behind)) or roots, count, rate)
+    return wiring.done(old.assumed, forwards=old.forwards)
+
+
+def _rack(node: Node, cards: int) -> Node:
+    """A switched domain over many trays, a NIC for each card."""
+    why = "NVIDIA GB200 NVL72 datasheet, 2024: a NIC of 400 Gbit/s for each of 72 cards"
+    return replace(node, name=f"{node.name}-of-{cards}", num_cards=published(cards, why),
+                   topology=None, nics=published(cards, why),
+                   nic_bytes_per_s=published(50 * GB, why))  # fmt: skip

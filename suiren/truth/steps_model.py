@@ -1,0 +1,99 @@
+"""The model that a row of a training table describes."""
+
+from __future__ import annotations
+
+import re
+
+from suiren.fleet.model import BadModel, Model
+from suiren.truth.rows import Row
+from suiren.truth.unknown import NotPredicted
+
+#: Heads of models whose table leaves them out: the published script (examples/sc21 of Megatron-LM).
+_SC21_HEADS = {2304: 24, 3072: 32, 4096: 32, 6144: 48, 8192: 64, 10240: 80, 12288: 96, 16384: 128,
+               20480: 128, 25600: 160}  # fmt: skip
+_GATED = ("llama", "qwen", "mixtral", "mistral", "deepseek", "kimi", "baichuan", "internlm",
+          "aquila", "chatglm", "codellama", "yi", "gemma", "minicpm", "glm", "grok",
+          "intern")  # fmt: skip
+_LATER = r"(?i)bridge|nemo 2[4-9]|mcore|megatron-core|202[4-9]|unnamed gpu"
+_ENCODERS = ("bert", "roberta")
+#: Vocabularies of families whose table leaves it out, from their published configurations.
+_VOCAB = {"llama3": 128256, "llama": 32000, "aquila": 100008, "baichuan2": 125696,
+          "baichuan": 64000, "internlm": 103168, "qwen1.5": 151936, "qwen2": 151936,
+          "qwen": 151936, "gemma": 256000, "mixtral": 32000, "mistral": 32000, "yi": 64000,
+          "codellama": 32016, "bloom": 250880, "chatglm3": 65024, "minicpm": 122753, "glm": 150528,
+          "deepseek": 102400, "gpt": 50304, "grok": 131072}  # fmt: skip
+
+
+def number(row: Row, name: str, otherwise: int | None = None) -> int:
+    """A whole number of the row; raises NotPredicted where it is missing and has no default."""
+    text = row.shape.get(name, "")
+    match = re.match(r"\s*(\d[\d,]*)(?:\.\d*)?\b", text)
+    if match:
+        return int(match[1].replace(",", ""))
+    if otherwise is None:
+        raise NotPredicted(f"the row gives no {name}")
+    return otherwise
+
+
+def model_of(row: Row) -> Model:
+    """The model; raises NotPredicted for what the row leaves open."""
+    name = row.shape.get("model", "").lower()
+    family = row.shape.get("model_family", "").lower()
+    layers = number(row, "n_layers")
+    d_model = number(row, "d_model")
+    heads = number(row, "n_heads", _SC21_HEADS.get(d_model) if "sc21" in _about(row) else None)
+    seq = number(row, "seq_len")
+    gated = any(word in family or word in name for word in _GATED)
+    if "switch" in family:
+        raise NotPredicted("the row does not say how encoder and decoder share its n_layers")
+    encoder = any(word in family for word in _ENCODERS)
+    notes = row.notes.lower()
+    experts = _count(r"moe (\d+) experts", notes) or _count(r"experts=(\d+)", notes)
+    experts = experts or _count(r"(\d+)x\d+b", name) or _count(r"switch (\d+) experts", notes)
+    latent = row.shape.get("n_kv_heads", "") == "MLA"
+    widths = [int(n) for n in re.findall(r"\d+", row.shape.get("d_ff", ""))]
+    d_ff = widths[0] if widths else number(row, "d_ff")
+    split = "dense" in row.shape.get("d_ff", "")
+    dense = _count(r"first (\d+) layers dense", notes)
+    dense = dense or _count(r"first (\d+)\)", row.shape.get("d_ff", ""))
+    expert_d_ff = widths[-1] if split else (d_ff if experts else 0)
+    attention = row.shape.get("attention_impl", "").lower().replace("no flash", "")
+    flash = any(word in attention for word in ("flash", "te ", "te+", "cudnn"))
+    # nobody kept scores in memory any more where a framework of these years says nothing
+    flash = flash or (not attention and bool(re.search(_LATER, row.shape.get("framework", ""))))
+    try:
+        return Model(
+            name=row.shape.get("model", "model"), layers=layers, d_model=d_model, heads=heads,
+            d_ff=d_ff, vocab=_vocab(row, name, family), seq=seq,
+            kv_heads=0 if latent else number(row, "n_kv_heads", 0),
+            head_dim=192 if latent else _count(r"head_dim[ =](\d+)", notes),
+            gated=gated, experts=experts,
+            top_k=(_count(r"top-(\d+)", notes) or (1 if "switch" in name else 2)) if experts else 0,
+            expert_d_ff=expert_d_ff,
+            shared_d_ff=expert_d_ff if "1 shared" in notes else 0,
+            dense_layers=dense if experts else 0, tied=not gated, norm="rms" if gated else "layer",
+            positions="rotary" if gated else "learned", bias=not gated, dropout=not gated,
+            causal=not encoder, activation="tanh" if family.startswith("gpt") else "gelu",
+            attention="flash" if flash else "unfused",
+            q_rank=1536 if latent else 0, kv_rank=512 if latent else 0,
+            rotary_dim=64 if latent else 0, value_dim=128 if latent else 0,
+        )  # fmt: skip
+    except BadModel as problem:
+        raise NotPredicted(str(problem)) from None
+
+
+def _about(row: Row) -> str:
+    return f"{row.source} {row.shape.get('framework', '')} {row.notes}".lower().replace(
+        "megatron-lm 2021", "sc21"
+    )
+
+
+def _count(pattern: str, text: str) -> int:
+    match = re.search(pattern, text)
+    return int(match[1]) if match else 0
+
+
+def _vocab(row: Row, name: str, family: str) -> int:
+    plain = f"{name} {family}".replace("-", "")
+    known = next((size for word, size in _VOCAB.items() if word in plain), None)
+    return number(row, "vocab", known)

@@ -1,0 +1,225 @@
+"""Rows of traced models: their step's calls stand in data/steps as functions of the batch.
+
+Every distinct call is priced on the row's card; gradients of several cards are reduced while the
+backward pass runs; a power limit lowers the clock. Batches are loaded beside the step.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from suiren.fleet.collective import time_collective
+from suiren.fleet.cost import NOTHING, Cost, clock_of, price_of
+from suiren.fleet.framework import EAGER
+from suiren.fleet.place import place_of
+from suiren.hw.fact import assumed
+from suiren.hw.held import Held
+from suiren.hw.spec import Card
+from suiren.trace.call import Call, Tensor, parse_call
+from suiren.truth.rows import Row
+from suiren.truth.steps_machine import cluster_of
+from suiren.truth.steps_model import number
+from suiren.truth.unknown import NotPredicted
+
+FOLDER = Path(__file__).parents[2] / "data" / "steps"
+#: Gradients are reduced in pieces of this size, PyTorch's default.
+BUCKET_BYTES = 25e6
+#: What the driver and the libraries hold on a card besides tensors.
+CONTEXT_BYTES = assumed(1.3e9, "CUDA context, cuBLAS and cuDNN workspaces, NCCL buffers of a card")
+_SIZE = re.compile(r"\{(\d+)([+-]\d+)?\}")
+#: (a pattern of the row's model, the traced model). The first that matches is taken.
+_MODELS = (
+    (r"^resnet-?50", "resnet50"), (r"RN50v1\.5", "resnet50"), (r"^vgg-?16", "vgg16"),
+    (r"^mobilenet_?v2", "mobilenet_v2"), (r"^vit$", "vit_b16"),
+    (r"^vit-base-patch16-224", "vit_b16"),
+    (r"bert_base_squad", "bert_base-squad384"), (r"bert_large_squad", "bert_large-squad384"),
+    (r"bert-large squad", "bert_large-squad384"),
+    (r"LanguageModeling/BERT .*(fine-tuning|squad)", "bert_large-squad384"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """One step of a model as a function of its batch."""
+
+    name: str
+    params: int
+    ops: int
+    peak_fixed_bytes: float
+    peak_sample_bytes: float
+    lines: tuple[tuple[int, str], ...]
+    """(how often, the call) with sizes that grow with the batch in braces."""
+
+    def calls(self, batch: int, tf32: bool) -> Iterator[tuple[int, Call]]:
+        """(how often, the call) at a batch."""
+        for count, line in self.lines:
+            text = _SIZE.sub(lambda m: str(int(m[1]) * batch + int(m[2] or 0)), line)
+            if not tf32:
+                text = text.replace(',math="tf32"', "")
+            yield count, parse_call(text)
+
+
+@dataclass(frozen=True, slots=True)
+class TracedStep:
+    """A step of a traced model on a card."""
+
+    step_s: float
+    work: Cost
+    exchange_s: float
+    """What is left of the reduction of gradients."""
+    clock: float
+    power_w: float
+    peak_bytes: float
+    """With what the driver holds."""
+
+
+def covers(row: Row) -> bool:
+    """True for rows of models that were traced, and of tables of such models."""
+    tables = ("FlagPerf", "lambdal/", "ml-energy/zeus", "DeepLearningExamples", "EnflameTechnology",
+              "optimum-habana")  # fmt: skip
+    return row.op == "training step" and (
+        _stem(row) is not None or any(table in row.source for table in tables)
+    )
+
+
+def seconds(row: Row, card: Card) -> float:
+    """Seconds of a step of one batch a card."""
+    return step_of(row, card).step_s
+
+
+def step_of(row: Row, card: Card) -> TracedStep:
+    """The step of a row; raises NotPredicted with the reason."""
+    model, wide = _traced_of(row, card)
+    batch, cards = batch_of(row), number(row, "n_devices", 1)
+    peak = model.peak_fixed_bytes + batch * model.peak_sample_bytes + float(CONTEXT_BYTES)
+    # the row ran: only what no framework could have fitted is refused
+    if peak > 1.5 * float(card.memory_bytes):
+        raise NotPredicted(f"{peak / 2**30:.0f} GiB do not fit the card: its step is another")
+    limit = re.search(r"power_limit=(\d+)W", row.notes)
+    held = card
+    if limit:
+        held = replace(card, tdp_w=assumed(float(limit[1]), "the limit that the row states"))
+    tf32 = wide and "tf32" in card.formats() and "no tf32" not in row.dtype.lower()
+    work = _work(model, batch, tf32, _is_fused(row), Held(card))
+    clock = clock_of(work, work.device_s, held)
+    work = work.at_clock(clock.share)
+    exchange_s = _exchange_s(model, row, card, cards, work)
+    step_s = work.seconds + exchange_s
+    return TracedStep(step_s, work, exchange_s, clock.share, clock.power_w, peak)
+
+
+def _stem(row: Row) -> str | None:
+    """The traced model a row means."""
+    about = row.text
+    if "DeepLearningExamples" in row.source:
+        if row.shape.get("framework") != "PyTorch":
+            return None
+        about = f"{row.text} {row.source} {row.notes}"
+    return next((stem for pattern, stem in _MODELS if re.search(pattern, about, re.I)), None)
+
+
+def _traced_of(row: Row, card: Card) -> tuple[Traced, bool]:
+    """The traced model in the row's format, and whether that is FP32."""
+    if _stem(row) is None:
+        raise NotPredicted(f"no step of {row.text} was traced")
+    if _is_fused(row) and card.chip.vendor != "NVIDIA":
+        raise NotPredicted("only NVIDIA's submission of this benchmark is known kernel by kernel")
+    precision = row.dtype.lower()
+    half = re.search(r"\b(amp|fp16|bf16|mixed)\b", precision) is not None
+    half = half or _is_fused(row) or "Habana" in row.shape.get("framework", "")
+    name = f"{_stem(row)}-{'f16' if half else 'f32'}"
+    try:
+        return traced(name), not half
+    except OSError:
+        raise NotPredicted(f"no step of {name} was traced") from None
+
+
+def batch_of(row: Row) -> int:
+    """Samples of a card in a step."""
+    batch = number(row, "micro_batch", 0)
+    if batch:
+        return batch
+    total, cards = number(row, "global_batch", 0), number(row, "n_devices", 1)
+    if not total or total % cards:
+        raise NotPredicted("the row gives no batch")
+    return total // cards
+
+
+@lru_cache(maxsize=64)
+def traced(name: str) -> Traced:
+    """A traced step by name; raises OSError if there is none."""
+    with gzip.open(FOLDER / f"{name}.txt.gz", "rt", encoding="utf-8") as file:
+        head = json.loads(file.readline())
+        pairs = (line.rstrip("\n").split("\t", 1) for line in file)
+        lines = tuple((int(count), text) for count, text in pairs)
+    return Traced(name, head["params"], head["ops"], head["peak_fixed_bytes"],
+                  head["peak_sample_bytes"], lines)  # fmt: skip
+
+
+def _is_fused(row: Row) -> bool:
+    """NVIDIA's MXNet for MLPerf: images channels last, norm, ReLU and sum in one kernel, graphs."""
+    return "mlcommons/training_results" in row.source and "resnet" in row.text
+
+
+@lru_cache(maxsize=4096)
+def _work(model: Traced, batch: int, tf32: bool, fused: bool, held: Held) -> Cost:
+    total = NOTHING
+    for count, call in model.calls(batch, tf32):
+        if any(t.on_host and t.numel > 1 for t in call.inputs()) or (fused and _joins_norm(call)):
+            continue
+        total = total + _cost(call, held).times(count)
+        if not fused:
+            for turn in turned(call, held.card):
+                total = total + _cost(turn, held).times(count)
+    return replace(total, host_s=0.0 if fused else model.ops * float(EAGER.host_op_s))
+
+
+def _cost(call: Call, held: Held) -> Cost:
+    found = price_of(call, held.card)
+    kind = {"matrix": "matrix_s", "vector": "vector_s"}.get(found.why, "memory_s")
+    return Cost(**{kind: found.busy_s}, launch_s=found.launch_s, engine_s=found.engine_s,
+                engine_j=found.engine_j, memory_j=found.memory_j,
+                flop=sum(found.flop.values()))  # fmt: skip
+
+
+def _joins_norm(call: Call) -> bool:
+    """ReLU and the sum of two branches, which a fused batch norm does on its way."""
+    names = ("relu_", "relu", "threshold_backward", "add_", "add")
+    return call.name in names and any(len(t.shape) == 4 for t in call.results())
+
+
+def turned(call: Call, card: Card) -> list[Call]:
+    """Kernels that lay images channels last before a convolution on tensor cores, and back.
+
+    PyTorch keeps images channels first unless a script says otherwise; cuDNN's kernels for TF32
+    and 16 bits want them last.
+    """
+    if call.name not in ("convolution", "convolution_backward") or card.chip.vendor != "NVIDIA":
+        return []
+    image = call.tensor("input")
+    wide = image.dtype == "f32" and call.arguments.get("math") is None
+    grouped = call.arguments.get("groups") not in (1, None)
+    if wide or grouped or not card.chip.matrix or len(image.shape) != 4:
+        return []
+    moved = [t for t in (*call.inputs(), *call.results())
+             if len(t.shape) == 4 and t.shape[0] == image.shape[0]]  # fmt: skip
+    plain = [Tensor(t.dtype, t.shape) for t in moved]
+    return [Call("aten::clone", {"self": t}, (t,)) for t in plain]
+
+
+def _exchange_s(model: Traced, row: Row, card: Card, cards: int, work: Cost) -> float:
+    """Reduction of FP32 gradients: it starts with the backward pass, two thirds of the step."""
+    if cards == 1:
+        return 0.0
+    cluster = cluster_of(row, card)
+    place = place_of(range(cards), cluster.cards_per_node)
+    size = 4.0 * model.params
+    whole = time_collective(cluster, "all_reduce", size, place).seconds
+    last = time_collective(cluster, "all_reduce", min(size, BUCKET_BYTES), place).seconds
+    return max(last, whole - work.device_s * 2 / 3)
