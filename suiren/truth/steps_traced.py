@@ -42,6 +42,9 @@ _MODELS = (
     (r"bert-large squad", "bert_large-squad384"),
     (r"LanguageModeling/BERT .*(fine-tuning|squad)", "bert_large-squad384"),
 )  # fmt: skip
+#: Tables that are predicted from traced steps, by what their sources name.
+_TABLES = ("FlagPerf", "lambdal/", "ml-energy/zeus", "DeepLearningExamples", "EnflameTechnology",
+           "optimum-habana")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,9 @@ class TracedStep:
 
 
 def covers(row: Row) -> bool:
-    """True for rows of models that were traced, and of tables of such models."""
-    tables = ("FlagPerf", "lambdal/", "ml-energy/zeus", "DeepLearningExamples", "EnflameTechnology",
-              "optimum-habana")  # fmt: skip
+    """True for rows of tables whose models are traced, whether this one was or not."""
     return row.op == "training step" and (
-        _stem(row) is not None or any(table in row.source for table in tables)
+        _is_fused(row) or any(table in row.source for table in _TABLES)
     )
 
 

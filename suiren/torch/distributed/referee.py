@@ -43,7 +43,9 @@ class Referee:
         if place.any_of_them:
             others = [m for m in place.members if m != rank]
             sends = (self._board.read(m) for m in others)
-            is_sent = any(p.waits and p.what.startswith("send") and rank in p.members for p in sends)
+            is_sent = any(
+                p.waits and p.what.startswith("send") and rank in p.members for p in sends
+            )
             return [] if is_sent else others
         channel = self._channels.get(place.channel)
         if channel is None:

@@ -9,7 +9,7 @@ from launched import answers, checks_of
 SCRIPTS = {
     "collectives.py": (2, 4),
     "data_parallel.py": (2, 4),
-    "sharded.py": (4, 8),
+    "sharded.py": (2, 4),
     "pipelines.py": (2, 4),
 }
 DEFAULT = [(s, few, c) for s, (few, _) in SCRIPTS.items() for c in checks_of(s)]
