@@ -37,7 +37,7 @@ _SIZE = re.compile(r"\{(\d+)([+-]\d+)?\}")
 _MODELS = (
     (r"^resnet-?50", "resnet50"), (r"RN50v1\.5", "resnet50"), (r"^vgg-?16", "vgg16"),
     (r"^mobilenet_?v2", "mobilenet_v2"), (r"^vit$", "vit_b16"),
-    (r"^vit-base-patch16-224", "vit_b16"),
+    (r"^vit-base-patch16-224", "vit_b16"), (r"^bert$", "bert_large-pretraining512"),
     (r"bert_base_squad", "bert_base-squad384"), (r"bert_large_squad", "bert_large-squad384"),
     (r"bert-large squad", "bert_large-squad384"),
     (r"LanguageModeling/BERT .*(fine-tuning|squad)", "bert_large-squad384"),
