@@ -6,6 +6,8 @@ PyTorch's own code that asks for the backend's name then takes the path it takes
 from __future__ import annotations
 
 import functools
+import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -183,6 +185,25 @@ def _patch_meshes() -> None:
         make(self, *arguments, **keywords)
 
     mesh.__init__ = init
+    for owner in (torch.distributed.device_mesh, dist):
+        owner.init_device_mesh = _within_the_world(owner.init_device_mesh)
+
+
+def _within_the_world(make: Callable[..., Any]) -> Callable[..., Any]:
+    """A mesh that needs more ranks than there are says so before anything meets."""
+
+    @functools.wraps(make)
+    def call(device_type: str, mesh_shape: Sequence[int], **keywords: Any) -> Any:
+        started = os.environ.get("WORLD_SIZE", "1")
+        size = dist.get_world_size() if dist.is_initialized() else int(started)
+        if math.prod(mesh_shape) > size:
+            raise RuntimeError(
+                f"a mesh of {' × '.join(map(str, mesh_shape))} needs {math.prod(mesh_shape)} "
+                f"ranks, and the run has {size}: choose sides whose product is {size}"
+            )
+        return make(device_type, mesh_shape, **keywords)
+
+    return call
 
 
 def _patch_fsdp1() -> None:

@@ -367,7 +367,8 @@ def check_meshes():
     same(x, sum(every(2)))
     grid = init_device_mesh("cuda", (1, SIZE), mesh_dim_names=("a", "b"))
     assert grid["b"].size() == SIZE and grid["a", "b"].ndim == 2
-    refused(RuntimeError, "", init_device_mesh, "cuda", (3, 3))
+    words = f"a mesh of 3 × 3 needs 9 ranks, and the run has {SIZE}"
+    refused(RuntimeError, words, init_device_mesh, "cuda", (3, 3))
 
 
 run(globals())
