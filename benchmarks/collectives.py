@@ -17,8 +17,8 @@ from statistics import median
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from suiren.fleet.collective import COLLECTIVES, time_collective
-from suiren.fleet.place import Place
 from suiren.fleet.contention import time_together
+from suiren.fleet.place import Place
 from suiren.hw.find_cluster import cluster_of
 
 ROUNDS = 7
@@ -27,10 +27,10 @@ NAMES = ("t21x8", "dgx-a100", "mi300x-x8", "hgx-h100*128", "hgx-h100*2048", "t21
 
 
 def seconds_of(work: Callable[[], object]) -> float:
-    """Wall seconds of one call."""
-    start = time.perf_counter()
+    """Processor seconds of one call."""
+    start = time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def cold(name: str) -> dict[str, float]:

@@ -147,8 +147,9 @@ def trace(name: str, batch: int) -> None:
     layout = torch.channels_last if dtype == "f16" and size == 224 else torch.contiguous_format
     model = model.to("cuda", memory_format=layout).train()
     images = size == 224
-    optimizer = (torch.optim.SGD(model.parameters(), 0.1, momentum=0.9, weight_decay=1e-4)
-                 if images else torch.optim.AdamW(model.parameters(), 1e-4, fused=True))  # fmt: skip
+    weights = model.parameters()
+    optimizer = (torch.optim.SGD(weights, 0.1, momentum=0.9, weight_decay=1e-4)
+                 if images else torch.optim.AdamW(weights, 1e-4, fused=True))  # fmt: skip
     scaler = torch.amp.GradScaler("cuda", enabled=dtype == "f16")
     for _ in range(4):
         given = [x.to("cuda", memory_format=layout) if x.dim() == 4 else x.to("cuda")

@@ -61,13 +61,8 @@ def _degrees(command: Callable[..., Any]) -> Callable[..., Any]:
     type=click.Choice(["1f1b", "gpipe", "interleaved", "zero-bubble"]),
     help="1f1b; interleaved where --vpp is above 1.",
 )
-@click.option(
-    "--zero",
-    type=click.IntRange(0, 3),
-    default=1,
-    show_default=True,
-    help="What data parallel ranks share: optimizer, gradients, weights.",
-)
+@click.option("--zero", type=click.IntRange(0, 1), default=1, show_default=True,
+              help="1: data parallel ranks share the optimizer's states.")  # fmt: skip
 @click.option(
     "--sequence-parallel/--no-sequence-parallel", default=None, help="On where --tp is above 1."
 )

@@ -152,7 +152,11 @@ def _tell(outcomes: list[RankOutcome], cluster: Cluster, options: dict[str, Any]
     code = _say_how_ended(outcomes)
     try:
         found = answer_for_ranks(_that_ran(outcomes, cluster.cards_per_node), cluster)
-    except (NothingRan, RanksPart, ClusterTooSmall, TooManyWalkers) as problem:
+    except NothingRan as problem:
+        if not code:
+            notices.print(str(problem), style="yellow", markup=False)
+        return code or 2
+    except (RanksPart, ClusterTooSmall, TooManyWalkers) as problem:
         notices.print(str(problem), style="yellow", markup=False)
         return code or 2
     if not options["quiet"]:
@@ -171,9 +175,11 @@ def _say_how_ended(outcomes: list[RankOutcome]) -> int:
         where = ", ".join(map(str, ranks[:8])) + (" …" if len(ranks) > 8 else "")
         notices.print(f"[bold]rank {where}:[/] {escape(error)}", soft_wrap=True)
     early = [o for o in outcomes if o.ended != "finished"]
-    if early:
+    if early and any(o.program.order for o in outcomes):
         notices.print("[yellow]what was learnt until then follows[/]")
-    return next((o.exit_code for o in early if o.exit_code), 1 if early else 0)
+    # a rank that was stopped because of another says nothing about why
+    causes = sorted(early, key=lambda outcome: outcome.ended == "interrupted")
+    return next((o.exit_code for o in causes if o.exit_code), 1 if early else 0)
 
 
 def _has_rest(program: Program) -> bool:

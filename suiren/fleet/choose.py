@@ -75,7 +75,8 @@ def _predictions(
     steps, crossings = turns * (n - 1), turns * (nodes if turns == 2 else nodes - 1)
     crossings = crossings if nodes > 1 else 0
     where = "link" if linked else "pcie"
-    for protocol in ("ll", "ll128", "simple") if linked else ("ll", "simple"):
+    fine = ("ll128",) if linked and generation.ll128 else ()
+    for protocol in ("ll", *fine, "simple"):
         rate = {"ll": min(ll_most, bus * nccl.LL_SHARE), "ll128": bus * nccl.LL128_SHARE}
         latency_s = nccl.BASE_S["ring", protocol] + crossings * nccl.HOP_S["net", "ring", protocol]
         latency_s += (steps - crossings) * nccl.HOP_S[where, "ring", protocol]
@@ -85,7 +86,7 @@ def _predictions(
     if op not in OPS["tree"]:
         return
     power = int(log2(max(1, size_bytes / 64)))
-    for protocol in ("ll", "ll128", "simple") if linked else ("ll", "simple"):
+    for protocol in ("ll", *fine, "simple"):
         rates = bus * nccl.TREE_RATE
         rate = {"ll": min(ll_most, rates * nccl.TREE_LL),
                 "ll128": rates * (nccl.TREE_LL128 if nodes == 1 else 0.94)}  # fmt: skip

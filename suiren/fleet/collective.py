@@ -10,7 +10,7 @@ from suiren.fleet.algorithms import PLANNERS, torus
 from suiren.fleet.choose import by_nccl, candidates, library_of
 from suiren.fleet.fold import Fold, fold
 from suiren.fleet.place import Place
-from suiren.fleet.plan import Priced, carriers, price
+from suiren.fleet.plan import Priced, carriers, least_s, price
 from suiren.hw.cluster import Cluster
 
 COLLECTIVES = (
@@ -92,9 +92,29 @@ def chosen(
     options: Sequence[tuple[str, str]] = candidates(folded, op, library)
     if library == "NCCL" and op in PREDICTED and place.nodes == 1:
         options = [by_nccl(folded, op, size_bytes, cluster.card.chip.family)]
-    prices = {option: _priced(folded, library, op, size_bytes, option) for option in options}
-    best = min(prices, key=lambda option: prices[option].seconds)
-    return best, prices[best]
+    return _best(folded, op, size_bytes, options, library)
+
+
+def _best(
+    folded: Fold, op: str, size_bytes: float, options: Sequence[tuple[str, str]], library: str
+) -> tuple[tuple[str, str], Priced]:
+    """The fastest option; those that cannot be it are not looked at closely."""
+    how = carriers(folded, library)
+    plans = {algorithm: PLANNERS[algorithm](folded, op, size_bytes)
+             for algorithm in dict.fromkeys(algorithm for algorithm, _ in options)}  # fmt: skip
+    if len(options) == 1:
+        algorithm, protocol = options[0]
+        return options[0], price(plans[algorithm], folded, how, protocol)
+    least = {o: least_s(plans[o[0]], folded, how, o[1]) for o in options}
+    best: tuple[tuple[str, str], Priced] | None = None
+    for option in sorted(options, key=lambda o: least[o]):
+        if best is not None and least[option] * (1 - 1e-9) > best[1].seconds:
+            break
+        found = price(plans[option[0]], folded, how, option[1])
+        if best is None or found.seconds < best[1].seconds:
+            best = option, found
+    assert best is not None
+    return best
 
 
 def _on_torus(
@@ -113,11 +133,3 @@ def _on_torus(
     prices = {("torus", p): price(phases, folded, how, p) for p in protocols}
     best = min(prices, key=lambda option: prices[option].seconds)
     return best, prices[best]
-
-
-def _priced(
-    folded: Fold, library: str, op: str, size_bytes: float, option: tuple[str, str]
-) -> Priced:
-    algorithm, protocol = option
-    phases = PLANNERS[algorithm](folded, op, size_bytes)
-    return price(phases, folded, carriers(folded, library), protocol)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 _DUST = 1e-9
 
@@ -71,13 +72,50 @@ def end_times(flows: Sequence[Flow], capacity_bytes_per_s: Sequence[float]) -> l
     return ends
 
 
-def slowest(flows: Sequence[Flow], capacity_bytes_per_s: Sequence[float]) -> tuple[float, int]:
-    """When the last flow ends, and the busiest wire: seconds and its number (-1 for no flow)."""
+def busiest(flows: Sequence[Flow], capacity_bytes_per_s: Sequence[float]) -> tuple[float, int]:
+    """Seconds for which the busiest wire works, and its number (-1 for no flow).
+
+    No sharing can end sooner.
+    """
     load: dict[int, float] = {}
     for flow in flows:
         for wire, share in flow.wires:
             load[wire] = load.get(wire, 0.0) + share * flow.size_bytes
     if not load:
         return 0.0, -1
-    busiest = max(load, key=lambda w: (load[w] / capacity_bytes_per_s[w], -w))
-    return max(end_times(flows, capacity_bytes_per_s)), busiest
+    times = {wire: carried / capacity_bytes_per_s[wire] for wire, carried in load.items()}
+    wire = max(sorted(times), key=times.__getitem__)
+    return times[wire], wire
+
+
+def slowest(
+    flows: Sequence[Flow], capacity_bytes_per_s: tuple[float, ...]
+) -> tuple[float, int]:
+    """When the last flow ends, and the busiest wire: seconds and its number (-1 for no flow)."""
+    if not flows:
+        return 0.0, -1
+    # the same flows with other sizes take as much longer as they are larger
+    unit_bytes = max(flow.size_bytes for flow in flows)
+    if unit_bytes == 0:
+        return 0.0, -1
+    load = flows[0].wires[0][1] if flows[0].wires else 1.0
+    unit = tuple(
+        (tuple((wire, _rounded(share / load)) for wire, share in flow.wires),
+         _rounded(flow.size_bytes / unit_bytes))
+        for flow in flows
+    )  # fmt: skip
+    seconds, wire = _slowest_unit(unit, capacity_bytes_per_s)
+    return seconds * unit_bytes * load, wire
+
+
+def _rounded(share: float) -> float:
+    """Without the dust of the last digits, so that equal flows are found again."""
+    return round(share, 12)
+
+
+@lru_cache(maxsize=16384)
+def _slowest_unit(
+    unit: tuple[tuple[tuple[tuple[int, float], ...], float], ...], capacity: tuple[float, ...]
+) -> tuple[float, int]:
+    flows = [Flow(wires, size) for wires, size in unit]
+    return max(end_times(flows, capacity)), busiest(flows, capacity)[1]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from suiren.fleet.fold import UPPER, Fold
-from suiren.fleet.network import Flow, slowest
+from suiren.fleet.network import Flow, busiest, slowest
 from suiren.hw.catalog.transports import transport_of
 from suiren.hw.transport import Protocol, Transport
 
@@ -59,6 +60,7 @@ class Carriers:
     by_medium: Mapping[str, Transport]
 
 
+@lru_cache(maxsize=1024)
 def carriers(fold: Fold, library: str) -> Carriers:
     """The transports on the group's ways from card to next card; the slowest one rules."""
     cards = fold.place.local
@@ -78,29 +80,48 @@ def carriers(fold: Fold, library: str) -> Carriers:
 
 def price(phases: tuple[Phase, ...], fold: Fold, how: Carriers, protocol: str) -> Priced:
     """Seconds of the phases one after the other under a message protocol."""
+    return _priced(phases, fold, how, protocol, slowest)
+
+
+def least_s(phases: tuple[Phase, ...], fold: Fold, how: Carriers, protocol: str) -> float:
+    """What the phases take at least: as if every wire were always as busy as the busiest."""
+    return _priced(phases, fold, how, protocol, busiest).seconds
+
+
+def _priced(
+    phases: tuple[Phase, ...], fold: Fold, how: Carriers, protocol: str,
+    timed: Callable[[tuple[Flow, ...], tuple[float, ...]], tuple[float, int]],
+) -> Priced:
+    """The price, a step of a phase timed by `timed`."""
     spread = fold.place.nodes > 1
     inside, between = _protocol_of(how.inside, protocol), _protocol_of(how.between, protocol)
-    ruling = how.between if spread else how.inside
     base_s = max(inside.base_s, between.base_s if spread else 0.0)
     stages: list[Stage] = []
-    moving, busiest = 0.0, (0.0, "latency")
+    moving, longest = 0.0, (0.0, "latency")
     for phase in phases:
         flows = loaded(phase.flows, fold.media, how, protocol)
-        step_s, wire = slowest(flows, fold.capacity_bytes_per_s)
-        hop_s = inside.hop_s + how.hop_inside_s
-        if protocol == "simple" and phase.last and ruling.hides_s is not None:
-            hop_s /= 1 + (step_s / ruling.hides_s) ** 2
-        wait_s = phase.inside * hop_s + phase.between * (between.hop_s + how.hop_between_s)
+        step_s, wire = timed(flows, fold.capacity_bytes_per_s)
+        wait_s = _waits_s(phase, step_s, how, protocol, spread)
         extra = (between if spread else inside).last if phase.last else 0.0
         steps = phase.steps + extra if phase.steps else 0.0
         moving += steps * step_s
-        busiest = max(busiest, (steps * step_s, fold.media[wire] if wire >= 0 else "latency"))
+        longest = max(longest, (steps * step_s, fold.media[wire] if wire >= 0 else "latency"))
         whole = tuple(Flow(f.wires, f.size_bytes * steps) for f in flows)
         stages.append(Stage(wait_s if stages else wait_s + base_s, whole))
     waiting = sum(stage.wait_s for stage in stages)
-    bound = busiest[1] if moving > waiting else "latency"
+    bound = longest[1] if moving > waiting else "latency"
     name = "nic" if bound in _NIC_MEDIA else bound
     return Priced(waiting + moving, waiting, name, tuple(stages))
+
+
+def _waits_s(phase: Phase, step_s: float, how: Carriers, protocol: str, spread: bool) -> float:
+    """Latency of a phase's hops; long steps hide part of it where the transport can."""
+    hop_s = _protocol_of(how.inside, protocol).hop_s + how.hop_inside_s
+    hides_s = (how.between if spread else how.inside).hides_s
+    if protocol == "simple" and phase.last and hides_s is not None:
+        hop_s /= 1 + (step_s / hides_s) ** 2
+    far_s = _protocol_of(how.between, protocol).hop_s + how.hop_between_s
+    return phase.inside * hop_s + phase.between * far_s
 
 
 def loaded(
@@ -112,10 +133,14 @@ def loaded(
     """
     shares = {m: float(_protocol_of(t, protocol).share) for m, t in how.by_medium.items()}
     net = float(_protocol_of(how.between, protocol).share)
+    own = [shares[medium] for medium in media]
+    nics = {n for n, medium in enumerate(media) if medium in _NIC_MEDIA}
     found = []
     for flow in flows:
-        out = any(media[n] in _NIC_MEDIA for n, _ in flow.wires)
-        ways = tuple((n, part / (net if out else shares[media[n]])) for n, part in flow.wires)
+        if nics.isdisjoint([n for n, _ in flow.wires]):
+            ways = tuple([(n, part / own[n]) for n, part in flow.wires])
+        else:
+            ways = tuple([(n, part / net) for n, part in flow.wires])
         found.append(Flow(ways, flow.size_bytes))
     return tuple(found)
 

@@ -5,21 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from suiren.fleet.after import after, send_s
 from suiren.fleet.block import layer
-from suiren.fleet.collective import time_collective
 from suiren.fleet.cost import NOTHING, Cost, clock_of, cost_of
-from suiren.fleet.ends import embedding, head, optimizer
+from suiren.fleet.ends import embedding, head
 from suiren.fleet.framework import MEGATRON_CORE, Framework
 from suiren.fleet.layout import BadLayout, Layout
-from suiren.fleet.memory import StageMemory, layers_before, memory_of, weights_of
+from suiren.fleet.memory import StageMemory, layers_before, memory_of
 from suiren.fleet.model import Model
 from suiren.fleet.part import Part
 from suiren.fleet.pipeline import Stages, pipeline_s
 from suiren.fleet.share import Share, share_of
 from suiren.hw.cluster import Cluster
 
-#: Bytes after which a framework starts to reduce what is ready.
-BUCKET_BYTES = 160e6
 _PEAKS = {"fp32": "fp32", "tf32": "tf32", "fp16": "fp16", "bf16": "bf16", "fp8": "fp8"}
 
 
@@ -110,6 +108,9 @@ def train_step(
     Raises BadLayout for a layout that no job could run.
     """
     layout.check(model, cluster.num_ranks)
+    if layout.zero > 1:
+        raise BadLayout(f"zero {layout.zero} gathers weights layer by layer: that is a sharded "
+                        "step (fleet/sharded.py); this one takes zero 0 or 1")  # fmt: skip
     if not cluster.card.can_time:
         raise BadLayout(f"no peak of {cluster.card.title} was ever published: nothing can be timed")
     share = share_of(model, layout, framework)
@@ -118,15 +119,15 @@ def train_step(
     clock, power_w = _clock(chunks, cluster, layout)
     if clock < 1.0:
         chunks = [[(f.at_clock(clock), b.at_clock(clock)) for f, b in stage] for stage in chunks]
-    send_s = _send_s(layout, share, cluster)
-    stages = _stages(chunks, layout, framework, send_s)
+    message_s = send_s(layout, share, cluster)
+    stages = _stages(chunks, layout, framework, message_s)
     m = layout.micro_batches
     forward_to_end_s = pipeline_s(stages, m, layout.schedule)
     most = max(range(layout.pp), key=stages.work_s)
-    after = _after(model, layout, framework, cluster, stages, most)
+    rest = after(model, layout, framework, cluster, stages, most)
     total = sum((f + b for f, b in chunks[most]), NOTHING)
-    parts = _parts(total, m, stages, most, chunks[most], forward_to_end_s, layout, after)
-    step_s = forward_to_end_s + sum(after.values())
+    parts = _parts(total, m, stages, most, chunks[most], forward_to_end_s, layout, rest)
+    step_s = forward_to_end_s + sum(rest.values())
     ranks = layout.ranks
     peak = cluster.card.peak_flop_per_s(_PEAKS[layout.precision]) or cluster.card.peak_flop_per_s(
         "bf16"
@@ -192,19 +193,6 @@ def _clock(chunks: list[Chunks], cluster: Cluster, layout: Layout) -> tuple[floa
     return lowest.share, max(c.power_w for c in found)
 
 
-def _send_s(layout: Layout, share: Share, cluster: Cluster) -> float:
-    """A message between stages: each tensor parallel rank sends its part, neighbours gather."""
-    if layout.pp == 1:
-        return 0.0
-    cards = cluster.cards_per_node
-    whole = share.stream_bytes
-    part = time_collective(cluster, "send", whole / layout.tp, layout.place("pp", cards)).seconds
-    if layout.tp == 1 or share.sequence_parallel:
-        return part
-    tp = layout.place("tp", cards)
-    return part + time_collective(cluster, "all_gather", whole, tp).seconds
-
-
 def _stages(chunks: list[Chunks], layout: Layout, framework: Framework, send_s: float) -> Stages:
     """Seconds of every pass; with one stage the host runs ahead from forward into backward."""
     last = layout.pp - 1
@@ -227,54 +215,9 @@ def _stages(chunks: list[Chunks], layout: Layout, framework: Framework, send_s: 
                   1 / 3 if layout.recompute == "full" else 0.5)  # fmt: skip
 
 
-def _after(
-    model: Model, layout: Layout, framework: Framework, cluster: Cluster, stages: Stages, most: int
-) -> dict[str, float]:
-    """What follows the last backward pass: gradients, the tied embedding, the optimizer."""
-    if framework.accumulate == "frozen":
-        return {"gradients": 0.0, "tied embedding": 0.0, "optimizer": 0.0}
-    cards = cluster.cards_per_node
-    weights = weights_of(model, layout, 0 if layout.pp == 1 else most)
-    wide = layout.precision in ("fp32", "tf32")
-    item = 4 if wide else 2
-    grad_item = 4 if wide or framework.fp32_gradients else item
-    replicas = layout.dp * layout.cp
-    reduce_s = gather_s = 0.0
-    groups = [("dpcp", weights.dense, replicas)]
-    if weights.experts and layout.ep > 1:
-        groups.append(("edp", weights.experts, replicas * layout.tp // layout.ep))
-    elif weights.experts:
-        groups.append(("dpcp", weights.experts, replicas))
-    shared = 0.0
-    for group, count, members in groups:
-        shared += count / max(1, members)
-        if members <= 1:
-            continue
-        place = layout.place(group, cards)
-        op = "reduce_scatter" if layout.zero else "all_reduce"
-        reduce_s += time_collective(cluster, op, grad_item * count, place).seconds
-        if layout.zero:
-            gather_s += time_collective(cluster, "all_gather", item * count, place).seconds
-    if layout.overlap_gradients:
-        buckets = max(1.0, grad_item * weights.all / BUCKET_BYTES)
-        room = sum(stages.backward_s[most]), sum(stages.forward_s[most])
-        reduce_s -= min(reduce_s * (1 - 1 / buckets), room[0])
-        gather_s -= min(gather_s * (1 - 1 / buckets), room[1])
-    tied_s = 0.0
-    if model.tied and layout.pp > 1:
-        size = grad_item * model.embedding_params / layout.tp
-        tied_s = time_collective(
-            cluster, "all_reduce", size, layout.place("embedding", cards)
-        ).seconds
-    dtype = "f32" if wide else "bf16"
-    tasks = optimizer(framework, shared if layout.zero else weights.all, dtype)
-    step = cost_of(tasks, cluster, layout, float(framework.host_op_s))
-    return {"gradients": reduce_s + gather_s, "tied embedding": tied_s, "optimizer": step.seconds}
-
-
 def _parts(
     total: Cost, m: int, stages: Stages, most: int, chunks: Chunks, all_s: float, layout: Layout,
-    after: dict[str, float],
+    rest: dict[str, float],
 ) -> dict[str, float]:  # fmt: skip
     device_s = total.device_s
     own_s = sum(f.seconds + b.seconds for f, b in chunks)
@@ -285,7 +228,7 @@ def _parts(
         "launch": m * total.launch_s, "tensor parallel": m * total.tp_s,
         "context parallel": m * total.cp_s, "expert parallel": m * total.ep_s,
         "host": m * (own_s - device_s), "sends": m * (stages.work_s(most) - own_s),
-        "bubble": all_s - m * stages.work_s(most), **after,
+        "bubble": all_s - m * stages.work_s(most), **rest,
     }  # fmt: skip
 
 

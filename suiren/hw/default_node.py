@@ -24,7 +24,8 @@ def node_for(card: Card) -> Node:
     """
     own = [node for node in NODES.values() if node.card.name == card.name]
     if own:
-        return own[0]
+        # trays of a rack are no node of their own: all cards of the rack share the switches
+        return max(own, key=lambda node: float(node.num_cards) if "rack" in node.name else 0.0)
     for node in NODES.values():
         same = node.card.chip.name == card.chip.name and node.card.form == card.form
         if same and card.link is not None:

@@ -81,6 +81,10 @@ def _usual(card: str) -> Node | None:
 
 
 def _of_nodes(node: Node, count: int) -> Cluster:
+    rack = NODES.get(node.name.replace("-nvl72", "-rack"))
+    if count > 1 and rack is not None and rack is not node:
+        # more than one tray is a rack, or as many as the trays fill
+        node, count = rack, -(-count * int(node.num_cards) // int(rack.num_cards))
     if count < 1:
         raise UnknownCluster(f"{node.name}*{count} has no node; 1 is the least")
     name = node.name if count == 1 else f"{node.name}*{count}"

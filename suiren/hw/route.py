@@ -11,17 +11,19 @@ from suiren.hw.topology import Topology
 
 #: The message whose time decides which of two ways is shorter.
 MESSAGE_BYTES = 2**20
+#: What a wire of the host counts more than a link, so that links are always nearer.
+_HOST_S = 1.0
 #: Ways that differ by less are equally short and share the load.
-_EQUAL = 1e-9
+_EQUAL = 1e-12
 
 
 @lru_cache(maxsize=65536)
 def route(topology: Topology, start: str, end: str) -> tuple[tuple[int, float], ...]:
     """The wires from `start` to `end` with the share of a message that each carries.
 
-    Shortest is what takes a message of 1 MiB least long, wire by wire; equally short ways
-    share evenly. A card passes nothing on unless the topology says so. Raises ValueError
-    where there is no way.
+    Shortest is what crosses fewest wires of the host, then what takes a message of 1 MiB least
+    long, wire by wire; equally short ways share evenly. A card passes nothing on unless the
+    topology says so. Raises ValueError where there is no way.
     """
     cost, before = _distances(topology, start)
     if end not in cost:
@@ -62,7 +64,7 @@ def latency_s(topology: Topology, ways: tuple[tuple[int, float], ...]) -> float:
 
 @lru_cache(maxsize=8192)
 def _distances(topology: Topology, start: str) -> tuple[dict[str, float], dict[str, list[int]]]:
-    """Seconds from `start` to every vertex, and the last wires of the shortest ways."""
+    """What every vertex costs from `start`, and the last wires of the shortest ways."""
     leaving = topology.leaving()
     cost: dict[str, float] = {start: 0.0}
     before: dict[str, list[int]] = {start: []}
@@ -77,6 +79,8 @@ def _distances(topology: Topology, start: str) -> tuple[dict[str, float], dict[s
         for number in leaving[vertex]:
             wire = topology.wires[number]
             total = so_far + wire.latency_s + MESSAGE_BYTES / wire.bytes_per_s
+            # libraries take the host's wires only where links do not lead there
+            total += _HOST_S if topology.host_wire(wire) else 0.0
             known = cost.get(wire.end)
             if known is None or total < known * (1 - _EQUAL):
                 cost[wire.end], before[wire.end] = total, [number]

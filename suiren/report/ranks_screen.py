@@ -84,9 +84,12 @@ def _sharing(found: RanksAnswer) -> str:
     return f"{found.model_parallel} ranks share each"
 
 
+_COLUMNS = ("rank", "ranks alike", "kernels", "collectives", "waits for peers", "idle", "memory")
+
+
 def _ranks(found: RanksAnswer) -> Table:
     table = Table(title="where each rank's step goes", title_justify="left")
-    for name in ("rank", "ranks alike", "kernels", "collectives", "waits for peers", "idle", "memory"):
+    for name in _COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
     for row in found.rows[:MOST_ROWS]:

@@ -87,7 +87,7 @@ def batch_norm_backward_reduce(
     total = wide.sum(_other_axes(x))
     with_deviation = (wide * (_wide(x) - _along(mean, x))).sum(_other_axes(x))
     kind = weight.dtype if weight is not None else total.dtype
-    return total, with_deviation, (with_deviation * invstd).to(kind), total.to(kind)
+    return total, with_deviation, (with_deviation * invstd).to(kind), total.to(kind, copy=True)
 
 
 def batch_norm_backward_elemt(

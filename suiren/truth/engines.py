@@ -78,7 +78,7 @@ def own_s(engine: Engine, n: int, size_bytes: float, card: Card) -> float | None
         limit = 16 * MiB
     if size_bytes > limit or (engine.name == "vLLM" and size_bytes == limit):
         return None
-    shot = _shot(engine.name, card.name)
+    shot = _shot(engine.name, card)
     if n == 2 or size_bytes < _TWO_SHOTS_FROM.get(n, 256 * KiB):
         return shot.base_s + (n - 1) * size_bytes / shot.bytes_per_s
     return 2 * shot.base_s + 2 * (n - 1) / n * size_bytes / shot.bytes_per_s
@@ -88,9 +88,9 @@ def least_s(engine: Engine, card: Card) -> float:
     """The least an eager call takes."""
     if not engine.eager:
         return 0.0
-    known = _LEAST.get((engine.name, card.name)) or _LEAST.get(
-        (engine.name.removesuffix(" new"), card.name), median(_LEAST.values())
-    )
+    alike = _alike(card)
+    older = (engine.name.removesuffix(" new"), alike)
+    known = _LEAST.get((engine.name, alike)) or _LEAST.get(older, median(_LEAST.values()))
     return known * us
 
 
@@ -102,9 +102,18 @@ def copied_s(engine: Engine, size_bytes: float, card: Card) -> float:
     return float(card.launch_s + 2 * size_bytes / rate)
 
 
-def _shot(engine: str, card: str) -> Shot:
+def _alike(card: Card) -> str:
+    """The measured card whose numbers stand for a card: itself, or its generation's."""
+    if card.name in {name for _, name in (*_SHOTS, *_LEAST)}:
+        return card.name
+    if not (card.link is not None and card.link.ports > 0):
+        return "l40s"
+    return {"ampere": "a100", "hopper": "h100", "blackwell": "gb200"}.get(card.chip.family, "")
+
+
+def _shot(engine: str, card: Card) -> Shot:
     kind = "vLLM" if engine == "SGLang" else engine
-    known = _SHOTS.get((kind, card)) or _SHOTS.get(("vLLM", card))
+    known = _SHOTS.get((kind, _alike(card))) or _SHOTS.get(("vLLM", _alike(card)))
     if known is None:
         mine = [s for (name, _), s in _SHOTS.items() if name == kind]
         known = (median(s[0] for s in mine), median(s[1] for s in mine))

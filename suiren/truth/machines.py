@@ -117,6 +117,8 @@ def _l40s() -> Cluster:
 
 @cache
 def _alone(card: str) -> Cluster | None:
+    if card in ("gb200", "gb300"):
+        return cluster_of(f"{card}-rack*64")
     found = next((n for n in NODES.values() if n.card.name == card), None)
     return None if found is None else cluster_of(f"{found.name}*64")
 

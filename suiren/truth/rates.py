@@ -44,10 +44,23 @@ def _collective_s(record: Mapping[str, str], value: float) -> float | None:
         return float(told[1]) * 1e-6
     size = re.search(r"payload=(\d+)([KMG])iB", shape)
     algorithm = re.search(r"algbw ([\d.]+)", notes)
+    bus = _of_bus_s(record, value)
+    if bus is not None:
+        return bus
     if size is None or algorithm is None:
         return None
     count = float(int(size[1]) << {"K": 10, "M": 20, "G": 30}[size[2]])
     return count / (float(algorithm[1]) * 1e9)
+
+
+def _of_bus_s(record: Mapping[str, str], value: float) -> float | None:
+    """Seconds of an all_reduce of which bus bandwidth, bytes and number of cards are told."""
+    shape = record.get("shape") or ""
+    count, size = re.search(r"\bn=(\d+)", shape), re.search(r"\bbytes=([\d_]+)", shape)
+    if count is None or size is None or not (record.get("op") or "").startswith("all_reduce"):
+        return None
+    n = int(count[1])
+    return 2 * (n - 1) / n * float(size[1].replace("_", "")) / (value * 1e9)
 
 
 def _interconnect_s(op: str, metric: str, value: float) -> float | None:
@@ -68,7 +81,7 @@ def _interconnect_s(op: str, metric: str, value: float) -> float | None:
 
 
 #: Tables that print samples a second of a whole job, one optimizer step a batch.
-_WHOLE_JOBS = ("FlagOpen/FlagPerf", "EnflameTechnology/ModelZoo")
+_WHOLE_JOBS = ("FlagOpen/FlagPerf", "EnflameTechnology/ModelZoo", "huggingface/optimum-habana")
 _SAMPLES = ("images/s", "img/s", "sequences/s", "samples/s")
 
 

@@ -79,6 +79,8 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
     micro, vpp, overlap = number(row, "micro_batch", 0), number(row, "vpp", 1), False
     if framework is MEGATRON_2021 and not micro and model.d_model in _SC21:
         micro, vpp, overlap = _SC21[model.d_model]
+    if not micro and framework.name.startswith((MEGATRON_2022.name, MEGATRON_CORE.name)):
+        micro = 1  # Megatron-LM's later scaling tables leave it out; large models take one sequence
     if not micro:
         raise NotPredicted("the row gives no micro_batch")
     about = f"{row.shape.get('recompute', '')} {row.notes}".lower()

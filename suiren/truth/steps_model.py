@@ -14,6 +14,7 @@ _SC21_HEADS = {2304: 24, 3072: 32, 4096: 32, 6144: 48, 8192: 64, 10240: 80, 1228
 _GATED = ("llama", "qwen", "mixtral", "mistral", "deepseek", "kimi", "baichuan", "internlm",
           "aquila", "chatglm", "codellama", "yi", "gemma", "minicpm", "glm", "grok",
           "intern")  # fmt: skip
+_LATER = r"(?i)bridge|nemo 2[4-9]|mcore|megatron-core|202[4-9]|unnamed gpu"
 _ENCODERS = ("bert", "roberta")
 #: Vocabularies of families whose table leaves it out, from their published configurations.
 _VOCAB = {"llama3": 128256, "llama": 32000, "aquila": 100008, "baichuan2": 125696,
@@ -58,6 +59,8 @@ def model_of(row: Row) -> Model:
     expert_d_ff = widths[-1] if split else (d_ff if experts else 0)
     attention = row.shape.get("attention_impl", "").lower().replace("no flash", "")
     flash = any(word in attention for word in ("flash", "te ", "te+", "cudnn"))
+    # nobody kept scores in memory any more where a framework of these years says nothing
+    flash = flash or (not attention and bool(re.search(_LATER, row.shape.get("framework", ""))))
     try:
         return Model(
             name=row.shape.get("model", "model"), layers=layers, d_model=d_model, heads=heads,

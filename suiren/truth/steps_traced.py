@@ -37,9 +37,14 @@ _SIZE = re.compile(r"\{(\d+)([+-]\d+)?\}")
 _MODELS = (
     (r"^resnet-?50", "resnet50"), (r"RN50v1\.5", "resnet50"), (r"^vgg-?16", "vgg16"),
     (r"^mobilenet_?v2", "mobilenet_v2"), (r"^vit$", "vit_b16"),
+    (r"^vit-base-patch16-224", "vit_b16"),
     (r"bert_base_squad", "bert_base-squad384"), (r"bert_large_squad", "bert_large-squad384"),
     (r"bert-large squad", "bert_large-squad384"),
+    (r"LanguageModeling/BERT .*(fine-tuning|squad)", "bert_large-squad384"),
 )  # fmt: skip
+#: Tables that are predicted from traced steps, by what their sources name.
+_TABLES = ("FlagPerf", "lambdal/", "ml-energy/zeus", "DeepLearningExamples", "EnflameTechnology",
+           "optimum-habana")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +83,9 @@ class TracedStep:
 
 
 def covers(row: Row) -> bool:
-    """True for rows of models that were traced, and of tables of such models."""
-    tables = ("FlagPerf", "lambdal/", "ml-energy/zeus", "DeepLearningExamples", "EnflameTechnology")
+    """True for rows of tables whose models are traced, whether this one was or not."""
     return row.op == "training step" and (
-        _stem(row) is not None or any(table in row.source for table in tables)
+        _is_fused(row) or any(table in row.source for table in _TABLES)
     )
 
 
@@ -94,6 +98,10 @@ def step_of(row: Row, card: Card) -> TracedStep:
     """The step of a row; raises NotPredicted with the reason."""
     model, wide = _traced_of(row, card)
     batch, cards = batch_of(row), number(row, "n_devices", 1)
+    peak = model.peak_fixed_bytes + batch * model.peak_sample_bytes + float(CONTEXT_BYTES)
+    # the row ran: only what no framework could have fitted is refused
+    if peak > 1.5 * float(card.memory_bytes):
+        raise NotPredicted(f"{peak / 2**30:.0f} GiB do not fit the card: its step is another")
     limit = re.search(r"power_limit=(\d+)W", row.notes)
     held = card
     if limit:
@@ -103,15 +111,18 @@ def step_of(row: Row, card: Card) -> TracedStep:
     clock = clock_of(work, work.device_s, held)
     work = work.at_clock(clock.share)
     exchange_s = _exchange_s(model, row, card, cards, work)
-    peak = model.peak_fixed_bytes + batch * model.peak_sample_bytes + float(CONTEXT_BYTES)
-    if peak > 1.05 * float(card.memory_bytes):
-        raise NotPredicted(f"{peak / 2**30:.0f} GiB do not fit the card: its step is another")
     step_s = work.seconds + exchange_s
     return TracedStep(step_s, work, exchange_s, clock.share, clock.power_w, peak)
 
 
 def _stem(row: Row) -> str | None:
-    return next((stem for pattern, stem in _MODELS if re.search(pattern, row.text, re.I)), None)
+    """The traced model a row means."""
+    about = row.text
+    if "DeepLearningExamples" in row.source:
+        if row.shape.get("framework") != "PyTorch":
+            return None
+        about = f"{row.text} {row.source} {row.notes}"
+    return next((stem for pattern, stem in _MODELS if re.search(pattern, about, re.I)), None)
 
 
 def _traced_of(row: Row, card: Card) -> tuple[Traced, bool]:
@@ -121,8 +132,8 @@ def _traced_of(row: Row, card: Card) -> tuple[Traced, bool]:
     if _is_fused(row) and card.chip.vendor != "NVIDIA":
         raise NotPredicted("only NVIDIA's submission of this benchmark is known kernel by kernel")
     precision = row.dtype.lower()
-    half = any(word in precision for word in ("amp", "fp16", "bf16", "mixed"))
-    half = half or _is_fused(row)
+    half = re.search(r"\b(amp|fp16|bf16|mixed)\b", precision) is not None
+    half = half or _is_fused(row) or "Habana" in row.shape.get("framework", "")
     name = f"{_stem(row)}-{'f16' if half else 'f32'}"
     try:
         return traced(name), not half

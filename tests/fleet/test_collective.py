@@ -16,7 +16,7 @@ from suiren.hw.cluster import Cluster
 from suiren.hw.find_cluster import cluster_of
 from suiren.hw.topology import Topology
 from suiren.hw.wiring import topology_of
-from suiren.units import GiB, KiB, MiB
+from suiren.units import GB, GiB, KiB, MiB
 
 INSIDE = ("t21x8", "t20x8", "dgx-1", "dgx-a100", "hgx-h100", "hgx-b200", "mi300x-x8", "gaudi2-x8",
           "atlas-910b-x8", "l40s-x8", "a100-pairs-x4")  # fmt: skip
@@ -167,11 +167,11 @@ def test_ranks_cost_about_nothing() -> None:
     def cold_s(nodes: int) -> float:
         cluster = replace(cluster_of(f"hgx-h100*{nodes}"), name=f"cold {nodes}")
         place = place_of(range(cluster.num_ranks), 8)
-        start = time.perf_counter()
+        start = time.process_time()
         for op in COLLECTIVES:
             if op != "send":
                 time_collective(cluster, op, 1e8 + nodes, place)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     cold_s(64)
     few, many = min(cold_s(128 + i) for i in range(3)), min(cold_s(2048 + i) for i in range(3))
@@ -182,7 +182,15 @@ def test_ranks_cost_about_nothing() -> None:
 def test_warm_is_a_lookup() -> None:
     cluster, place = cluster_of("t21x8*16"), Place(16, tuple(range(8)))
     time_collective(cluster, "all_reduce", 1e8, place)
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(1000):
         time_collective(cluster, "all_reduce", 1e8, place)
-    assert time.perf_counter() - start < 0.05
+    assert time.process_time() - start < 0.05
+
+
+@pytest.mark.parametrize(("cards", "gb_per_s"), [(2, 18), (8, 126)])
+def test_the_atlas_moves_what_was_published(cards: int, gb_per_s: float) -> None:
+    place = Place(1, tuple(range(cards)))
+    took = time_collective(cluster_of("atlas-910b-x8"), "all_reduce", 4 * GB, place)
+    bus = 2 * (cards - 1) / cards * 4 / took.seconds
+    assert bus == pytest.approx(gb_per_s, rel=0.05)

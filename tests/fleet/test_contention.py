@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from suiren.fleet.collective import COLLECTIVES, time_collective
-from suiren.fleet.place import Place
 from suiren.fleet.contention import time_together
+from suiren.fleet.place import Place
 from suiren.hw.find_cluster import cluster_of
 
 WHOLE = Place(1, tuple(range(8)))

@@ -129,3 +129,5 @@ def test_host_bound_steps_take_the_hosts_time() -> None:
 def test_too_many_ranks_are_refused() -> None:
     with pytest.raises(BadLayout, match="needs 1024 ranks, the cluster has 8"):
         train_step(GPT, LAYOUT, cluster_of("dgx-a100"))
+    with pytest.raises(BadLayout, match="zero 3 gathers weights layer by layer"):
+        train_step(GPT, replace(LAYOUT, pp=1, dp=128, zero=3), SELENE)

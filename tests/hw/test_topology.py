@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from suiren.hw.catalog import CARDS, NODES
+from suiren.hw.catalog.transports import transport_of
 from suiren.hw.default_node import node_for
 from suiren.hw.fact import assumed
 from suiren.hw.route import bisection_bytes_per_s, latency_s, one_route, route
@@ -152,3 +153,22 @@ def test_a_lone_card_is_named() -> None:
     wiring.join(cards[0], cards[1], "x", RATE, LATENCY)
     with pytest.raises(BadTopology, match="card0 cannot reach card2"):
         wiring.done()
+
+
+def test_every_medium_has_a_transport_and_every_number_of_it_a_source() -> None:
+    for node in NODES.values():
+        for medium in topology_of(node).media():
+            transport = transport_of(medium)
+            for protocol in ("ll", "ll128", "simple", "pairs", "message"):
+                told = transport.protocol(protocol)
+                assert 0 < told.share <= 1 and told.base_s > 0 and told.hop_s >= 0 <= told.last
+                assert {told.share.kind, told.base_s.kind} <= {"fitted", "assumed"}
+    with pytest.raises(ValueError, match="no protocol"):
+        transport_of("NVLink 3").protocol("in_switch")
+
+
+def test_what_nobody_measured_says_from_where_it_is_carried() -> None:
+    assert transport_of("NVLink 2").carried_from == "NVLink 3"
+    assert transport_of("ESL-B bridge").carried_from
+    assert not transport_of("NVLink 4").carried_from
+

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from suiren.fleet.algorithms import switch
 from suiren.fleet.fold import Fold
 from suiren.fleet.network import Flow
 from suiren.fleet.plan import Phase
@@ -61,13 +62,29 @@ def _rooted(fold: Fold, op: str, piece_bytes: float) -> Iterator[Flow]:
 
 
 def _everywhere(fold: Fold, piece_bytes: float) -> Iterator[Flow]:
-    """A piece from every card to every other; one flow stands for all far nodes."""
-    nodes = fold.place.nodes
+    """A piece from every card to every other.
+
+    A card takes in as much from far nodes as it sends there, so one flow, out and in, stands for
+    all of it; so it does inside a node whose cards all hang on one switch.
+    """
+    nodes, alike = fold.place.nodes, switch.can(fold)
     for cards in fold.groups():
         for start in cards:
+            if nodes > 1:
+                far = fold.between(start, start, fold.far_crossing)
+                yield Flow(far, piece_bytes * (nodes - 1) * len(cards))
+            if alike:
+                yield _fan(fold, cards, start, piece_bytes)
+                continue
             for end in cards:
                 if start != end:
                     yield Flow(fold.inside(start, end), piece_bytes)
-                if nodes > 1:
-                    far = fold.between(start, end, fold.far_crossing)
-                    yield Flow(far, piece_bytes * (nodes - 1))
+
+
+def _fan(fold: Fold, cards: tuple[int, ...], start: int, piece_bytes: float) -> Flow:
+    """What a card sends to and takes from all others of its switch."""
+    other = cards[0] if cards[0] != start else cards[1]
+    card, wires = fold.topology.cards[start], fold.topology.wires
+    out = [(n, share) for n, share in fold.inside(start, other) if wires[n].start == card]
+    back = [(n, share) for n, share in fold.inside(other, start) if wires[n].end == card]
+    return Flow((*out, *back), piece_bytes * (len(cards) - 1))

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import ceil, log2
 
-from suiren.fleet.algorithms.tree import busiest_share
 from suiren.fleet.fold import Fold
 from suiren.fleet.network import Flow
 from suiren.fleet.plan import Phase
@@ -19,6 +18,16 @@ def plan(fold: Fold, op: str, size_bytes: float) -> tuple[Phase, ...]:
     nodes = fold.place.nodes
     depth = 2 * ceil(log2(nodes)) if nodes > 1 else 0
     return (Phase(tuple(_flows(fold, size_bytes)), 1, 0, depth, last=False),)
+
+
+def busiest_share(nodes: int) -> float:
+    """What the busiest node sends one way in two binary trees, over the data.
+
+    An inner node has three neighbours in its tree and one in the other, where it is a leaf; each
+    neighbour takes half the data. Of two nodes each has one in both trees, of three nodes two
+    and one.
+    """
+    return min(4, nodes) / 4
 
 
 def can(fold: Fold) -> bool:

@@ -22,16 +22,6 @@ def plan(fold: Fold, op: str, size_bytes: float) -> tuple[Phase, ...]:
     return (Phase(flows, 1, ways * (inner - 1), ways * depth, last=False),)
 
 
-def busiest_share(nodes: int) -> float:
-    """What the busiest node sends one way, over the data.
-
-    An inner node has three neighbours in its tree and one in the other, where it is a leaf; each
-    neighbour takes half the data. Of two nodes each has one in both trees, of three nodes two
-    and one.
-    """
-    return min(4, nodes) / 4
-
-
 def _flows(fold: Fold, size_bytes: float, ways: int) -> Iterator[Flow]:
     """Up the chain and the trees, and down again where `ways` is 2."""
     nodes = fold.place.nodes
@@ -44,6 +34,9 @@ def _flows(fold: Fold, size_bytes: float, ways: int) -> Iterator[Flow]:
                 if ways == 2:
                     yield Flow(fold.inside(end, start), carried)
         if nodes > 1:
-            out = ways * size_bytes * busiest_share(nodes) / count
+            # an inner node of one tree is a leaf of the other: three neighbours and one, half the
+            # data each. Of two or three nodes each has fewer, but libraries do not count on it:
+            # NCCL takes the ring there for large data
+            out = ways * size_bytes / count
             for card in cards:
                 yield Flow(fold.between(card, card), out)

@@ -125,13 +125,19 @@ def _filled(block: CardBlock) -> _Filled:
     return filled
 
 
+#: A chip of so few cores has large ones, with ports of their own kind.
+FEW_CORES = 4
+
+
 def _wide_enough(block: CardBlock, pace: Pace) -> Pace:
     """Few large cores: what was carried over from many small ones could not stream the memory."""
-    needed = float(block["memory_bytes_per_s"]) / (block["cores"] * block["clock_hz"])
+    shared = float(_l2_rate(block)) if block["cores"] <= FEW_CORES else 0.0
+    rate = max(float(block["memory_bytes_per_s"]), shared)
+    needed = rate / (block["cores"] * block["clock_hz"])
     port = pace.port_bytes_per_cycle
     if port.kind != "assumed" or port >= needed:
         return pace
-    why = "unpublished; all cores together stream the device memory at its rate"
+    why = "unpublished; all cores together stream what they share at its rate"
     return replace(pace, port_bytes_per_cycle=assumed(needed, why))
 
 

@@ -48,6 +48,8 @@ class Generation:
     """Of a link's printed rate, what it counts on."""
     in_switch_share: Fact | None = None
     """The same for sums in the switch."""
+    ll128: bool = True
+    """Whether it trusts flags beside 120 bytes: tuning.cc does for capabilities 7.0, 8.0, 9.0."""
 
 
 def _ll(gb_per_s: float) -> Fact:
@@ -55,11 +57,13 @@ def _ll(gb_per_s: float) -> Fact:
 
 
 def _generation(
-    ll: tuple[float, float, float], link: float, printed: float, in_switch: float | None = None
+    ll: tuple[float, float, float], link: float, printed: float, in_switch: float | None = None,
+    *, ll128: bool = True,
 ) -> Generation:
     return Generation(
         ll_bytes_per_s=(_ll(ll[0]), _ll(ll[1]), _ll(ll[2])),
         link_share=published(link / printed, f"{_TOPO}, search.cc: {link:g} of {printed:g} GB/s"),
+        ll128=ll128,
         in_switch_share=None if in_switch is None
         else published(in_switch, f"{_SOURCE}: nvlsEfficiency"),
     )  # fmt: skip
@@ -70,7 +74,7 @@ GENERATIONS: Mapping[str, Generation] = {
     "volta": _generation((39.0, 39.0, 20.4), 150, 150),
     "ampere": _generation((87.7, 22.5, 19.0), 240, 300),
     "hopper": _generation((141.0, 45.0, 35.0), 360, 450, 0.85),
-    "blackwell": _generation((282.0, 90.0, 70.0), 720, 900, 0.74),
+    "blackwell": _generation((282.0, 90.0, 70.0), 720, 900, 0.74, ll128=False),
 }
 #: Above this many cards the switch is asked to add up: below, it saves nothing.
 IN_SWITCH_FROM = published(5, f"{_SOURCE}: ring and switch predict alike on four cards")

@@ -27,7 +27,8 @@ def install() -> None:
         library.impl("_scaled_dot_product_flash_attention_backward", _own_backward, "PrivateUse1")
     from torch.distributed.tensor import DTensor
 
-    DTensor._op_dispatcher._custom_op_handlers |= {
+    handlers: dict[Any, Any] = DTensor._op_dispatcher._custom_op_handlers
+    handlers |= {
         aten._scaled_dot_product_fused_attention_overrideable.default: _sharded,
         aten._scaled_dot_product_fused_attention_overrideable_backward.default: _sharded_backward,
     }
@@ -40,9 +41,11 @@ def _own(
     q: Any, k: Any, v: Any, dropout_p: float = 0.0, is_causal: bool = False,
     return_debug_mask: bool = False, *, scale: float | None = None,
 ) -> Any:  # fmt: skip
-    return aten._scaled_dot_product_fused_attention_overrideable(
+    found = aten._scaled_dot_product_fused_attention_overrideable(
         q, k, v, None, dropout_p, is_causal, return_debug_mask, scale=scale
     )
+    # what flash attention leaves out is a scalar to the rules of meshes
+    return tuple(torch.empty(()) if i in (2, 3, 7) else part for i, part in enumerate(found))
 
 
 def _own_backward(

@@ -13,6 +13,7 @@ import mmap
 import os
 import struct
 import time
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ import numpy.typing as npt
 
 PAGE_BYTES = 2048
 _HEAD = struct.Struct("=QdII")
-"""Count of changes (odd while one is made), time of the last one, bytes of text, whether waiting."""
+"""Count of changes (odd while one is made), time of the last one, bytes of text, waits or not."""
 RING = 64
 """Meetings of a channel that are kept; ranks are apart by fewer, since they wait."""
 
@@ -73,15 +74,20 @@ class Board:
         changes = _HEAD.unpack_from(self._memory, start)[0]
         _HEAD.pack_into(self._memory, start, changes + 1, 0.0, 0, 0)
         self._memory[start + _HEAD.size : start + _HEAD.size + len(text)] = text
-        _HEAD.pack_into(
-            self._memory, start, changes + 2, time.monotonic(), len(text), int(waits)
-        )
+        _HEAD.pack_into(self._memory, start, changes + 2, time.monotonic(), len(text), int(waits))
+
+    def waits(self, rank: int) -> None:
+        """A rank waits where it said it was."""
+        self._flag(rank, 1)
 
     def goes_on(self, rank: int) -> None:
         """A rank waits no longer; where it was last stays."""
+        self._flag(rank, 0)
+
+    def _flag(self, rank: int, waits: int) -> None:
         start = rank * PAGE_BYTES
         changes, _, size, _ = _HEAD.unpack_from(self._memory, start)
-        _HEAD.pack_into(self._memory, start, changes + 2, time.monotonic(), size, 0)
+        _HEAD.pack_into(self._memory, start, changes + 2, time.monotonic(), size, waits)
 
     def read(self, rank: int) -> Place:
         """Where a rank is; NOWHERE if it has not said or is saying it just now."""
@@ -116,7 +122,7 @@ class Channel:
         Returns the members that came before it and brought other things.
         """
         turn, self.turn = self.turn, self.turn + 1
-        mark = int.from_bytes(hashlib.blake2b(brings.encode(), digest_size=8).digest(), "little")
+        mark = zlib.crc32(brings.encode())
         row = self._posts[turn % RING]
         row[member, 1] = mark
         row[member, 0] = turn + 1

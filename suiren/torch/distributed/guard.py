@@ -50,6 +50,8 @@ class Guard:
         self.folder, self.rank, self.link = folder, rank, link
         self.board = Board(folder, num_ranks)
         self._channels: dict[tuple[str, tuple[int, ...]], Channel] = {}
+        self._from_anyone: tuple[str, tuple[int, ...], str] | None = None
+        """What a `recv` from anyone takes; whom from is known when it is there."""
         self._main = threading.main_thread().ident
         self._is_stopping = False
 
@@ -74,14 +76,16 @@ class Guard:
         """Posts a collective before it is issued; raises RunStopped if it does not fit."""
         ranks = groups.groups[groups.number_of(group)].ranks
         name = str(group.group_name)
-        what = describe(asked)
+        what, brought = in_words(asked)
         if asked.name in ("send", "recv"):
+            self._from_anyone = None
             if asked.peer < 0:
                 self._say(what, "", -1, [r for r in ranks if r != self.rank], any_of_them=True)
+                self._from_anyone = (name, ranks, brought)
                 return
             ends = (self.rank, asked.peer) if asked.name == "send" else (asked.peer, self.rank)
             name, ranks = f"{name}:{ends[0]}>{ends[1]}", ends
-        self._post(name, ranks, brings(asked), what)
+        self._post(name, ranks, brought, what)
 
     @contextlib.contextmanager
     def meets(self, what: str, name: str, ranks: Sequence[int]) -> Iterator[None]:
@@ -90,15 +94,19 @@ class Guard:
         with self._waits():
             yield
 
-    def _post(self, name: str, ranks: tuple[int, ...], brought: str, what: str) -> None:
+    def _channel(self, name: str, ranks: tuple[int, ...]) -> Channel:
         channel = self._channels.get((name, ranks))
         if channel is None:  # groups of other ranks may have the same name
             channel = Channel(self.folder, f"{name} {_digest(ranks)}", len(ranks))
             self._channels[name, ranks] = channel
+        return channel
+
+    def _post(self, name: str, ranks: tuple[int, ...], brought: str, what: str) -> None:
+        channel = self._channel(name, ranks)
         self._say(what, channel.name, channel.turn, ranks)
         others = channel.post(ranks.index(self.rank), brought)
         if others:
-            self.board.write(self.rank, True, self._place)
+            self.board.waits(self.rank)
             self.link.say(mismatch=[ranks[i] for i in others])
             self._give_up(f"{what} does not fit what rank {ranks[others[0]]} does")
 
@@ -114,7 +122,10 @@ class Guard:
 
     @contextlib.contextmanager
     def _waits(self, place: dict[str, Any] | None = None) -> Iterator[None]:
-        self.board.write(self.rank, True, place or self._place)
+        if place is None:
+            self.board.waits(self.rank)
+        else:
+            self.board.write(self.rank, True, place)
         try:
             yield
         except RuntimeError as problem:
@@ -135,13 +146,16 @@ class Guard:
     def _waiting(self, finish: Callable[[], int | None] | None) -> Callable[[], int | None] | None:
         if finish is None:
             return None
-        place = self._place
+        place, from_anyone = self._place, self._from_anyone
 
         def waiting() -> int | None:
-            at = {**place, "at": script_line(sys._getframe(1))}
-            with self._waits(at):
-                return finish()
-            return None
+            with self._waits({**place, "at": script_line(sys._getframe(1))}):
+                source = finish()
+            if from_anyone is not None and source is not None:
+                name, ranks, brought = from_anyone
+                ends = (ranks[source], self.rank)
+                self._channel(f"{name}:{ends[0]}>{ends[1]}", ends).post(1, brought)
+            return source
 
         return waiting
 
@@ -198,22 +212,37 @@ def _shut(descriptor: int) -> None:
 
 # ---- words
 
-_is_script: dict[CodeType, bool] = {}
+_script_of: dict[CodeType, str] = {}
+"""The file's name of code that is the script's, an empty one for any other code."""
 
 
 def script_line(frame: FrameType | None) -> str:
     """`file:line` of the innermost frame that is not PyTorch's, Python's or ours."""
     while frame is not None:
         code = frame.f_code
-        own = _is_script.get(code)
-        if own is None:
+        file = _script_of.get(code)
+        if file is None:
             name = code.co_filename
             own = not name.startswith(_NOT_THE_SCRIPT) and "site-packages" not in name
-            _is_script[code] = own
-        if own:
-            return f"{Path(code.co_filename).name}:{frame.f_lineno}"
+            file = _script_of[code] = Path(name).name if own else ""
+        if file:
+            return f"{file}:{frame.f_lineno}"
         frame = frame.f_back
     return "?"
+
+
+_known: dict[tuple[Any, ...], tuple[str, str]] = {}
+
+
+def in_words(asked: Asked) -> tuple[str, str]:
+    """A collective for people, and what must be alike among those who meet."""
+    said = reducing.said() if "reduce" in asked.name else ""
+    tensors = asked.inputs or asked.outputs
+    shown = tuple((t.dtype, t.shape) for t in tensors[:4])
+    key = (asked.name, asked.peer, asked.size_bytes, said, shown)
+    if key not in _known:
+        _known[key] = describe(asked), brings(asked)
+    return _known[key]
 
 
 def _digest(ranks: tuple[int, ...]) -> str:

@@ -60,8 +60,20 @@ def _call(op: Any, given: list[Any], group: Any, reduces: bool) -> Any:
         return None
     if name == "allgather_" and _is_uneven(given[0][0]):
         return _broadcast_each(given[0][0], given[1][0], group)
+    if name in _FLAT:  # gloo looks at shapes, where only sizes matter
+        given = [_flattened(given[0]), _flattened(given[1]), *given[2:]]
     found = op(*[group.boxed() if _is_group(a) else a for a in given])
     return dist._Work.unbox(found[1] if isinstance(found, tuple) else found)
+
+
+_FLAT = {
+    "_allgather_base_", "_reduce_scatter_base_", "allgather_into_tensor_coalesced_",
+    "reduce_scatter_tensor_coalesced_",
+}  # fmt: skip
+
+
+def _flattened(thing: Any) -> Any:
+    return thing.view(-1) if isinstance(thing, torch.Tensor) else [_flattened(t) for t in thing]
 
 
 def _is_uneven(tensors: list[torch.Tensor]) -> bool:

@@ -6,6 +6,7 @@ PyTorch's own code that asks for the backend's name then takes the path it takes
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import timedelta
@@ -99,6 +100,7 @@ def _patch_groups(to_gcu: ToCard) -> None:
         if isinstance(keywords.get("backend_options"), ProcessGroupNCCL.Options):
             keywords["backend_options"] = None
         keywords = {k: to_gcu(v) for k, v in keywords.items()}
+        _patch_fsdp1()
         with _meeting(*arguments, **keywords):
             group, store = make_group(*(to_gcu(a) for a in arguments), **keywords)
         if said != str(backend) and group in c10d._world.pg_map:
@@ -120,7 +122,7 @@ def _meeting(
 ) -> ExitStack:  # fmt: skip
     """What is to be entered while this process takes part in making a group."""
     stack = ExitStack()
-    own = rank if not ranks else c10d.GroupMember.WORLD.rank()
+    own = rank if not ranks else dist.get_rank()
     if own in (ranks or range(size)):
         what = f"new_group of ranks {list(ranks)}" if ranks else "init_process_group"
         for enter in on_new_group:
@@ -181,3 +183,20 @@ def _patch_meshes() -> None:
         make(self, *arguments, **keywords)
 
     mesh.__init__ = init
+
+
+def _patch_fsdp1() -> None:
+    """`device_id=1` means the device as the script names it; done once FSDP has been imported."""
+    module: Any = sys.modules.get("torch.distributed.fsdp._init_utils")
+    if module is None or hasattr(module._get_device_from_device_id, "__wrapped__"):
+        return
+    find = module._get_device_from_device_id
+
+    @functools.wraps(find)
+    def found(device_id: Any, rank: int, handle: Any) -> Any:
+        if isinstance(device_id, int):
+            accelerator = torch.accelerator.current_accelerator()
+            device_id = torch.device(accelerator.type if accelerator else NAME, device_id)
+        return find(device_id, rank, handle)
+
+    module._get_device_from_device_id = found

@@ -95,7 +95,7 @@ class Processes:
         pipe = None if number == 0 else subprocess.PIPE
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "suiren.torch.distributed.rank"],
-            env={**environment, FOLDER: str(self.folder), "PYTHONUNBUFFERED": "1"},
+            env={**environment, FOLDER: str(self.folder)},
             stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, process_group=0,
         )  # fmt: skip
         rank = self.ranks[number] = Rank(process)

@@ -53,7 +53,7 @@ def _noting(method: Callable[..., Any]) -> Callable[..., Any]:
 def said() -> str:
     """The reduction that the call under way names; empty if it does not say."""
     found = _said[-1] if _said else None
-    return "" if found is None else str(getattr(found, "op", found)).rpartition(".")[2]
+    return "" if found is None else str(getattr(found, "op", found).name)
 
 
 def carried(tensor: torch.Tensor, reduces: bool) -> torch.Tensor:

@@ -40,8 +40,13 @@ class Referee:
 
     def missing(self, rank: int, place: Place) -> list[int]:
         """The ranks that a waiting rank waits for."""
-        if place.any_of_them or not place.channel:
-            return [m for m in place.members if m != rank]
+        if place.any_of_them:
+            others = [m for m in place.members if m != rank]
+            sends = (self._board.read(m) for m in others)
+            is_sent = any(
+                p.waits and p.what.startswith("send") and rank in p.members for p in sends
+            )
+            return [] if is_sent else others
         channel = self._channels.get(place.channel)
         if channel is None:
             channel = Channel(self.folder, place.channel, len(place.members))
@@ -107,10 +112,7 @@ class Referee:
         alike: dict[str, list[int]] = {}
         for rank in ranks:
             alike.setdefault(_phrase(places[rank], ended.get(rank), rank, where), []).append(rank)
-        return "; ".join(
-            f"rank{'s' if len(who) > 1 else ''} {_listed(who)} {phrase}"
-            for phrase, who in alike.items()
-        )
+        return "; ".join(_of(who, phrase) for phrase, who in alike.items())
 
 
 def _phrase(place: Place, ended: str | None, rank: int, where: Where) -> str:
@@ -129,6 +131,13 @@ _ENDED = {
     "exited": "left the script with a status of its own",
     "out of memory": "ran out of memory",
 }
+
+
+def _of(who: list[int], phrase: str) -> str:
+    if len(who) == 1:
+        return f"rank {who[0]} {phrase}"
+    plural = phrase.replace("is in", "are in", 1).replace("has been", "have been", 1)
+    return f"ranks {_listed(who)} {plural}"
 
 
 def _listed(ranks: list[int]) -> str:

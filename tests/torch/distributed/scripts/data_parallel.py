@@ -1,6 +1,8 @@
 """DDP and what belongs to it, beside the same training in one process on the host."""
 
 import copy
+import sys
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -136,7 +138,7 @@ def check_unused_parameters():
 
 
 def check_batch_norm_over_all_ranks():
-    host = nn.Sequential(nn.Linear(8, 6), nn.BatchNorm1d(6), nn.Linear(6, 4))
+    host = nn.Sequential(nn.Linear(8, 6, bias=False), nn.BatchNorm1d(6), nn.Linear(6, 4))
     synced = nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(host))
     model = DDP(synced.cuda(), device_ids=[CARD])
     train(model, host)
@@ -202,11 +204,8 @@ def check_sampler_and_loader():
     assert sorted(set(torch.cat(parts).tolist())) == list(map(float, range(10)))
 
 
-def check_saved_and_loaded(path=None):
-    import os
-    import sys
-
-    path = sys.argv[1] + ".pt"
+def check_saved_and_loaded():
+    path = Path(sys.argv[1] + ".pt")
     model, host = wrapped()
     if RANK == 0:
         torch.save(model.state_dict(), path)
@@ -216,7 +215,7 @@ def check_saved_and_loaded(path=None):
     alike(again, host)
     dist.barrier()
     if RANK == 0:
-        os.remove(path)
+        path.unlink()
 
 
 def check_memory_and_streams_of_the_own_card():

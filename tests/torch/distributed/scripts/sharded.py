@@ -129,7 +129,8 @@ def check_fsdp2_accumulates():
 def check_fsdp2_divides_as_told():
     host = net()
     model = sharded(host)
-    model.set_gradient_divide_factor(2.0)
+    for part in (model, *model):
+        part.set_gradient_divide_factor(2.0)
     x, _ = batch(0)
     model(x.chunk(SIZE)[RANK].cuda()).sum().backward()
     host(x).sum().div(2).backward()

@@ -1,0 +1,52 @@
+"""Tensor parallel inside pairs of ranks, fully sharded across the pairs.
+
+torchrun --nproc-per-node 4 two_dimensions.py
+"""
+
+import argparse
+import os
+
+import torch
+import torch.distributed as dist
+from text_model import batch, layers, loss_of, text
+from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor.parallel import (
+    ColwiseParallel,
+    RowwiseParallel,
+    parallelize_module,
+)
+
+p = argparse.ArgumentParser(description=__doc__)
+p.add_argument("--steps", type=int, default=10)
+p.add_argument("--batch-size", type=int, default=16, help="of all ranks together")
+p.add_argument("--tp", type=int, default=2, help="ranks that share a layer")
+args = p.parse_args()
+
+torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+shape = (int(os.environ["WORLD_SIZE"]) // args.tp, args.tp)
+mesh = init_device_mesh("cuda", shape, mesh_dim_names=("dp", "tp"))
+dp = mesh["dp"]
+
+model = nn.Sequential(*layers()).cuda()
+for block in model[1:-1]:
+    parallelize_module(block, mesh["tp"], {
+        "attention.q": ColwiseParallel(), "attention.k": ColwiseParallel(),
+        "attention.v": ColwiseParallel(), "attention.out": RowwiseParallel(),
+        "mlp.up": ColwiseParallel(), "mlp.down": RowwiseParallel(),
+    })  # fmt: skip
+for part in (*model, model):
+    fully_shard(part, mesh=dp)
+optimizer = torch.optim.AdamW(model.parameters(), 1e-3, foreach=False)
+data = text()
+for step in range(args.steps):
+    tokens, targets = batch(data, step, args.batch_size, dp.get_local_rank(), dp.size())
+    loss = loss_of(model(tokens.cuda()), targets.cuda())
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    dist.all_reduce(loss.detach_(), dist.ReduceOp.AVG)
+    if dist.get_rank() == 0:
+        print(f"step {step} loss {loss.item():.4f}")
+dist.destroy_process_group()

@@ -1,0 +1,75 @@
+"""What a step does besides its passes: messages between stages, gradients, the optimizer."""
+
+from __future__ import annotations
+
+from suiren.fleet.collective import time_collective
+from suiren.fleet.cost import cost_of
+from suiren.fleet.ends import optimizer
+from suiren.fleet.framework import Framework
+from suiren.fleet.layout import Layout
+from suiren.fleet.memory import weights_of
+from suiren.fleet.model import Model
+from suiren.fleet.pipeline import Stages
+from suiren.fleet.share import Share
+from suiren.hw.cluster import Cluster
+
+#: Bytes after which a framework starts to reduce what is ready.
+BUCKET_BYTES = 160e6
+
+
+def send_s(layout: Layout, share: Share, cluster: Cluster) -> float:
+    """A message between stages: each tensor parallel rank sends its part, neighbours gather."""
+    if layout.pp == 1:
+        return 0.0
+    cards = cluster.cards_per_node
+    whole = share.stream_bytes
+    part = time_collective(cluster, "send", whole / layout.tp, layout.place("pp", cards)).seconds
+    if layout.tp == 1 or share.sequence_parallel:
+        return part
+    tp = layout.place("tp", cards)
+    return part + time_collective(cluster, "all_gather", whole, tp).seconds
+
+
+def after(
+    model: Model, layout: Layout, framework: Framework, cluster: Cluster, stages: Stages, most: int
+) -> dict[str, float]:
+    """What follows the last backward pass: gradients, the tied embedding, the optimizer."""
+    if framework.accumulate == "frozen":
+        return {"gradients": 0.0, "tied embedding": 0.0, "optimizer": 0.0}
+    cards = cluster.cards_per_node
+    weights = weights_of(model, layout, 0 if layout.pp == 1 else most)
+    wide = layout.precision in ("fp32", "tf32")
+    item = 4 if wide else 2
+    grad_item = 4 if wide or framework.fp32_gradients else item
+    replicas = layout.dp * layout.cp
+    reduce_s = gather_s = 0.0
+    groups = [("dpcp", weights.dense, replicas)]
+    if weights.experts and layout.ep > 1:
+        groups.append(("edp", weights.experts, replicas * layout.tp // layout.ep))
+    elif weights.experts:
+        groups.append(("dpcp", weights.experts, replicas))
+    shared = 0.0
+    for group, count, members in groups:
+        shared += count / max(1, members)
+        if members <= 1:
+            continue
+        place = layout.place(group, cards)
+        op = "reduce_scatter" if layout.zero else "all_reduce"
+        reduce_s += time_collective(cluster, op, grad_item * count, place).seconds
+        if layout.zero:
+            gather_s += time_collective(cluster, "all_gather", item * count, place).seconds
+    if layout.overlap_gradients:
+        buckets = max(1.0, grad_item * weights.all / BUCKET_BYTES)
+        room = sum(stages.backward_s[most]), sum(stages.forward_s[most])
+        reduce_s -= min(reduce_s * (1 - 1 / buckets), room[0])
+        gather_s -= min(gather_s * (1 - 1 / buckets), room[1])
+    tied_s = 0.0
+    if model.tied and layout.pp > 1:
+        size = grad_item * model.embedding_params / layout.tp
+        tied_s = time_collective(
+            cluster, "all_reduce", size, layout.place("embedding", cards)
+        ).seconds
+    dtype = "f32" if wide else "bf16"
+    tasks = optimizer(framework, shared if layout.zero else weights.all, dtype)
+    step = cost_of(tasks, cluster, layout, float(framework.host_op_s))
+    return {"gradients": reduce_s + gather_s, "tied embedding": tied_s, "optimizer": step.seconds}
