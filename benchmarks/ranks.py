@@ -38,6 +38,7 @@ GROWING = (
 
 
 def one_rank(warm: Warm, script: str, options: tuple[str, ...], world_size: int) -> Ran:
+    """Rank 0 of a world, run to its end."""
     job = Job(EXAMPLES / script, options, CARD, world_size, HOW, 8)
     with Hub(warm, job) as hub:
         return hub.run([0])[0]
@@ -60,6 +61,7 @@ def world_cpu_s(warm: Warm, script: str, options: tuple[str, ...], world_size: i
 
 
 def main() -> None:
+    """Prints a line a case."""
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("--layers", type=int, help="fewer layers than the models have")
     p.add_argument("--only", default="", help="part of a name")

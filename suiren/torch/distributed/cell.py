@@ -71,32 +71,26 @@ def cell_of(
         if len(group) < 2 or any(r in group for r in others):
             continue
         new = set(offsets)
-        if new <= reached:
+        starts = _tiled(new, new & reached)
+        if new <= reached or starts is None:
             continue
-        if new >= reached:
-            axes = _split(axes, reached, offsets)
-            reached = new
-        elif new & reached == {0}:
-            axes.append(Axis(offsets))
-            reached = {a + b for a in reached for b in offsets}
-        else:
-            continue
+        wider = {a + b for a in reached for b in starts}
+        if len(wider) == len(reached) * len(starts):
+            axes.append(Axis(starts))
+            reached = wider
     if any(not 0 <= rank + o < world_size for o in reached):
         axes = []
     return Cell(rank, tuple(axes))
 
 
-def _split(axes: list[Axis], reached: set[int], offsets: tuple[int, ...]) -> list[Axis]:
-    """The axes of a group that holds all that was reached: one more if it repeats that block."""
-    if len(reached) > 1 and len(offsets) % len(reached) == 0:
-        left, starts = set(offsets), []
-        low = min(reached)
-        while left:
-            start = min(left) - low
-            block = {start + o for o in reached}
-            if not block <= left:
-                return [Axis(offsets)]
-            left -= block
-            starts.append(start)
-        return [*axes, Axis(tuple(starts))] if 0 in starts else [Axis(offsets)]
-    return [Axis(offsets)]
+def _tiled(offsets: set[int], block: set[int]) -> tuple[int, ...] | None:
+    """Where copies of a block begin that together are the offsets; None if they are not."""
+    left, starts, low = set(offsets), [], min(block)
+    while left:
+        start = min(left) - low
+        copy = {start + o for o in block}
+        if not copy <= left:
+            return None
+        left -= copy
+        starts.append(start)
+    return tuple(starts) if 0 in starts else None

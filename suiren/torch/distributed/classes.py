@@ -68,8 +68,9 @@ class Classes:
     def _stages(self, first: Ran) -> list[Ran]:
         """Every rank found through sends and receives from rank 0, and rank 0."""
         found = {first.rank: first}
+        before = set() if first.rank == 0 else set(self.hub.ran)
         while True:
-            found.update((rank, ran) for rank, ran in self.hub.ran.items() if rank not in found)
+            found.update((r, ran) for r, ran in self.hub.ran.items() if r not in before)
             new = {peer for ran in found.values() for peer in ran.peers} - set(found)
             if not new or self._failed():
                 break
@@ -98,7 +99,8 @@ class Classes:
             left = next((r for r in range(self.world_size) if r not in taken), None)
             if left is None or self._failed():
                 break
-            self._give_cells(self._stages(self.hub.run([left])[0])[-1:], give)
+            new = [ran for ran in self._stages(self.hub.run([left])[0]) if ran.rank not in taken]
+            self._give_cells(new, give)
         rest = [r for r in range(self.world_size) if r not in taken]
         if rest and not self._failed():
             self.notes.append(
