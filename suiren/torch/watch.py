@@ -238,12 +238,19 @@ class _Steps:
             self.on_step()
 
 
+_watching: list[_Steps] = []
+
+
 def watch(on_step: Callable[[], None]) -> None:
-    """Starts watching; `on_step` is called after every training step."""
+    """Starts watching; `on_step`, the last one given, is called after every training step."""
+    if _watching:
+        _watching[0].on_step = on_step
+        return
     _shim.on_module(_path_number)
     _watch_calls()
     global has_stepped
     steps = _Steps(on_step)
+    _watching.append(steps)
     has_stepped = steps.after
     register_optimizer_step_pre_hook(steps.before)
     register_optimizer_step_post_hook(steps.after)
