@@ -49,6 +49,7 @@ def test_sizes_that_differ_are_told_on_every_side():
     assert ranks_running() == []
 
 
+@pytest.mark.slow
 def test_a_rank_that_has_left_is_not_waited_for():
     ran = launch(MISTAKES, "leaves")
     assert ran.ended == ["raised", "finished"]
@@ -73,6 +74,7 @@ def test_a_killed_rank_ends_the_run_and_what_it_left_is_kept(tmp_path):
             time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_an_error_of_one_rank_is_the_error_of_the_run():
     ran = launch(MISTAKES, "raises")
     assert ran.ended == ["interrupted", "raised"]
