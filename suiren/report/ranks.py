@@ -13,6 +13,7 @@ from suiren.mapper.energy import energy_j
 from suiren.mapper.memory import MemoryUse, memory_use, peak_bytes
 from suiren.mapper.step import Prices, StepTime
 from suiren.report.answer import SPLIT, Answer, answer, reported_step
+from suiren.report.batch import Batch, batch_of
 from suiren.report.split import split
 from suiren.report.work import WorkDone
 from suiren.trace.program import Kind, Program, Step
@@ -75,6 +76,8 @@ class RanksAnswer:
     energy_j: float
     model_parallel: int
     """Ranks that share one sample, by the names of the groups; 1 if none does."""
+    batch: Batch
+    """What one copy of the model reads in a step, from the ranks that read token ids if any do."""
     classes: tuple[RankProgram, ...] = field(repr=False)
     times: dict[int, StepTime] = field(repr=False)
     """By rank, for those whose spans were kept."""
@@ -93,12 +96,12 @@ class RanksAnswer:
     @property
     def samples(self) -> int:
         """Samples of one step, all ranks together."""
-        return self.main.batch.samples * self.copies
+        return self.batch.samples * self.copies
 
     @property
     def tokens(self) -> int | None:
         """Token positions of one step, all ranks together."""
-        tokens = self.main.batch.tokens
+        tokens = self.batch.tokens
         return None if tokens is None else tokens * self.copies
 
     @property
@@ -135,8 +138,17 @@ def answer_for_ranks(
         cluster, sum(counts), seconds, full, one.rank, _rank_rows(settled, steps, found),
         len(found.walked), _collective_rows(one, steps[settled.index(one)], cluster),
         sum(n * w.model_flop for n, w in zip(counts, works, strict=True)), joules,
-        _model_parallel(settled), tuple(settled), found.times,
+        _model_parallel(settled), _batch(settled, steps, full),
+        tuple(settled), found.times,
     )  # fmt: skip
+
+
+def _batch(classes: Sequence[RankProgram], steps: Sequence[Step], main: Answer) -> Batch:
+    for ran, step in zip(classes, steps, strict=True):
+        found = batch_of(ran.program, step)
+        if found.tokens:
+            return found
+    return main.batch
 
 
 class _SharedPrices:

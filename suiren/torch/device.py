@@ -77,7 +77,7 @@ def start() -> None:
     gcu.generators.extend(_shim.generators())
     torch._register_device_module(NAME, gcu)
     sys.modules["torch.gcu"] = gcu
-    from suiren.torch import cells, compiling, gcu_graphs, moving, sync_norm
+    from suiren.torch import cells, compiling, gcu_graphs, layouts, moving, sync_norm
     from suiren.torch.distributed import eccl
 
     cells.register()
@@ -85,6 +85,7 @@ def start() -> None:
     gcu_graphs.install()
     compiling.offer_fusing()
     moving.install()
+    layouts.install()
     eccl.install()
     _start_autograd_threads()
     _shim.empty_cache()

@@ -103,6 +103,7 @@ def _patch_groups(to_gcu: ToCard) -> None:
             keywords["backend_options"] = None
         keywords = {k: to_gcu(v) for k, v in keywords.items()}
         _patch_fsdp1()
+        _patch_random()
         with _meeting(*arguments, **keywords):
             group, store = make_group(*(to_gcu(a) for a in arguments), **keywords)
         if said != str(backend) and group in c10d._world.pg_map:
@@ -116,6 +117,13 @@ def _patch_groups(to_gcu: ToCard) -> None:
         patched = _with_card(getattr(c10d, name), to_gcu)
         setattr(c10d, name, patched)
         setattr(dist, name, patched)
+
+
+def _patch_random() -> None:
+    """Only where groups are made: the module it needs takes long to load."""
+    from suiren.torch.distributed import shard_random
+
+    shard_random.install()
 
 
 def _meeting(
