@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
 from suiren.fleet.block import layer
 from suiren.fleet.cost import NOTHING, cost_of
@@ -15,8 +14,6 @@ from suiren.fleet.model import Model
 from suiren.fleet.part import Part
 from suiren.fleet.share import share_of
 from suiren.fleet.step import StepResult, train_step
-from suiren.hw.cluster import Cluster
-from suiren.hw.held import Held
 from suiren.hw.spec import Card
 from suiren.truth.rows import Row
 from suiren.truth.steps_layout import framework_of, layout_of
@@ -45,7 +42,7 @@ def step_of(row: Row, card: Card) -> StepResult:
     framework = framework_of(row)
     model = model_of(row)
     layout = layout_of(row, model, card, framework)
-    cluster = _cluster(row, card)
+    cluster = cluster_of(row, card)
     if layout.ranks != cluster_ranks(row):
         raise NotPredicted(
             f"tp {layout.tp} x cp {layout.cp} x dp {layout.dp} x pp {layout.pp} are not the "
@@ -69,28 +66,6 @@ def cluster_ranks(row: Row) -> int:
     return int(float(row.shape.get("n_devices", "1")))
 
 
-def _cluster(row: Row, card: Card) -> Cluster:
-    return _clusters(Held(card), cluster_ranks(row), _Row(row))
-
-
-class _Row:
-    """A row that does not take part in a lookup."""
-
-    def __init__(self, row: Row) -> None:
-        self.row = row
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Row)
-
-
-@lru_cache(maxsize=None)
-def _clusters(held: Held, ranks: int, row: _Row) -> Cluster:
-    return cluster_of(row.row, held.card)
-
-
 def _passes(row: Row, card: Card) -> float:
     """A forward pass, with a backward pass where the row has one; no optimizer."""
     if cluster_ranks(row) > 1:
@@ -99,7 +74,7 @@ def _passes(row: Row, card: Card) -> float:
     model = model_of(row)
     layout = layout_of(row, model, card, framework)
     layout.check(model)
-    cluster = _cluster(row, card)
+    cluster = cluster_of(row, card)
     if "inference" in row.shape.get("measured_metric", ""):
         model = replace(model, dropout=False)
     backward = "backward" in row.shape.get("measured_metric", "")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import lru_cache
 
 from suiren.hw.cluster import Cluster
 from suiren.hw.default_node import node_for
 from suiren.hw.fact import Fact, published
 from suiren.hw.find_cluster import find_node
+from suiren.hw.held import Held
 from suiren.hw.spec import Card, Node
 from suiren.hw.topology import Topology
 from suiren.hw.wiring import Wiring, topology_of
@@ -21,14 +23,23 @@ _RACK = 64
 
 
 def cluster_of(row: Row, card: Card) -> Cluster:
-    """As many nodes as the row's devices fill, of the kind that holds this card."""
-    ranks = number(row, "n_devices", 1)
-    wires = row.shape.get("interconnect", "")
+    """As many nodes as the row's devices fill, of the kind that holds this card.
+
+    Rows that state the same links are one cluster.
+    """
+    wires, nodes = row.shape.get("interconnect", ""), row.shape.get("nodes", "")
+    file = re.sub(r":L\d+.*", "", row.source)
+    return _cluster(Held(card), number(row, "n_devices", 1), wires, "NVL72" in nodes, file)
+
+
+@lru_cache(maxsize=None)
+def _cluster(held: Held, ranks: int, wires: str, in_rack: bool, source: str) -> Cluster:
+    card = held.card
     node = node_for(card)
     if "NVLink5 node of 8" in wires and node.num_cards.kind == "assumed":
         node = replace(find_node("hgx-b200"), name=f"{card.name}x8", card=card)
-    node = _with_nics(node, wires, row.source)
-    if "NVL72" in wires or "NVL72" in row.shape.get("nodes", ""):
+    node = _with_nics(node, wires, source)
+    if "NVL72" in wires or in_rack:
         node = _rack(node, min(ranks, _RACK))
     each = int(node.num_cards)
     return Cluster(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
 from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.model import BadModel, Model
 from suiren.fleet.sharded import ShardedStep, sharded_step
 from suiren.fleet.sharded_framework import LLM_FOUNDRY, LLM_FOUNDRY_FLASH, Sharded
-from suiren.hw.cluster import Cluster
-from suiren.hw.held import Held
 from suiren.hw.spec import Card
 from suiren.truth.rows import Row
 from suiren.truth.steps_machine import cluster_of
@@ -31,7 +28,7 @@ def seconds(row: Row, card: Card) -> float:
 def step_of(row: Row, card: Card) -> ShardedStep:
     """The step of a row; raises NotPredicted with the reason."""
     try:
-        return sharded_step(model_of(row), layout_of(row), _cluster(row, card), framework_of(row))
+        return sharded_step(model_of(row), layout_of(row), cluster_of(row, card), framework_of(row))
     except (BadLayout, BadModel) as problem:
         raise NotPredicted(str(problem)) from None
 
@@ -67,25 +64,3 @@ def model_of(row: Row) -> Model:
         d_ff=number(row, "d_ff"), vocab=number(row, "vocab"), seq=number(row, "seq_len"),
         bias=False, dropout=False, attention="flash",
     )  # fmt: skip
-
-
-def _cluster(row: Row, card: Card) -> Cluster:
-    return _clusters(Held(card), number(row, "n_devices"), _Row(row))
-
-
-class _Row:
-    """A row that does not take part in a lookup."""
-
-    def __init__(self, row: Row) -> None:
-        self.row = row
-
-    def __hash__(self) -> int:
-        return 0
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Row)
-
-
-@lru_cache(maxsize=None)
-def _clusters(held: Held, ranks: int, row: _Row) -> Cluster:
-    return cluster_of(row.row, held.card)

@@ -38,8 +38,11 @@ def _bytes(tensors: Sequence[torch.Tensor]) -> int:
     return sum(t.numel() * t.element_size() for t in tensors)
 
 
-def _flat(lists: Sequence[Sequence[torch.Tensor]]) -> list[torch.Tensor]:
-    return [t for part in lists for t in part]
+def _flat(value: Any) -> list[torch.Tensor]:
+    """A tensor, or those in lists of lists, in order."""
+    if isinstance(value, torch.Tensor):
+        return [value]
+    return [t for part in value for t in _flat(part)]
 
 
 def _global(group: Any, rank: int) -> int:
@@ -71,36 +74,13 @@ def _rooted(name: str) -> Callable[[Given, Any], Asked]:
     return asked
 
 
-def _gathering(outputs: str, inputs: str) -> Callable[[Given, Any], Asked]:
-    def asked(given: Given, group: Any) -> Asked:
-        into, own = given[outputs], given[inputs]
-        flat = [into] if isinstance(into, torch.Tensor) else list(into)
-        flat = _flat(into) if flat and not isinstance(flat[0], torch.Tensor) else flat
-        sources = [own] if isinstance(own, torch.Tensor) else list(own)
-        return _make("all_gather", given, flat, sources, _bytes(flat), -1, into)
+def _from_to(name: str, outputs: str, inputs: str) -> Callable[[Given, Any], Asked]:
+    """A collective that fills one argument from another; the larger of the two is its buffer."""
 
-    return asked
-
-
-def _scattering(outputs: str, inputs: str) -> Callable[[Given, Any], Asked]:
-    def asked(given: Given, group: Any) -> Asked:
-        into, own = given[outputs], given[inputs]
-        flat = [into] if isinstance(into, torch.Tensor) else list(into)
-        sources = [own] if isinstance(own, torch.Tensor) else list(own)
-        if sources and not isinstance(sources[0], torch.Tensor):
-            sources = _flat(sources)  # type: ignore[arg-type]
-        return _make("reduce_scatter", given, flat, sources, _bytes(sources), -1, into)
-
-    return asked
-
-
-def _all_to_all(outputs: str, inputs: str) -> Callable[[Given, Any], Asked]:
     def asked(given: Given, _: Any) -> Asked:
-        into, own = given[outputs], given[inputs]
-        flat = [into] if isinstance(into, torch.Tensor) else list(into)
-        sources = [own] if isinstance(own, torch.Tensor) else list(own)
-        size = max(_bytes(flat), _bytes(sources))
-        return _make("all_to_all", given, flat, sources, size, -1, into)
+        into, own = _flat(given[outputs]), _flat(given[inputs])
+        size = max(_bytes(into), _bytes(own))
+        return _make(name, given, into, own, size, -1, given[outputs])
 
     return asked
 
@@ -138,15 +118,15 @@ def _barrier(given: Given, _: Any) -> Asked:
 ASKED: dict[str, Callable[[Given, Any], Asked]] = {
     "allreduce_": _all_reduce,
     "allreduce_coalesced_": _all_reduce,
-    "allgather_": _gathering("output_tensors", "input_tensors"),
-    "_allgather_base_": _gathering("output_tensor", "input_tensor"),
-    "allgather_coalesced_": _gathering("output_lists", "input_list"),
-    "allgather_into_tensor_coalesced_": _gathering("outputs", "inputs"),
-    "reduce_scatter_": _scattering("output_tensors", "input_tensors"),
-    "_reduce_scatter_base_": _scattering("output_tensor", "input_tensor"),
-    "reduce_scatter_tensor_coalesced_": _scattering("outputs", "inputs"),
-    "alltoall_": _all_to_all("output_tensors", "input_tensors"),
-    "alltoall_base_": _all_to_all("output", "input"),
+    "allgather_": _from_to("all_gather", "output_tensors", "input_tensors"),
+    "_allgather_base_": _from_to("all_gather", "output_tensor", "input_tensor"),
+    "allgather_coalesced_": _from_to("all_gather", "output_lists", "input_list"),
+    "allgather_into_tensor_coalesced_": _from_to("all_gather", "outputs", "inputs"),
+    "reduce_scatter_": _from_to("reduce_scatter", "output_tensors", "input_tensors"),
+    "_reduce_scatter_base_": _from_to("reduce_scatter", "output_tensor", "input_tensor"),
+    "reduce_scatter_tensor_coalesced_": _from_to("reduce_scatter", "outputs", "inputs"),
+    "alltoall_": _from_to("all_to_all", "output_tensors", "input_tensors"),
+    "alltoall_base_": _from_to("all_to_all", "output", "input"),
     "broadcast_": _rooted("broadcast"),
     "reduce_": _rooted("reduce"),
     "gather_": _gather,

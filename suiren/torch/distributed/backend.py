@@ -8,7 +8,7 @@ the current one; one that does not goes to the current stream.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -105,12 +105,3 @@ def _stream(asked: Asked, number: int, device: torch.device) -> torch.Stream | N
     )
     stream.wait_stream(torch.gcu.current_stream(device))
     return stream
-
-
-def flat(value: Any) -> Iterator[torch.Tensor]:
-    """Tensors in lists of lists, in order."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        for part in value:
-            yield from flat(part)
