@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +13,8 @@ import torch.distributed as dist
 
 _alive: dict[int, Work] = {}
 """Works by number, kept for callers that hold only the native half of them until they wait."""
+_waited: deque[Work] = deque(maxlen=4096)
+"""Works that were waited for: one that stands for several tensors is waited for once for each."""
 _count = 0
 
 
@@ -21,13 +25,13 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
     """
 
     def __init__(
-        self, result: list[torch.Tensor], device: torch.device,
+        self, result: Any, device: torch.device,
         finish: Callable[[], int | None] | None,
     ) -> None:  # fmt: skip
         super().__init__()
         self._source: int | None = None
         self._result, self._finish = result, finish
-        self._future: Any = None
+        self._left: list[weakref.ref[torch.Tensor]] | None = None
         self._stream: torch.Stream | None = None
         self._event: torch.Event | None = None
         if device.type != "cpu":
@@ -41,7 +45,7 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
     def wait(self, timeout: timedelta | None = None) -> bool:
         """Makes the current stream wait for the collective, and the values be there."""
         self.complete()
-        _alive.pop(self._number, None)
+        self._let_go()
         if self._stream is not None and self._event is not None:
             torch.gcu.current_stream(self._stream.device).wait_event(self._event)
         return True
@@ -71,14 +75,32 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
     def get_future(self) -> Any:
         """The result's future; waiting for it makes the current stream wait."""
         self.complete()
-        _alive.pop(self._number, None)
-        if self._future is None:
-            self._future = _filled(self._result, self._stream)
-        return self._future
+        future = _filled(self.result(), self._stream)
+        self._let_go()
+        return future
 
-    def result(self) -> list[torch.Tensor]:
-        """The tensors that the collective filled."""
-        return self._result
+    def result(self) -> Any:
+        """The tensors that the collective filled; once waited for, those that are still there."""
+        if self._left is None:
+            return self._result
+        return [tensor for reference in self._left if (tensor := reference()) is not None]
+
+    def _let_go(self) -> None:
+        """Keeps no memory any more, but stays: the native half may be waited for again."""
+        if _alive.pop(self._number, None) is not None:
+            _waited.append(self)
+        if self._left is None:
+            self._left = [weakref.ref(tensor) for tensor in _flat(self._result)]
+            self._result = None
+
+
+def _flat(value: Any) -> Iterator[torch.Tensor]:
+    """A tensor, or those in lists of lists."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    else:
+        for part in value:
+            yield from _flat(part)
 
 
 def _filled(result: list[torch.Tensor], stream: torch.Stream | None) -> Any:
@@ -87,10 +109,3 @@ def _filled(result: list[torch.Tensor], stream: torch.Stream | None) -> Any:
     with torch.gcu.stream(stream):
         future.set_result(result)
     return future
-
-
-def complete_all() -> None:
-    """Completes what is under way, as a device synchronisation does."""
-    for work in list(_alive.values()):
-        work.complete()
-    _alive.clear()
