@@ -120,10 +120,21 @@ def _which(answer: Answer) -> str:
     return "steady step" if repeats else "last step (none repeats)"
 
 
+#: Parts that only a rank among others has.
+_AMONG_OTHERS = ("collective", "peer")
+
+
+def shown_parts(answer: Answer) -> list[str]:
+    """Parts of the step in the order they are shown; those of many ranks only where there are."""
+    last = ("launch", "link", *_AMONG_OTHERS, "idle")
+    ordered = [*(p for p in SPLIT if p not in last), "link", "launch", *_AMONG_OTHERS, "idle"]
+    return [p for p in ordered if p not in _AMONG_OTHERS or answer.split_s.get(p)]
+
+
 def _split(answer: Answer) -> RenderableType:
     bar = Text()
     legend = Text()
-    for part in SPLIT:
+    for part in shown_parts(answer):
         seconds = answer.split_s.get(part, 0.0)
         share = seconds / answer.step_time_s if answer.step_time_s else 0.0
         bar.append("█" * round(share * BAR_WIDTH), style=COLOURS[part])

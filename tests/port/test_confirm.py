@@ -30,7 +30,7 @@ def test_what_ran_is_told_from_what_was_not_reached(told) -> None:
 
 def test_what_raised_says_so(told) -> None:
     seen, ran = told
-    assert seen["torch.cuda.nccl.version()", "cuda-comm"].startswith("raised: AttributeError: ")
+    assert seen["torch.cuda.nccl.unique_id()", "cuda-comm"].startswith("raised: AttributeError: ")
     assert ran.exit_code == 1
     assert ran.error.startswith("wide.py:22: AttributeError")
     assert ran.seen["raised"] == 1

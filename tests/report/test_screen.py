@@ -12,7 +12,7 @@ from told import ODD, RELU, TRAINING, out_of_memory, program, trained, without_f
 
 from suiren.hw.catalog import CARDS
 from suiren.report.answer import SPLIT, Answer, answer
-from suiren.report.screen import render
+from suiren.report.screen import render, shown_parts
 from suiren.trace.program import Context, Label
 from suiren.units import show_time
 
@@ -45,9 +45,17 @@ def test_it_tells_what_a_reader_asks() -> None:
         "72.00 MiB of 16.00 GiB",
         "largest batch that fits", "W on average of 100 W", "who owns the memory", "Net.fc.weight",
         "approximated ops", "mine::odd", "fallbacks to the host: none", "porting hazards",
-        "assumed facts this rests on", "changes that would help most", *SPLIT,
+        "assumed facts this rests on", "changes that would help most",
+        *(p for p in SPLIT if p not in ("collective", "peer")),
     ):  # fmt: skip
         assert part in text, part
+
+
+def test_parts_of_many_ranks_are_shown_where_there_are_some() -> None:
+    told = trained()
+    assert "collective" not in shown_parts(told)
+    met = replace(told, split_s={**told.split_s, "collective": 1e-4})
+    assert shown_parts(met)[-2:] == ["collective", "idle"]
 
 
 def test_the_largest_op_comes_first() -> None:

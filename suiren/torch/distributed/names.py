@@ -54,6 +54,18 @@ def speak_cuda() -> None:
 
     torch.accelerator.current_accelerator = accelerator
     torch._C._get_accelerator = lambda check=None: accelerator()
+    index_of = torch.accelerator._get_device_index
+
+    def index(device: Any, optional: bool = False) -> int:
+        """PyTorch compares the device's name with the accelerator's: both names are right."""
+        where = torch.device(device) if isinstance(device, str) else device
+        if isinstance(where, torch.device) and where.type in (NAME, "cuda"):
+            if where.index is not None:
+                return int(where.index)
+            where = None if optional else where
+        return int(index_of(where, optional))
+
+    torch.accelerator._get_device_index = index
 
 
 class ProcessGroupNCCL:

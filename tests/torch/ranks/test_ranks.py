@@ -188,7 +188,7 @@ def test_a_world_that_cannot_be_is_refused(ranks: int, says: str) -> None:
 
 
 @pytest.mark.parametrize(("how", "ended", "says"), [
-    ("mesh", "raised", "Mesh should not be bigger than default world size 8"),
+    ("mesh", "raised", "a mesh of 3 × 5 needs 15 ranks, and the run has 8"),
     ("waits", "raised", "rank 0 waits in recv for a message of rank 1, which finished without"),
     ("store", "raised", "rank 0 waits in store.get('nobody sets this') for what no rank"),
 ])  # fmt: skip
