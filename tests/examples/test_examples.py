@@ -61,7 +61,12 @@ def test_the_example_prints_what_stands_beside_it_and_its_json_has_every_field(n
 
 @pytest.mark.parametrize(
     ("name", "card"),
-    [("char_gpt", "t10"), ("image_classifier", "a100"), ("llama", "a100"), ("llama", "t10")],
+    [
+        ("char_gpt", "t10"),
+        ("image_classifier", "a100"),
+        pytest.param("llama", "a100", marks=pytest.mark.slow),
+        pytest.param("llama", "t10", marks=pytest.mark.slow),
+    ],
 )
 def test_the_example_trains_on_other_chips(name, card, tmp_path):
     path = tmp_path / "answer.json"
@@ -72,7 +77,7 @@ def test_the_example_trains_on_other_chips(name, card, tmp_path):
     assert answer["step_time_s"] > 0
 
 
-@pytest.mark.parametrize("name", ["char_gpt", "llama"])
+@pytest.mark.parametrize("name", ["char_gpt", pytest.param("llama", marks=pytest.mark.slow)])
 def test_equal_seeds_give_equal_bytes(name, tmp_path):
     files = [tmp_path / "one.json", tmp_path / "two.json"]
     for path in files:
