@@ -21,7 +21,7 @@ from suiren.fleet.walkers import Walked, walked_ranks
 from suiren.hw.cluster import Cluster
 from suiren.mapper.step import Prices, StepTime
 from suiren.trace.call import Call
-from suiren.trace.program import Program
+from suiren.trace.program import Program, Step
 from suiren.units import PS_PER_S
 
 #: A step's period has settled after this many repetitions.
@@ -117,7 +117,11 @@ def together(
     walked = walked_ranks(classes)
     ranks = {w.rank for w in walked}
     meetings = Meetings()
-    walkers = [_walker(w, cluster, prices_of(w.ran.program), ranks, meetings) for w in walked]
+    rows = {id(w.ran): _rows(w.ran.program) for w in walked}
+    walkers = [
+        _walker(w, rows[id(w.ran)], cluster, prices_of(w.ran.program), ranks, meetings)
+        for w in walked
+    ]
     last, ends = -1, [0] * len(walkers)
     for _ in range(MAX_REPEATS):
         before = max(ends)
@@ -144,22 +148,33 @@ def _in_order(spans: list[Span]) -> list[Span]:
 
 
 def _walker(
-    walked: Walked, cluster: Cluster, prices: Prices, ranks: set[int], meetings: Meetings
-) -> Walker:
+    walked: Walked, rows: list[Row], cluster: Cluster, prices: Prices, ranks: set[int],
+    meetings: Meetings,
+) -> Walker:  # fmt: skip
     rank = _Rank(walked, cluster, prices, ranks)
     issue_ps = round(cluster.card.host_issue_s * PS_PER_S)
-    tokens: list[Token] = tokens_of(_rows(walked.ran.program), rank.cost, rank.meets, issue_ps)
+    tokens: list[Token] = tokens_of(rows, rank.cost, rank.meets, issue_ps)
     slowed = slowed_beside(cluster.card)
     return Walker(walked.rank, tokens, lambda call: rank.next_meeting(call, meetings), slowed)
 
 
+def _step_of(program: Program) -> Step | None:
+    """The step that is reported."""
+    key = program.steady()
+    return program.rest if key is None else program.distinct[key]
+
+
 def _rows(program: Program) -> list[Row]:
     """Events of the step that is reported."""
-    key = program.steady()
-    if key is not None:
-        rows: list[Row] = program.distinct[key].events.tolist()
-        return rows
-    return [] if program.rest is None else program.rest.events.tolist()
+    step = _step_of(program)
+    rows: list[Row] = [] if step is None else step.events.tolist()
+    return rows
+
+
+def _num_events(program: Program) -> int:
+    """How many events the step that is reported has."""
+    step = _step_of(program)
+    return 0 if step is None else len(step.events)
 
 
 def _step(walkers: Sequence[Walker], meetings: Meetings) -> None:
@@ -201,7 +216,7 @@ def _kept(walked: Sequence[Walked]) -> set[int]:
     room = MOST_EVENTS
     fresh = [w for w in walked if not (id(w.ran) in seen or seen.add(id(w.ran)))]  # type: ignore[func-returns-value]
     for walk in [*fresh, *walked]:
-        size = len(_rows(walk.ran.program))
+        size = _num_events(walk.ran.program)
         if walk.rank not in kept and (not kept or size <= room):
             kept.add(walk.rank)
             room -= size

@@ -38,11 +38,11 @@ def _bytes(tensors: Sequence[torch.Tensor]) -> int:
     return sum(t.numel() * t.element_size() for t in tensors)
 
 
-def _flat(value: Any) -> list[torch.Tensor]:
+def flat(value: Any) -> list[torch.Tensor]:
     """A tensor, or those in lists of lists, in order."""
     if isinstance(value, torch.Tensor):
         return [value]
-    return [t for part in value for t in _flat(part)]
+    return [t for part in value for t in flat(part)]
 
 
 def _global(group: Any, rank: int) -> int:
@@ -78,7 +78,7 @@ def _from_to(name: str, outputs: str, inputs: str) -> Callable[[Given, Any], Ask
     """A collective that fills one argument from another; the larger of the two is its buffer."""
 
     def asked(given: Given, _: Any) -> Asked:
-        into, own = _flat(given[outputs]), _flat(given[inputs])
+        into, own = flat(given[outputs]), flat(given[inputs])
         size = max(_bytes(into), _bytes(own))
         return _make(name, given, into, own, size, -1, given[outputs])
 
@@ -86,7 +86,7 @@ def _from_to(name: str, outputs: str, inputs: str) -> Callable[[Given, Any], Ask
 
 
 def _gather(given: Given, group: Any) -> Asked:
-    into = _flat(given["output_tensors"])
+    into = flat(given["output_tensors"])
     own = list(given["input_tensors"])
     size = _bytes(own) * int(group.size())
     return _make("gather", given, into, own, size, _global(group, given["root_rank"]))
@@ -94,7 +94,7 @@ def _gather(given: Given, group: Any) -> Asked:
 
 def _scatter(given: Given, group: Any) -> Asked:
     into = list(given["output_tensors"])
-    own = _flat(given["input_tensors"])
+    own = flat(given["input_tensors"])
     size = _bytes(into) * int(group.size())
     return _make("scatter", given, into, own, size, _global(group, given["root_rank"]))
 

@@ -13,6 +13,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from suiren.torch.distributed.asked import flat
+
 ReduceOp = dist.ReduceOp
 
 #: Formats that gloo reduces.
@@ -90,7 +92,7 @@ def sum_instead(given: list[Any], op: str, group: Any) -> bool:
     if said() == "PREMUL_SUM":
         _sum_scaled(given, op, group, _said[-1].factor)
         return True
-    if said() == "AVG" and not _flat(given[0])[0].is_floating_point():
+    if said() == "AVG" and not flat(given[0])[0].is_floating_point():
         _sum_scaled(given, op, group, None)
         return True
     return False
@@ -100,20 +102,14 @@ def _sum_scaled(given: list[Any], op: str, group: Any, factor: Any) -> None:
     """The sum of values times a factor; for a factor of None their average in whole numbers."""
     into, source = given[0], given[1] if "scatter" in op else given[0]
     if factor is not None and source is into:
-        for tensor in _flat(source):
+        for tensor in flat(source):
             tensor.mul_(factor)
     elif factor is not None:
-        source = _alike(source, iter([tensor * factor for tensor in _flat(source)]))
+        source = _alike(source, iter([tensor * factor for tensor in flat(source)]))
     _SUMS[op](group, given, source).wait()
     if factor is None:
-        for tensor in _flat(into):
+        for tensor in flat(into):
             tensor.floor_divide_(group.size())
-
-
-def _flat(thing: Any) -> list[torch.Tensor]:
-    if isinstance(thing, torch.Tensor):
-        return [thing]
-    return [tensor for part in thing for tensor in _flat(part)]
 
 
 def _alike(thing: Any, values: Any) -> Any:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
+
+from suiren.torch.distributed.asked import flat
 
 _alive: dict[int, Work] = {}
 """Works by number, kept for callers that hold only the native half of them until they wait."""
@@ -90,17 +92,8 @@ class Work(dist._Work):  # type: ignore[misc, name-defined]
         if _alive.pop(self._number, None) is not None:
             _waited.append(self)
         if self._left is None:
-            self._left = [weakref.ref(tensor) for tensor in _flat(self._result)]
+            self._left = [weakref.ref(tensor) for tensor in flat(self._result)]
             self._result = None
-
-
-def _flat(value: Any) -> Iterator[torch.Tensor]:
-    """A tensor, or those in lists of lists."""
-    if isinstance(value, torch.Tensor):
-        yield value
-    else:
-        for part in value:
-            yield from _flat(part)
 
 
 def _filled(result: list[torch.Tensor], stream: torch.Stream | None) -> Any:
