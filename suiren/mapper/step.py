@@ -152,8 +152,12 @@ def under_the_limit(program: Program, prices: Prices, key: int) -> Prices:
     Engines slow down together; what memory, launches and the host bound is not stretched.
     """
     card = prices.card
-    calls = [row[1] for row in program.distinct[key].events.tolist() if row[0] == Kind.OP]
-    found = [prices.price(call) for call in calls]
+    events = program.distinct[key].events
+    found = [prices.price(call) for call in events["what"][events["kind"] == Kind.OP].tolist()]
+    # kernels run one after the other, so no step is shorter than they are together
+    least_s = sum(p.total_s for p in found if p.family not in _ENGINES)
+    if least_s and card.idle_w + sum(p.energy_j() for p in found) / least_s <= card.tdp_w:
+        return prices
     seconds = steady_step(program, prices, key).period_ps / PS_PER_S
     engine_s = sum(p.engine_s for p in found)
 

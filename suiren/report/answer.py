@@ -149,14 +149,15 @@ def reported_step(program: Program) -> tuple[Step, int]:
 
 
 def answer(
-    program: Program, card: Card, *, advise: bool = True, among: StepTime | None = None
-) -> Answer:
+    program: Program, card: Card, *, advise: bool = True, among: StepTime | None = None,
+    prices: Prices | None = None,
+) -> Answer:  # fmt: skip
     """Works everything out; raises NothingRan if there is nothing to tell about.
 
-    `among` gives the step of a rank that met others.
+    `among` gives the step of a rank that met others, `prices` those it was walked with.
     """
     step, key = reported_step(program)
-    prices = under_the_limit(program, Prices(program.calls, card), key)
+    prices = prices or under_the_limit(program, Prices(program.calls, card), key)
     alone = steady_step(program, prices, key)
     time = alone if among is None else among
     seconds = time.period_ps / PS_PER_S

@@ -11,7 +11,7 @@ from suiren.fleet.together import Together, together
 from suiren.hw.cluster import Cluster
 from suiren.mapper.energy import energy_j
 from suiren.mapper.memory import MemoryUse, memory_use, peak_bytes
-from suiren.mapper.step import Prices, StepTime
+from suiren.mapper.step import Prices, StepTime, under_the_limit
 from suiren.report.answer import SPLIT, Answer, answer, reported_step
 from suiren.report.batch import Batch, batch_of
 from suiren.report.split import split
@@ -119,11 +119,13 @@ def answer_for_ranks(
     """
     settled = [RankProgram(c.ranks, placed(c, cluster)) for c in classes]
     steps = [reported_step(c.program)[0] for c in settled]
-    prices = _SharedPrices(cluster)
+    prices = _PricesByProgram(cluster)
     found = together(settled, cluster, prices.of)
     one = _reported(found)
     time = found.times[one.rank]
-    full = answer(one.program, cluster.card, advise=advise, among=time)
+    full = answer(
+        one.program, cluster.card, advise=advise, among=time, prices=prices.of(one.program)
+    )
     works = [
         WorkDone(c.program, prices.of(c.program), step)
         for c, step in zip(settled, steps, strict=True)
@@ -151,8 +153,8 @@ def _batch(classes: Sequence[RankProgram], steps: Sequence[Step], main: Answer) 
     return main.batch
 
 
-class _SharedPrices:
-    """Prices by program; calls that several programs ask are worked out once."""
+class _PricesByProgram:
+    """Prices by program, each at the clock that its card's power limit leaves."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.card = cluster.card
@@ -161,7 +163,9 @@ class _SharedPrices:
     def of(self, program: Program) -> Prices:
         found = self._prices.get(id(program))
         if found is None:
-            found = self._prices[id(program)] = Prices(program.calls, self.card)
+            prices = Prices(program.calls, self.card)
+            key = reported_step(program)[1]
+            found = self._prices[id(program)] = under_the_limit(program, prices, key)
         return found
 
 
