@@ -22,12 +22,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from scipy.optimize import least_squares
 
-from suiren.fleet.algorithms import PLANNERS
+from suiren.fleet.algorithms import ALGORITHMS
 from suiren.fleet.choose import by_nccl
 from suiren.fleet.collective import PREDICTED
 from suiren.fleet.fold import Fold, fold
+from suiren.fleet.phases import Carriers, Phase, carriers, price
 from suiren.fleet.place import Place
-from suiren.fleet.plan import Carriers, Phase, carriers, price
 from suiren.hw.catalog import transports
 from suiren.hw.fact import Fact
 from suiren.hw.transport import Transport
@@ -76,7 +76,7 @@ def cases_of(card_name: str) -> list[Case]:
         algorithm, protocol = "direct", "pairs"
         if op in PREDICTED:
             algorithm, protocol = by_nccl(folded, op, size_bytes, card.chip.family)
-        phases = PLANNERS[algorithm](folded, op, size_bytes)
+        phases = ALGORITHMS[algorithm](folded, op, size_bytes)
         found.append(Case(row.measured_s, folded, phases, protocol, carriers(folded, "NCCL")))
     return found
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from suiren.fleet.algorithms import PLANNERS, torus
+from suiren.fleet.algorithms import ALGORITHMS, torus
 from suiren.fleet.choose import by_nccl, candidates, library_of
 from suiren.fleet.fold import Fold, fold
+from suiren.fleet.phases import Priced, carriers, least_s, price
 from suiren.fleet.place import Place
-from suiren.fleet.plan import Priced, carriers, least_s, price
 from suiren.hw.cluster import Cluster
 
 COLLECTIVES = (
@@ -100,17 +100,17 @@ def _best(
 ) -> tuple[tuple[str, str], Priced]:
     """The fastest option; those that cannot be it are not looked at closely."""
     how = carriers(folded, library)
-    plans = {algorithm: PLANNERS[algorithm](folded, op, size_bytes)
+    phases = {algorithm: ALGORITHMS[algorithm](folded, op, size_bytes)
              for algorithm in dict.fromkeys(algorithm for algorithm, _ in options)}  # fmt: skip
     if len(options) == 1:
         algorithm, protocol = options[0]
-        return options[0], price(plans[algorithm], folded, how, protocol)
-    least = {o: least_s(plans[o[0]], folded, how, o[1]) for o in options}
+        return options[0], price(phases[algorithm], folded, how, protocol)
+    least = {o: least_s(phases[o[0]], folded, how, o[1]) for o in options}
     best: tuple[tuple[str, str], Priced] | None = None
     for option in sorted(options, key=lambda o: least[o]):
         if best is not None and least[option] * (1 - 1e-9) > best[1].seconds:
             break
-        found = price(plans[option[0]], folded, how, option[1])
+        found = price(phases[option[0]], folded, how, option[1])
         if best is None or found.seconds < best[1].seconds:
             best = option, found
     assert best is not None
@@ -126,7 +126,7 @@ def _on_torus(
     sides: tuple[torus.Side, ...],
 ) -> tuple[tuple[str, str], Priced]:
     folded = torus.fold_torus(cluster, place, sides)
-    phases = torus.plan(sides, op, size_bytes)
+    phases = torus.phases(sides, op, size_bytes)
     how = carriers(folded, library)
     protocols = {"all_to_all": ("pairs",), "gather": ("pairs",), "scatter": ("pairs",),
                  "send": ("message",)}.get(op, ("ll", "simple"))  # fmt: skip

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from suiren.fleet.collective import chosen
 from suiren.fleet.fold import fold
 from suiren.fleet.network import Flow, fair_rates
+from suiren.fleet.phases import Stage
 from suiren.fleet.place import Place
-from suiren.fleet.plan import Stage
 from suiren.hw.cluster import Cluster
 
 Asked = tuple[str, float, Place, float]

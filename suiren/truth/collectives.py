@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from suiren.fleet.algorithms import PLANNERS
+from suiren.fleet.algorithms import ALGORITHMS
 from suiren.fleet.collective import time_collective
 from suiren.fleet.fold import fold
+from suiren.fleet.phases import carriers, price
 from suiren.fleet.place import Place
-from suiren.fleet.plan import carriers, price
 from suiren.hw.cluster import Cluster
 from suiren.hw.spec import Card
 from suiren.truth.engines import copied_s, engine_of, least_s, own_s
@@ -61,7 +61,7 @@ def seconds(row: Row, card: Card) -> float:
 def ring_s(cluster: Cluster, op: str, size_bytes: float, place: Place) -> float:
     """Seconds of a plain ring: what libraries had in 2016."""
     folded = fold(cluster, place)
-    phases = PLANNERS["ring"](folded, op, size_bytes)
+    phases = ALGORITHMS["ring"](folded, op, size_bytes)
     return price(phases, folded, carriers(folded, ""), "simple").seconds
 
 

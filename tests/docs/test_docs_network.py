@@ -9,7 +9,7 @@ import pytest
 from doc_blocks import ROOT, blocks, commands, promised, runs_python, suiren
 
 from suiren.commands.topology import topology
-from suiren.fleet.algorithms import PLANNERS
+from suiren.fleet.algorithms import ALGORITHMS
 from suiren.hw.clusterfile import load_cluster
 
 NETWORK = ROOT / "docs" / "network.md"
@@ -45,5 +45,5 @@ def test_every_option_and_algorithm_stands_in_the_chapter() -> None:
     text = NETWORK.read_text()
     options = [o.opts[0] for o in topology.params if o.opts[0].startswith("--")]
     assert [o for o in options if o not in text] == []
-    assert [a for a in (*PLANNERS, "torus") if f"| {a} |" not in text] == []
+    assert [a for a in (*ALGORITHMS, "torus") if f"| {a} |" not in text] == []
     assert shlex.split("suiren topology")[1] == topology.name

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from suiren.fleet.algorithms import OPS, PLANNERS
+from suiren.fleet.algorithms import ALGORITHMS, OPS
 from suiren.fleet.collective import COLLECTIVES, time_collective
 from suiren.fleet.fold import NoNetwork, fold
+from suiren.fleet.phases import carriers, price
 from suiren.fleet.place import Place, place_of
-from suiren.fleet.plan import carriers, price
 from suiren.hw.cluster import Cluster
 from suiren.hw.find_cluster import cluster_of
 from suiren.hw.topology import Topology
@@ -69,14 +69,14 @@ def test_more_bytes_are_never_faster_but_where_a_library_turns_over(name: str, o
         before = took
 
 
-@pytest.mark.parametrize("algorithm", PLANNERS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("name", ["t21x8", "hgx-h100", "t21x8*16", "hgx-h100*128"])
 def test_an_algorithm_alone_is_monotone_in_bytes(name: str, algorithm: str) -> None:
     cluster = cluster_of(name)
     folded = fold(cluster, whole(cluster))
     how = carriers(folded, "")
     for op in sorted(OPS[algorithm] - {"send"}):
-        times = [price(PLANNERS[algorithm](folded, op, s), folded, how, "simple").seconds
+        times = [price(ALGORITHMS[algorithm](folded, op, s), folded, how, "simple").seconds
                  for s in SIZES]  # fmt: skip
         assert times == sorted(times), op
 

@@ -6,17 +6,17 @@ from collections.abc import Callable
 
 from suiren.fleet.algorithms import direct, hierarchical, ring, switch, tree
 from suiren.fleet.fold import Fold
-from suiren.fleet.plan import Phase
+from suiren.fleet.phases import Phase
 
-Planner = Callable[[Fold, str, float], tuple[Phase, ...]]
+Algorithm = Callable[[Fold, str, float], tuple[Phase, ...]]
 
-#: Algorithm to planner.
-PLANNERS: dict[str, Planner] = {
-    "ring": ring.plan,
-    "tree": tree.plan,
-    "hierarchical": hierarchical.plan,
-    "direct": direct.plan,
-    "switch": switch.plan,
+#: Algorithm by name.
+ALGORITHMS: dict[str, Algorithm] = {
+    "ring": ring.phases,
+    "tree": tree.phases,
+    "hierarchical": hierarchical.phases,
+    "direct": direct.phases,
+    "switch": switch.phases,
 }
 #: Which ops an algorithm can do.
 OPS: dict[str, frozenset[str]] = {
@@ -27,4 +27,4 @@ OPS: dict[str, frozenset[str]] = {
     "switch": switch.OPS,
 }
 
-__all__ = ["OPS", "PLANNERS", "Planner"]
+__all__ = ["ALGORITHMS", "OPS", "Algorithm"]

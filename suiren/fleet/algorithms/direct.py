@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from suiren.fleet.algorithms import switch
 from suiren.fleet.fold import Fold
 from suiren.fleet.network import Flow
-from suiren.fleet.plan import Phase
+from suiren.fleet.phases import Phase
 from suiren.hw.fact import assumed
 
 OPS = frozenset(
@@ -18,7 +18,7 @@ OPS = frozenset(
 AT_ONCE = assumed(16, "channels between pairs of cards in NCCL: up to 32, shared by two ways")
 
 
-def plan(fold: Fold, op: str, size_bytes: float) -> tuple[Phase, ...]:
+def phases(fold: Fold, op: str, size_bytes: float) -> tuple[Phase, ...]:
     """One phase, two for an all_reduce; each message is one hop."""
     n, nodes = fold.place.size, fold.place.nodes
     if op == "send":

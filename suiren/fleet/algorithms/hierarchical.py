@@ -8,17 +8,17 @@ from dataclasses import replace
 from suiren.fleet.algorithms import direct, ring
 from suiren.fleet.fold import Fold
 from suiren.fleet.network import Flow
+from suiren.fleet.phases import Phase
 from suiren.fleet.place import Place
-from suiren.fleet.plan import Phase
 
 OPS = frozenset({"all_reduce", "all_gather", "reduce_scatter", "broadcast", "barrier"})
 
 
-def plan(fold: Fold, op: str, size_bytes: float) -> tuple[Phase, ...]:
+def phases(fold: Fold, op: str, size_bytes: float) -> tuple[Phase, ...]:
     """Scatter inside, rings between the nodes, gather inside; what an op needs of it."""
     nodes, inner = fold.place.nodes, len(fold.place.local)
     if nodes == 1 or inner == 1:
-        return ring.plan(fold, op, size_bytes)
+        return ring.phases(fold, op, size_bytes)
     alone = replace(fold, place=Place(1, fold.place.local, fold.place.siblings))
     mine = size_bytes / inner
     if op == "broadcast":
@@ -38,8 +38,8 @@ def plan(fold: Fold, op: str, size_bytes: float) -> tuple[Phase, ...]:
 def _inside(fold: Fold, op: str, size_bytes: float) -> tuple[Phase, ...]:
     """Straight to every card where all are neighbours, else round the rings."""
     if direct.all_joined(fold):
-        return direct.plan(fold, op, size_bytes)
-    return ring.plan(fold, op, size_bytes)
+        return direct.phases(fold, op, size_bytes)
+    return ring.phases(fold, op, size_bytes)
 
 
 def _outside(fold: Fold, piece_bytes: float) -> Iterator[Flow]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from suiren.fleet.fold import Fold
 from suiren.fleet.network import Flow
-from suiren.fleet.plan import Phase
+from suiren.fleet.phases import Phase
 from suiren.fleet.rings import rings_of
 
 OPS = frozenset({"all_reduce", "all_gather", "reduce_scatter", "broadcast", "reduce", "barrier"})
@@ -14,7 +14,7 @@ OPS = frozenset({"all_reduce", "all_gather", "reduce_scatter", "broadcast", "red
 PIECE_BYTES = 2**19
 
 
-def plan(fold: Fold, op: str, size_bytes: float) -> tuple[Phase, ...]:
+def phases(fold: Fold, op: str, size_bytes: float) -> tuple[Phase, ...]:
     """One phase of equal steps."""
     n, nodes = fold.place.size, fold.place.nodes
     if op in ("broadcast", "reduce"):

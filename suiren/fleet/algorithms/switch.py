@@ -8,12 +8,12 @@ from math import ceil, log2
 
 from suiren.fleet.fold import Fold
 from suiren.fleet.network import Flow
-from suiren.fleet.plan import Phase
+from suiren.fleet.phases import Phase
 
 OPS = frozenset({"all_reduce"})
 
 
-def plan(fold: Fold, op: str, size_bytes: float) -> tuple[Phase, ...]:
+def phases(fold: Fold, op: str, size_bytes: float) -> tuple[Phase, ...]:
     """One phase; between nodes two binary trees carry on, at the same time."""
     nodes = fold.place.nodes
     depth = 2 * ceil(log2(nodes)) if nodes > 1 else 0

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from suiren.fleet.fold import Fold
 from suiren.fleet.network import Flow
+from suiren.fleet.phases import Phase
 from suiren.fleet.place import Place
-from suiren.fleet.plan import Phase
 from suiren.hw.cluster import Cluster
 from suiren.hw.wiring import LINK_S, Wiring
 
@@ -69,7 +69,7 @@ def fold_torus(cluster: Cluster, place: Place, sides: tuple[Side, ...]) -> Fold:
     )  # fmt: skip
 
 
-def plan(sides: tuple[Side, ...], op: str, size_bytes: float) -> tuple[Phase, ...]:
+def phases(sides: tuple[Side, ...], op: str, size_bytes: float) -> tuple[Phase, ...]:
     """A phase for each side, there and back for an all_reduce."""
     if op == "all_to_all":
         return (_everywhere(sides, size_bytes),)

@@ -7,13 +7,13 @@ from math import ceil, log2
 
 from suiren.fleet.fold import Fold
 from suiren.fleet.network import Flow
-from suiren.fleet.plan import Phase
+from suiren.fleet.phases import Phase
 from suiren.fleet.rings import rings_of
 
 OPS = frozenset({"all_reduce", "broadcast", "reduce", "barrier"})
 
 
-def plan(fold: Fold, op: str, size_bytes: float) -> tuple[Phase, ...]:
+def phases(fold: Fold, op: str, size_bytes: float) -> tuple[Phase, ...]:
     """One phase in which all levels work at once, piece after piece."""
     nodes, inner = fold.place.nodes, len(fold.place.local)
     ways = 2 if op in ("all_reduce", "barrier") else 1

@@ -40,7 +40,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """A plan's time and what bounds it."""
+    """What phases take and what bounds them."""
 
     seconds: float
     latency_s: float
