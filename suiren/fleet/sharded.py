@@ -80,10 +80,11 @@ def sharded_step(model: Model, layout: Layout, cluster: Cluster, how: Sharded) -
     # the host runs ahead over a whole micro-batch: only the longer of both counts
     host_s = work.host_s + model.layers * how.host_unit_ops * float(how.host_op_s)
     one_s, m = max(device_s, host_s), layout.micro_batches
-    adam_s = cost_of(adam(how, model.params / layout.dp / layout.tp), cluster, layout, float(how.host_op_s))
+    shard = model.params / layout.dp / layout.tp
+    adam_s = cost_of(adam(how, shard), cluster, layout, float(how.host_op_s))
     optimizer_s = adam_s.seconds
     if layout.offload == "optimizer":
-        optimizer_s = host_optimizer_s(model.params / layout.dp / layout.tp, 4, 4, cluster.card)
+        optimizer_s = host_optimizer_s(shard, 4, 4, cluster.card)
     step_s = m * one_s + optimizer_s
     parts = {
         "matrix": m * work.matrix_s, "vector": m * work.vector_s, "memory": m * work.memory_s,

@@ -141,7 +141,8 @@ def train_step(
               for s in sorted({0, layout.pp // 2, layout.pp - 1})),
         clock, power_w, useful / (step_s * ranks * peak) if peak else 0.0,
         done / (step_s * layout.pp * peak) if peak else 0.0,
-        layout.global_batch * model.seq / step_s, total.hidden_s * m, _assumed(cluster, framework, layout),
+        layout.global_batch * model.seq / step_s, total.hidden_s * m,
+        _assumed(cluster, framework, layout),
     )  # fmt: skip
 
 
