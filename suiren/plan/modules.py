@@ -62,7 +62,7 @@ def build(config: dict[str, Any], depth: int, dtype: torch.dtype, lora_rank: int
         made.pad_token_id = None
     made._attn_implementation = "sdpa"
     made.use_cache = False
-    auto = AutoModelForMaskedLM if kind in ("bert", "roberta") else AutoModelForCausalLM
+    auto: Any = AutoModelForMaskedLM if kind in ("bert", "roberta") else AutoModelForCausalLM
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
@@ -83,7 +83,7 @@ def layers_of(model: nn.Module, depth: int) -> str:
     """The path of the list that holds the layers; raises CannotTrace where there is none."""
     for path, module in model.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) == depth:
-            return path
+            return str(path)
     raise CannotTrace(f"{type(model).__name__} has no list of {depth} layers")
 
 
@@ -103,8 +103,9 @@ def split(model: nn.Module, prefix: str, mesh: DeviceMesh, sequence_parallel: bo
     for layer in layers.children():
         plan = _linears(layer, sequence_parallel)
         if not plan:
+            known = ", ".join(sorted(COLUMNS | ROWS))
             raise CannotTrace(f"no linear layer of {type(layer).__name__} is known to tensor "
-                              f"parallelism; known are {', '.join(sorted(COLUMNS | ROWS))}")  # fmt: skip
+                              f"parallelism; known are {known}")  # fmt: skip
         plan |= {part: _gathered(part, sequence_parallel) for part in parts}
         plan |= {n: SequenceParallel() for n in norms if sequence_parallel}
         _apply(layer, mesh, plan)
@@ -169,8 +170,8 @@ def _ends(model: nn.Module, prefix: str, mesh: DeviceMesh, sequence_parallel: bo
             )
     if sequence_parallel:
         parent = prefix.rpartition(".")[0]
-        plan |= {f"{parent}.{n}": SequenceParallel()
-                 for n, _ in model.get_submodule(parent).named_children() if "norm" in n}  # fmt: skip
+        names = [n for n, _ in model.get_submodule(parent).named_children()]
+        plan |= {f"{parent}.{n}": SequenceParallel() for n in names if "norm" in n}
     _apply(model, mesh, plan)
 
 

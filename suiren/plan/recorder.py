@@ -117,7 +117,7 @@ def _pass(model: Any, given: dict[str, Any], is_split: bool) -> None:
     with loss_parallel() if is_split and hasattr(logits, "placements") else nullcontext():
         flat = logits.flatten(0, 1)
         del logits
-        loss = torch.nn.functional.cross_entropy(flat.float(), given["input_ids"].flatten())
+        loss: Any = torch.nn.functional.cross_entropy(flat.float(), given["input_ids"].flatten())
         del flat
         loss.backward()
 
