@@ -112,4 +112,4 @@ def _differs(rows: Layouts) -> NDArray[np.bool_]:
     moved = rows.schedule == names.index("zero-bubble")
     chunked = rows.vpp > 1
     same = (several & ~chunked) | ((plain | moved) & chunked) | (moved & (rows.pp == 1))
-    return np.logical_not(same)
+    return np.asarray(~same)
