@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from suiren.fleet.block import layer
 from suiren.fleet.ends import embedding, head
@@ -151,16 +151,15 @@ def _activations(model: Model, layout: Layout, share: Share, stage: int) -> tupl
             part = layer(share, model.has_experts(n), cross)
             kept += part.saved_bytes
             if layout.recompute == "full":
-                whole = layer(_kept_whole(share), model.has_experts(n), cross)
+                whole = layer(kept_whole(share), model.has_experts(n), cross)
                 largest = max(largest, whole.saved_bytes)
     if stage == 0:
         kept += embedding(share).saved_bytes
     return kept, largest
 
 
-def _kept_whole(share: Share) -> Share:
-    from dataclasses import replace
-
+def kept_whole(share: Share) -> Share:
+    """The share with nothing computed again."""
     return replace(share, recompute="none")
 
 

@@ -26,7 +26,10 @@ _NEVER = -1e300
 
 @dataclass(frozen=True, eq=False)
 class Pipelines:
-    """Pipelines of p stages with v chunks whose passes are of a few kinds; [kinds, rows] seconds."""
+    """Pipelines of p stages with v chunks whose passes are of a few kinds.
+
+    Times are [kinds, rows] in seconds.
+    """
 
     kind: NDArray[np.intp]
     """[p, v] Kind of each chunk."""

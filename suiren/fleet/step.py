@@ -151,7 +151,7 @@ Chunks = list[tuple[Cost, Cost]]
 
 def _chunks(model: Model, layout: Layout, pieces: Pieces) -> list[Chunks]:
     """Costs of every stage's chunks; chunks that hold the same are added up once."""
-    known: dict[Held, tuple[Cost, Cost]] = {}
+    known: dict[Content, tuple[Cost, Cost]] = {}
     found: list[Chunks] = []
     for stage in held_by(model, layout):
         for one in stage:
@@ -161,13 +161,13 @@ def _chunks(model: Model, layout: Layout, pieces: Pieces) -> list[Chunks]:
     return found
 
 
-#: What a chunk holds: layers without experts, with them, that attend to an encoder; embedding? head?
-Held = tuple[int, int, int, bool, bool]
+#: What a chunk holds: plain layers, mixtures, layers that attend to an encoder, embedding? head?
+Content = tuple[int, int, int, bool, bool]
 
 
-def held_by(model: Model, layout: Layout) -> list[list[Held]]:
+def held_by(model: Model, layout: Layout) -> list[list[Content]]:
     """What each chunk of each stage holds, `[stage][chunk]`."""
-    found: list[list[Held]] = [[] for _ in range(layout.pp)]
+    found: list[list[Content]] = [[] for _ in range(layout.pp)]
     counts = layout.stage_layers(model)
     first = 0
     for chunk in range(layout.vpp):
