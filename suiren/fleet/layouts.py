@@ -39,9 +39,8 @@ def blocks(model: Model, ranks: int, **choices: object) -> Iterator[Layouts]:
     """`space` piece by piece: one block for each split of the ranks, those of a tp together.
 
     Where tp is 1, sequence parallelism and overlapped exchanges change nothing and only the first
-    value given counts. Chunks are interleaved and a stage of one chunk is not: `1f1b` and
-    `zero-bubble` stand for vpp 1, `interleaved` for more, `gpipe` for both; one stage alone has no
-    bubble to fill.
+    value given counts. `interleaved` stands for stages of several chunks, the other schedules for
+    one chunk; one stage alone has no bubble to fill, so it is not `zero-bubble`.
     """
     given = _given(choices)
     heads = given["tp"] or divisors(model.heads)
@@ -108,8 +107,5 @@ def _differs(rows: Layouts) -> NDArray[np.bool_]:
     """Rows whose schedule is the name for what their chunks do."""
     names = CODES["schedule"]
     several = rows.schedule == names.index("interleaved")
-    plain = rows.schedule == names.index("1f1b")
     moved = rows.schedule == names.index("zero-bubble")
-    chunked = rows.vpp > 1
-    same = (several & ~chunked) | ((plain | moved) & chunked) | (moved & (rows.pp == 1))
-    return np.asarray(~same)
+    return np.asarray((several == (rows.vpp > 1)) & ~(moved & (rows.pp == 1)))

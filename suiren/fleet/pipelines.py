@@ -22,6 +22,8 @@ Rows = NDArray[np.intp]
 #: Bytes of a table of ends worked on at once: more would leave the processor's caches.
 _TABLE_BYTES = 8 << 20
 _NEVER = -1e300
+#: Rounds run before they are looked at: [of each stage, besides] with one chunk, with several.
+FEW = (1, 4, 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,11 +101,13 @@ def _even(
 ) -> None:
     """Schedules with an even part in the middle: run until that repeats."""
     p, v = of.kind.shape
-    few = 2 * p + 4 if v == 1 else 4
+    few = FEW[0] * p + FEW[1] if v == 1 else FEW[2]
     while len(rows):
-        short = rounds[rows] <= few
+        short = rounds[rows] < few
         _run(of, rows[short], rounds, all_ahead, found)
         rows = rows[~short]
+        if not len(rows):
+            break
         order = order_of(p, v, few * (p if v > 1 else 1), all_ahead)
         left = [_repeated(of, some, order, rounds, found) for some in _portions(rows, order)]
         rows = np.concatenate([np.empty(0, np.intp), *left])
@@ -118,7 +122,10 @@ def _repeated(
     unit, period = (p, p * v) if v > 1 else (1, 1)
     few = order.forward_at.shape[1] // period
     run = _Run(order, of.select(rows))
+    exact = np.flatnonzero(rounds[rows] == few)
+    found[rows[exact]] = run.end(exact)
     length, added = run.repeats(period)
+    length[exact] = -1
     for one in np.unique(length[length > 0]):
         more = (rounds[rows] - few) % one
         for extra in np.unique(more[length == one]):
@@ -147,31 +154,35 @@ class _Run:
 
     def __init__(self, order: Order, of: Pipelines) -> None:
         self.order = order
-        kinds = len(of.forward_s)
         backward = _ps(of.backward_s)
-        self.later = np.rint(backward * of.weight_share)
-        self.moved = bool(np.any(of.weight_share))
-        takes = np.concatenate([_ps(of.forward_s), backward - self.later])
-        self.what = of.kind[order.stage, order.chunk] + kinds * order.backward
-        self.kinds, self.takes = kinds, takes
-        self.ends = self._ends(_ps(of.send_s))
+        later = np.rint(backward * of.weight_share)
+        self.moves = of.weight_share > 0
+        self.later = np.concatenate([np.zeros_like(later), later])
+        self.takes = np.concatenate([_ps(of.forward_s), backward - later])
+        self.what = of.kind[order.stage, order.chunk] + len(later) * order.backward
+        any_moves = bool(self.moves.any())
+        self.gaps = np.empty((order.passes if any_moves else 0, len(self.moves)))
+        self.ends = self._ends(_ps(of.send_s), any_moves)
 
-    def _ends(self, send: Floats) -> Floats:
+    def _ends(self, send: Floats, keeps_gaps: bool) -> Floats:
         """[2 + passes, rows] Picoseconds at which each pass ends, level by level."""
         order, rows = self.order, len(send)
         ends = np.empty((order.passes + 2, rows))
         ends[START], ends[NO_MESSAGE] = 0.0, _NEVER
         widest = int(np.diff(order.levels).max())
         ready, other = np.empty((widest, rows)), np.empty((widest, rows))
-        take, add, most = np.take, np.add, np.maximum
-        levels = order.levels.tolist()
-        for low, high in pairwise(levels):
-            now, then, at = ready[: high - low], other[: high - low], slice(low - 2, high - 2)
-            take(ends, order.sender[at], 0, now, "clip")
+        # few rows make small arrays: the calls count, not the numbers
+        end_of, takes, add, most = ends.take, self.takes.take, np.add, np.maximum
+        sender, before, what = order.sender, order.before, self.what
+        for low, high in pairwise(order.levels.tolist()):
+            now, then = ready[: high - low], other[: high - low]
+            end_of(sender[low - 2 : high - 2], 0, now, "clip")
             add(now, send, now)
-            take(ends, order.before[at], 0, then, "clip")
+            end_of(before[low - 2 : high - 2], 0, then, "clip")
             most(now, then, now)
-            take(self.takes, self.what[at], 0, then, "clip")
+            if keeps_gaps:
+                np.subtract(now, then, self.gaps[low - 2 : high - 2])
+            takes(what[low - 2 : high - 2], 0, then, "clip")
             add(now, then, ends[low:high])
         return ends
 
@@ -215,8 +226,9 @@ class _Run:
         times = np.zeros(len(rows), np.int64) if times is None else times
         longer = times * (0.0 if added is None else added)
         last = self.ends[self.order.by_stage[:, -1]][:, rows]
-        if self.moved:
-            last = last + self._owed(rows, times, period)
+        moves = np.flatnonzero(self.moves[rows])
+        if len(moves):
+            last[:, moves] += self._owed(rows[moves], times[moves], period)
         total: Floats = last.max(0) + longer
         return total
 
@@ -227,26 +239,18 @@ class _Run:
         queue, whose end is the sum of all steps less the least of its sums on the way, or 0.
         """
         order = self.order
-        stages, n = order.forward_at.shape
-        owed = np.empty((stages, len(rows)))
-        for s in range(stages):
-            passes = order.by_stage[s]
-            what = self.what[passes - 2]
-            ends, takes = self.ends[passes][:, rows], self.takes[what][:, rows]
-            gaps = ends - takes
-            gaps[1:] -= ends[:-1]
-            is_back = what >= self.kinds
-            gaps[is_back] -= self.later[what[is_back] - self.kinds][:, rows]
-            sums = np.cumsum(-gaps, 0)
-            least = np.minimum(0.0, sums.min(0))
+        passes = order.by_stage - 2
+        steps = self.later[self.what[passes]][..., rows] - self.gaps[passes][..., rows]
+        sums = np.cumsum(steps, 1)
+        owed = np.empty((len(passes), len(rows)))
+        for s, of in enumerate(sums):
             if not period or not times.any():
-                owed[s] = sums[-1] - least
+                owed[s] = of[-1] - np.minimum(0.0, of.min(0))
                 continue
-            cut = 2 * n - order.ahead[s] - 1
-            start = sums[cut - 2 * period]
-            grows = times * (sums[cut] - start)
-            inside = sums[cut - 2 * period + 1 : cut + 1].min(0) + np.minimum(0.0, grows)
-            tail = sums[cut + 1 :].min(0, initial=np.inf) + grows
-            before = np.minimum(0.0, sums[: cut + 1].min(0))
-            owed[s] = sums[-1] + grows - np.minimum(before, np.minimum(inside, tail))
+            cut = passes.shape[1] - int(order.ahead[s]) - 1
+            grows = times * (of[cut] - of[cut - 2 * period])
+            before = np.minimum(0.0, of[: cut + 1].min(0))
+            inside = of[cut - 2 * period + 1 : cut + 1].min(0) + np.minimum(0.0, grows)
+            tail = of[cut + 1 :].min(0, initial=np.inf) + grows
+            owed[s] = of[-1] + grows - np.minimum(before, np.minimum(inside, tail))
         return owed
