@@ -9,7 +9,7 @@ from suiren.fleet.cost import cost_of
 from suiren.fleet.ends import optimizer
 from suiren.fleet.framework import Framework
 from suiren.fleet.layout import Layout
-from suiren.fleet.memory import weights_of
+from suiren.fleet.memory import Weights, adapters_of, weights_of
 from suiren.fleet.model import Model
 from suiren.fleet.offload import host_optimizer_s
 from suiren.fleet.pipeline import Stages
@@ -69,10 +69,12 @@ def after_stage(
     model: Model, layout: Layout, framework: Framework, cluster: Cluster, stage: int
 ) -> After:
     """The same before anything of it hides, for the weights of a stage."""
-    if framework.accumulate == "frozen":
-        return After(0.0, 0.0, 1.0, 0.0, 0.0)
-    cards = cluster.cards_per_node
     weights = weights_of(model, layout, stage)
+    if framework.accumulate == "frozen":
+        weights = Weights(adapters_of(model, layout, framework, stage), 0.0)
+        if not weights.all:
+            return After(0.0, 0.0, 1.0, 0.0, 0.0)
+    cards = cluster.cards_per_node
     wide = layout.precision in ("fp32", "tf32")
     item = 4 if wide else 2
     grad_item = 4 if wide or framework.fp32_gradients else item
@@ -94,7 +96,7 @@ def after_stage(
         if layout.zero:
             gather_s += time_collective(cluster, "all_gather", item * count, place).seconds
     tied_s = 0.0
-    if model.tied and layout.pp > 1:
+    if model.tied and layout.pp > 1 and framework.accumulate != "frozen":
         size = grad_item * model.embedding_params / layout.tp
         tied_s = time_collective(
             cluster, "all_reduce", size, layout.place("embedding", cards)

@@ -21,6 +21,7 @@ from suiren.fleet.framework import Framework
 from suiren.fleet.layout import Layout
 from suiren.fleet.memory import kept_whole, weights_of
 from suiren.fleet.model import Model
+from suiren.fleet.part import Part
 from suiren.fleet.share import share_of
 from suiren.fleet.step import pieces_of
 from suiren.hw.cluster import Cluster
@@ -85,10 +86,11 @@ class Known:
         return [[way.values() for way in part] for part in parts]
 
     def kept(self, rows: Layouts) -> tuple[Floats, Index]:
-        """[10, shares] Bytes that are kept.
+        """[15, shares] Bytes that parts keep and work with.
 
-        By a layer [experts?, cross?], by one with nothing computed again (0 where the layout
-        computes nothing again), by embedding and head.
+        Kept by a layer [experts?, cross?], by one with nothing computed again (0 where the layout
+        computes nothing again), a layer's working memory; kept by embedding and head, the head's
+        working memory.
         """
         return self.table("kept", rows, SHARE, self._kept)
 
@@ -101,11 +103,14 @@ class Known:
         exists = [has[e] and (not c or model.decoder_layers > 0) for e, c in sorts]
         whole = kept_whole(share)
         again = layout.recompute == "full"
-        found = [layer(share, *sort).saved_bytes if is_one else 0.0
+        nothing, last = Part(), head(share)
+        parts = [layer(share, *sort) if is_one else nothing
                  for sort, is_one in zip(sorts, exists, strict=True)]  # fmt: skip
-        found += [layer(whole, *sort).saved_bytes if is_one and again else 0.0
+        wholes = [layer(whole, *sort) if is_one and again else nothing
                   for sort, is_one in zip(sorts, exists, strict=True)]  # fmt: skip
-        return [*found, embedding(share).saved_bytes, head(share).saved_bytes]
+        return [*(part.saved_bytes for part in (*parts, *wholes)),
+                *(part.working_bytes for part in parts),
+                embedding(share).saved_bytes, last.saved_bytes, last.working_bytes]  # fmt: skip
 
     def weights(self, rows: Layouts) -> tuple[Floats, Index]:
         """[watched stage, dense or experts, distinct] Weights of a rank."""

@@ -14,7 +14,7 @@ from suiren.fleet.shape import Shape, shape_of
 
 Floats = NDArray[np.float64]
 OWNERS = ("weights", "gradients", "optimizer", "activations", "logits", "recomputed",
-          "fragmentation", "workspace")  # fmt: skip
+          "working", "fragmentation", "workspace")  # fmt: skip
 _WIDE = [name in ("fp32", "tf32") for name in CODES["precision"]]
 
 
@@ -54,15 +54,19 @@ def _stages(rows: Layouts, known: Known) -> dict[str, Floats]:
     kept, share = known.kept(rows)
     mine = kept[:, share]
     alone = (layers * mine[None, :4]).sum(1)
-    alone[0] += mine[8]
+    alone[0] += mine[12]
     watched = np.array([one.watched for one in found]).T[:, shape]
     activations = alone * _in_flight(rows, watched)
-    recomputed = np.where(layers > 0, mine[None, 4:8], 0.0).max(1)
-    logits = np.where(watched == rows.pp - 1, mine[9], 0.0)
-    states = _states(rows, known, framework)
-    moving = activations + logits + recomputed
+    again = np.where(layers > 0, mine[None, 4:8], 0.0).max(1)
+    working = np.where(layers > 0, mine[None, 8:12], 0.0).max(1)
+    is_last = watched == rows.pp - 1
+    logits = np.where(is_last, mine[13], 0.0)
+    working = np.where(is_last, np.maximum(mine[14], working - logits), working)
+    states = _states(rows, known, layers.sum(1), framework)
+    moving = activations + logits + again + working
     return states | {
-        "activations": activations, "logits": logits, "recomputed": recomputed,
+        "activations": activations, "logits": logits, "recomputed": again,
+        "working": np.maximum(0.0, working),
         "fragmentation": float(FRAGMENTATION) * moving,
         "workspace": np.full_like(moving, float(WORKSPACE_BYTES)),
     }  # fmt: skip
@@ -76,7 +80,9 @@ def _in_flight(rows: Layouts, stage: NDArray[np.int64]) -> Floats:
     return np.where(rows.schedule == CODES["schedule"].index("gpipe"), m, plain)
 
 
-def _states(rows: Layouts, known: Known, framework: Framework) -> dict[str, Floats]:
+def _states(
+    rows: Layouts, known: Known, layers: NDArray[np.int64], framework: Framework
+) -> dict[str, Floats]:
     """Weights, gradients and optimizer states, [3, rows] each."""
     weights, place = known.weights(rows)
     dense, experts = weights[:, 0][:, place], weights[:, 1][:, place]
@@ -84,16 +90,18 @@ def _states(rows: Layouts, known: Known, framework: Framework) -> dict[str, Floa
     item = np.where(wide, 4, 2)
     grad_item = np.where(wide | framework.fp32_gradients, 4, item)
     states = np.where(wide, 8, 12)
-    if framework.accumulate == "frozen":
-        states, grad_item = np.zeros_like(states), np.zeros_like(grad_item)
     if framework.optimizer == "megatron":
         states = states + np.where(grad_item == 2, 4, 0)
     states = np.where(rows.offload == CODES["offload"].index("optimizer"), 0, states)
     replicas = rows.dp * rows.cp
     apart = np.where(rows.ep > 1, np.maximum(1, replicas * rows.tp // rows.ep), replicas)
-    shared, whole = dense / replicas + experts / apart, dense + experts
+    shared, held = dense / replicas + experts / apart, dense + experts
+    trained = held
+    if framework.accumulate == "frozen":
+        trained = framework.adapter_params * layers / rows.tp
+        shared, held = trained / replicas, held + trained
     return {
-        "weights": item * np.where(rows.zero == 3, shared, whole),
-        "gradients": grad_item * np.where(rows.zero >= 2, shared, whole),
-        "optimizer": states * np.where(rows.zero > 0, shared, whole),
+        "weights": item * np.where(rows.zero == 3, shared, held),
+        "gradients": grad_item * np.where(rows.zero >= 2, shared, trained),
+        "optimizer": states * np.where(rows.zero > 0, shared, trained),
     }
