@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,6 +56,7 @@ class Found:
 
 def found_from_json(told: dict[str, Any]) -> Found:
     """What `as_json` wrote."""
+
     def rows(name: str) -> tuple[Row, ...]:
         return tuple(row_from_json(r) for r in told[name])
 
@@ -175,12 +175,8 @@ def merged(parts: list[Found], problem: Problem) -> Found:
     )  # fmt: skip
 
 
-def without(layouts: Layouts, refused: Callable[[Layouts], Mask]) -> Layouts:
-    """The layouts that are not refused."""
-    return layouts.select(~refused(layouts)) if len(layouts) else layouts
-
-
 def framework_for(framework: Framework, source: Any, lora_rank: int, params: float) -> Framework:
     """The framework with a source of parts; `params`: weights of adapters in a layer."""
-    frozen = {"accumulate": "frozen", "adapter_params": params} if lora_rank else {}
-    return replace(framework, source=source, **frozen)
+    if lora_rank:
+        return replace(framework, source=source, accumulate="frozen", adapter_params=params)
+    return replace(framework, source=source)
