@@ -14,6 +14,7 @@ from suiren.commands import (
     goodput,
     kernel,
     numerics,
+    plan,
     port,
     replay,
     run,
@@ -42,6 +43,7 @@ suiren.add_command(port.port)
 suiren.add_command(numerics.numerics)
 suiren.add_command(step.step)
 suiren.add_command(goodput.goodput)
+suiren.add_command(plan.plan)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
