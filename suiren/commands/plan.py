@@ -31,10 +31,10 @@ def _choices(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--ranks", metavar="N,M,…", help="Cards used; all of the machine's.")
 @click.option("--global-batch", type=click.IntRange(min=1), required=True,
               help="Sequences of a step.")  # fmt: skip
-@click.option("--seq", type=click.IntRange(min=1), default=0, help="Tokens of a sequence.")
+@click.option("--seq", type=click.IntRange(min=0), default=0, help="Tokens of a sequence.")
 @click.option("--goal", type=click.Choice(["time", "energy", "cost", "chips"]), default="time",
               show_default=True, help="What the best layout makes small.")  # fmt: skip
-@click.option("--lora", "lora_rank", type=click.IntRange(min=1), default=0,
+@click.option("--lora", "lora_rank", type=click.IntRange(min=0), default=0,
               help="Train adapters of this rank, all other weights frozen.")  # fmt: skip
 @click.option("--formula", is_flag=True, help="Layers listed by formula, not traced.")
 @click.option("--framework", default="", help="By formula as this framework issues them, such as "
@@ -50,7 +50,7 @@ def _choices(command: Callable[..., Any]) -> Callable[..., Any]:
 @_choices
 @click.option("--top", type=click.IntRange(1, 100), default=10, show_default=True)
 @click.option("--sensitivity", type=click.Choice(["none", "main", "all"]), default="none",
-              show_default=True, help="Move hardware facts and tell what the step does.")  # fmt: skip
+              show_default=True, help="Move hardware facts, tell what it does.")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count() or 1,
               help="Local processes.")  # fmt: skip
 @click.option("--ray", "ray_address", metavar="ADDRESS",
