@@ -40,8 +40,10 @@ def _join(ray: Any, address: str) -> None:
                  if address == "local" else None)  # fmt: skip
     except (ConnectionError, ValueError, RuntimeError) as problem:
         first = (str(problem).splitlines() or [""])[0]
-        raise BadProblem(f"no Ray cluster answers at {address} ({first}); start one with `ray start "
-                         "--head`, or say --ray local") from None  # fmt: skip
+        raise BadProblem(
+            f"no Ray cluster answers at {address} ({first}); start one with `ray start --head`, or "
+            "say --ray local"
+        ) from None
 
 
 def _spread(ray: Any, units: Sequence[Unit], job: Evaluator) -> Iterator[tuple[Unit, Found]]:
