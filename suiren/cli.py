@@ -47,7 +47,8 @@ suiren.add_command(goodput.goodput)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; a user's mistake is one sentence and exit code 2."""
     try:
-        code = suiren.main(args=arguments, prog_name="suiren", standalone_mode=False)
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        code = suiren.main(args=given, prog_name="suiren", standalone_mode=False, obj=given)
     except click.ClickException as problem:
         problem.show()
         sys.exit(2)
