@@ -11,12 +11,14 @@ from suiren import __version__
 from suiren.commands import (
     chips,
     conformance,
+    diff,
     goodput,
     kernel,
     numerics,
     port,
     replay,
     run,
+    runs,
     step,
     topology,
     validate,
@@ -42,6 +44,8 @@ suiren.add_command(port.port)
 suiren.add_command(numerics.numerics)
 suiren.add_command(step.step)
 suiren.add_command(goodput.goodput)
+suiren.add_command(runs.runs)
+suiren.add_command(diff.diff)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
