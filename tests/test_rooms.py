@@ -25,7 +25,7 @@ FLOORS = (
     {"advise", "truth"},
     {"report", "history", "live"},
     {"torch"},
-    {"conformance", "numerics", "port"},
+    {"conformance", "numerics", "port", "plan"},
     {"commands"},
     {"cli"},
 )

@@ -7,8 +7,9 @@ from suiren.fleet.cost import cost_of
 from suiren.fleet.ends import optimizer
 from suiren.fleet.framework import Framework
 from suiren.fleet.layout import Layout
-from suiren.fleet.memory import weights_of
+from suiren.fleet.memory import Weights, adapters_of, weights_of
 from suiren.fleet.model import Model
+from suiren.fleet.offload import host_optimizer_s
 from suiren.fleet.pipeline import Stages
 from suiren.fleet.share import Share
 from suiren.hw.cluster import Cluster
@@ -34,10 +35,13 @@ def after(
     model: Model, layout: Layout, framework: Framework, cluster: Cluster, stages: Stages, most: int
 ) -> dict[str, float]:
     """What follows the last backward pass: gradients, the tied embedding, the optimizer."""
+    stage = 0 if layout.pp == 1 else most
+    weights = weights_of(model, layout, stage)
     if framework.accumulate == "frozen":
-        return {"gradients": 0.0, "tied embedding": 0.0, "optimizer": 0.0}
+        weights = Weights(adapters_of(model, layout, framework, stage), 0.0)
+        if not weights.all:
+            return {"gradients": 0.0, "tied embedding": 0.0, "optimizer": 0.0}
     cards = cluster.cards_per_node
-    weights = weights_of(model, layout, 0 if layout.pp == 1 else most)
     wide = layout.precision in ("fp32", "tf32")
     item = 4 if wide else 2
     grad_item = 4 if wide or framework.fp32_gradients else item
@@ -64,12 +68,16 @@ def after(
         reduce_s -= min(reduce_s * (1 - 1 / buckets), room[0])
         gather_s -= min(gather_s * (1 - 1 / buckets), room[1])
     tied_s = 0.0
-    if model.tied and layout.pp > 1:
+    if model.tied and layout.pp > 1 and framework.accumulate != "frozen":
         size = grad_item * model.embedding_params / layout.tp
         tied_s = time_collective(
             cluster, "all_reduce", size, layout.place("embedding", cards)
         ).seconds
+    count = shared if layout.zero else weights.all
+    if layout.offload == "optimizer":
+        host_s = host_optimizer_s(count, grad_item, item, cluster.card)
+        return {"gradients": reduce_s + gather_s, "tied embedding": tied_s, "optimizer": host_s}
     dtype = "f32" if wide else "bf16"
-    tasks = optimizer(framework, shared if layout.zero else weights.all, dtype)
+    tasks = optimizer(framework, count, dtype)
     step = cost_of(tasks, cluster, layout, float(framework.host_op_s))
     return {"gradients": reduce_s + gather_s, "tied embedding": tied_s, "optimizer": step.seconds}
