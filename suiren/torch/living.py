@@ -74,10 +74,14 @@ class Living:
         self.publisher.write(self.devices())
 
     def devices(self) -> list[Device]:
-        """Every device that holds or held anything; at least the current one."""
-        current = _shim.current_device()
-        used = [i for i in range(_num_devices()) if i == current or _shim.peak(i)]
-        return [self._device(index, is_main=index == current) for index in used]
+        """Every device that holds or held anything, or the first; times go to the fullest one.
+
+        The current device is the script's thread's own, which another thread cannot ask.
+        """
+        peaks = {i: _shim.peak(i) for i in range(_num_devices())}
+        used = [i for i, peak in peaks.items() if peak] or [0]
+        main = max(used, key=lambda i: peaks[i])
+        return [self._device(index, is_main=index == main) for index in used]
 
     def _device(self, index: int, is_main: bool) -> Device:
         memory = replace(

@@ -25,6 +25,9 @@ for step in range(5):
     loss = (net(x) - x).pow(2).mean()
     loss.backward(); optimizer.step(); optimizer.zero_grad()
 print("rank", dist.get_rank(), "of", dist.get_world_size(), "loss", loss.item())
+if dist.get_rank() == 0:
+    from suiren.live.folder import devices
+    print("running:", [(d.rank, d.world_size, d.script) for d in devices()])
 dist.destroy_process_group()
 """
 
@@ -56,6 +59,7 @@ def test_every_rank_runs_and_the_answer_is_that_of_all(folder: Path, on_devices:
     assert on_devices.code == 0, on_devices.err
     assert "rank 0 of 2 loss" in on_devices.out
     assert "2 × Enflame CloudBlazer T21" in on_devices.out
+    assert "running: [(0, 2, 'train.py'), (1, 2, 'train.py')]" in on_devices.out
     found = json.loads((folder / "d.json").read_text())
     assert found["world_size"] == 2
     assert found["samples"] == 64
