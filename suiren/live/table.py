@@ -50,7 +50,7 @@ def _device(number: int, one: Device) -> Iterator[str]:
     yield _row(
         f"{NOT_KNOWN:<6} {dpm(one):<6} {power:>5} / {one.limit_w:.0f}W",
         f"{one.total_bytes / MiB:.0f}MiB Virtual",
-        f"{used:<13} {one.uuid[4:16]}",
+        f"{used:<13} virtual",
     )
 
 
