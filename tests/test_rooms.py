@@ -25,7 +25,7 @@ FLOORS = (
     {"advise", "truth"},
     {"report"},
     {"torch"},
-    {"conformance", "numerics", "port"},
+    {"conformance", "numerics", "port", "plan"},
     {"commands"},
     {"cli"},
 )

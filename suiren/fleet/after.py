@@ -9,6 +9,7 @@ from suiren.fleet.framework import Framework
 from suiren.fleet.layout import Layout
 from suiren.fleet.memory import weights_of
 from suiren.fleet.model import Model
+from suiren.fleet.offload import host_optimizer_s
 from suiren.fleet.pipeline import Stages
 from suiren.fleet.share import Share
 from suiren.hw.cluster import Cluster
@@ -69,7 +70,11 @@ def after(
         tied_s = time_collective(
             cluster, "all_reduce", size, layout.place("embedding", cards)
         ).seconds
+    count = shared if layout.zero else weights.all
+    if layout.offload == "optimizer":
+        host_s = host_optimizer_s(count, grad_item, item, cluster.card)
+        return {"gradients": reduce_s + gather_s, "tied embedding": tied_s, "optimizer": host_s}
     dtype = "f32" if wide else "bf16"
-    tasks = optimizer(framework, shared if layout.zero else weights.all, dtype)
+    tasks = optimizer(framework, count, dtype)
     step = cost_of(tasks, cluster, layout, float(framework.host_op_s))
     return {"gradients": reduce_s + gather_s, "tied embedding": tied_s, "optimizer": step.seconds}

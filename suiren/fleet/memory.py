@@ -128,6 +128,8 @@ def memory_of(model: Model, layout: Layout, framework: Framework, stage: int) ->
     if framework.accumulate == "frozen":
         states = grad_item = 0
     main = 4 if framework.optimizer == "megatron" and grad_item == 2 else 0
+    if layout.offload == "optimizer":
+        states = main = 0
     kept = in_flight(layout, stage)
     activations, working = _activations(model, layout, share, stage)
     logits = _ends(share, layout, stage)

@@ -16,6 +16,7 @@ from suiren.fleet.ends import embedding, head
 from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.memory import StageMemory, memory_of
 from suiren.fleet.model import Model
+from suiren.fleet.offload import HOST_BYTES_PER_S, host_optimizer_s
 from suiren.fleet.part import Task
 from suiren.fleet.sharded_framework import Sharded, adam, flat_gradient, metrics
 from suiren.fleet.share import Share, share_of
@@ -79,20 +80,24 @@ def sharded_step(model: Model, layout: Layout, cluster: Cluster, how: Sharded) -
     # the host runs ahead over a whole micro-batch: only the longer of both counts
     host_s = work.host_s + model.layers * how.host_unit_ops * float(how.host_op_s)
     one_s, m = max(device_s, host_s), layout.micro_batches
-    adam_s = cost_of(adam(how, model.params / layout.dp), cluster, layout, float(how.host_op_s))
-    step_s = m * one_s + adam_s.seconds
+    shard = model.params / layout.dp / layout.tp
+    adam_s = cost_of(adam(how, shard), cluster, layout, float(how.host_op_s))
+    optimizer_s = adam_s.seconds
+    if layout.offload == "optimizer":
+        optimizer_s = host_optimizer_s(shard, 4, 4, cluster.card)
+    step_s = m * one_s + optimizer_s
     parts = {
         "matrix": m * work.matrix_s, "vector": m * work.vector_s, "memory": m * work.memory_s,
         "launch": m * work.launch_s, "tensor parallel": m * work.tp_s,
         "gather and scatter": m * (run.end_s - work.device_s), "beside collectives": m * beside_s,
-        "host": m * (one_s - device_s), "optimizer": adam_s.seconds,
+        "host": m * (one_s - device_s), "optimizer": optimizer_s,
     }  # fmt: skip
     peak = cluster.card.peak_flop_per_s(layout.precision) or cluster.card.peak_flop_per_s("bf16")
     useful = model.flop_per_sample() * layout.global_batch
     return ShardedStep(
         step_s, parts, m, _memory(model, layout, how, block.params), clock.share, clock.power_w,
         useful / (step_s * layout.ranks * peak) if peak else 0.0,
-        layout.global_batch * model.seq / step_s, m * run.hidden_s, _assumed(cluster, how),
+        layout.global_batch * model.seq / step_s, m * run.hidden_s, _assumed(cluster, how, layout),
     )  # fmt: skip
 
 
@@ -241,11 +246,13 @@ def _memory(model: Model, layout: Layout, how: Sharded, block_params: float) -> 
     # FP32 weights and both moments are sharded; gradients add up in FP32 beside one whole block
     shard = model.params / layout.dp / layout.tp
     return replace(held, weights=gathered, gradients=4 * shard + block_params * reduce / count,
-                   optimizer=12 * shard)  # fmt: skip
+                   optimizer=0.0 if layout.offload == "optimizer" else 12 * shard)  # fmt: skip
 
 
-def _assumed(cluster: Cluster, how: Sharded) -> dict[str, str]:
+def _assumed(cluster: Cluster, how: Sharded, layout: Layout) -> dict[str, str]:
     facts = {f"card.{n}": f for n, f in cluster.card.assumed().items()}
+    if layout.offload == "optimizer":
+        facts["host memory bandwidth a card"] = HOST_BYTES_PER_S
     facts["framework.host_op_s"] = how.host_op_s
     facts["cores that a collective keeps"] = COLLECTIVE_CORES
     return {n: f.source for n, f in facts.items() if f.kind == "assumed"}

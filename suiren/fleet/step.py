@@ -13,6 +13,7 @@ from suiren.fleet.framework import MEGATRON_CORE, Framework
 from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.memory import StageMemory, layers_before, memory_of
 from suiren.fleet.model import Model
+from suiren.fleet.offload import HOST_BYTES_PER_S
 from suiren.fleet.part import Part
 from suiren.fleet.pipeline import Stages, pipeline_s
 from suiren.fleet.share import Share, share_of
@@ -140,7 +141,8 @@ def train_step(
               for s in sorted({0, layout.pp // 2, layout.pp - 1})),
         clock, power_w, useful / (step_s * ranks * peak) if peak else 0.0,
         done / (step_s * layout.pp * peak) if peak else 0.0,
-        layout.global_batch * model.seq / step_s, total.hidden_s * m, _assumed(cluster, framework),
+        layout.global_batch * model.seq / step_s, total.hidden_s * m,
+        _assumed(cluster, framework, layout),
     )  # fmt: skip
 
 
@@ -232,8 +234,10 @@ def _parts(
     }  # fmt: skip
 
 
-def _assumed(cluster: Cluster, framework: Framework) -> dict[str, str]:
+def _assumed(cluster: Cluster, framework: Framework, layout: Layout) -> dict[str, str]:
     facts = {f"card.{n}": f for n, f in cluster.card.assumed().items()}
+    if layout.offload == "optimizer":
+        facts["host memory bandwidth a card"] = HOST_BYTES_PER_S
     facts["framework.host_op_s"] = framework.host_op_s
     return {n: f.source for n, f in facts.items() if f.kind == "assumed"}
 
