@@ -22,7 +22,7 @@ FLOORS = (
     {"kernels"},
     {"mapper"},
     {"fleet"},
-    {"advise", "truth"},
+    {"advise", "truth", "centre"},
     {"report"},
     {"torch"},
     {"conformance", "numerics", "port", "plan"},

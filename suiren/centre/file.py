@@ -144,13 +144,11 @@ def _sentence(fault: Any) -> str:
 
 def _near(place: str) -> str:
     known: set[str] = set()
-    todo: list[Any] = [CentreTable]
+    todo: list[type[BaseModel]] = [CentreTable]
     while todo:
-        table = todo.pop()
-        for name, field in table.model_fields.items():
+        for name, field in todo.pop().model_fields.items():
             known.add(name)
-            inner = field.annotation
-            todo += [t for t in (inner, *getattr(inner, "__args__", ()))
-                     if isinstance(t, type) and issubclass(t, BaseModel) and t is not Number]  # fmt: skip
+            inner = (field.annotation, *getattr(field.annotation, "__args__", ()))
+            todo += [t for t in inner if isinstance(t, type) and issubclass(t, BaseModel)]
     near = get_close_matches(place.rpartition(".")[2], sorted(known), 1, 0.6)
     return f"; near it: {near[0]}" if near else ""

@@ -9,9 +9,9 @@ from statistics import fmean
 
 from suiren.centre.site import MONTH_S, Centre
 from suiren.centre.training import Trained
-from suiren.fleet.faults import Failures, Faults
+from suiren.fleet.faults import Failures, Faults, Recovery
 from suiren.fleet.goodput import PARTS, Checkpoint, Goodput, Job
-from suiren.fleet.interval import best_interval, runs
+from suiren.fleet.interval import best_interval, daly_s, expected_share, runs
 
 #: Months that are followed, with seeds from the study's on; the first one is shown.
 HISTORIES = 8
@@ -79,3 +79,19 @@ def month_of(
         job, trained.checkpoint_bytes, tuple(runs(job, faults, centre.recovery, MONTH_S, seeds)),
         1 / failing if failing else inf,
     )  # fmt: skip
+
+
+def smooth_share(
+    month: Month, recovery: Recovery, rate: float = 1.0, restart: float = 1.0, storage: float = 1.0
+) -> float:
+    """Goodput by Daly's model, with failures, restart and storage so many times today's.
+
+    Free of chance, so that small differences can be told; waiting for nodes is not in it.
+    """
+    if month.mtbf_s == inf:
+        return 1.0
+    save = month.job.checkpoint
+    pause_s, mtbf_s = save.pause_s / storage, month.mtbf_s / rate
+    down_s = float(recovery.detect_s) + restart * recovery.restart_s + save.load_s / storage
+    work_s = max(month.job.step_s, daly_s(pause_s, mtbf_s))
+    return expected_share(work_s, pause_s, down_s, mtbf_s)

@@ -80,6 +80,11 @@ class Study:
         """Until all jobs are done."""
         return sum(outcome.days for outcome in self.outcomes)
 
+    @property
+    def kwh_per_year(self) -> float:
+        """At the meter."""
+        return kwh_per_year(self.energy)
+
     def cost_of(self, outcome: Outcome) -> float:
         """What the centre costs while the job runs; time without work is shared by all work."""
         return self.bill.per_second * outcome.seconds / self.centre.use_share
@@ -122,9 +127,13 @@ def study(
         outcomes.append(_outcome(trained, centre, fixed, seed, histories))
     peak = peak_of(centre, fixed, max(0.0, cap.card_w))
     energy = _energy(centre, fixed, outcomes)
-    kwh = energy.average_w * S_PER_YEAR / J_PER_KWH
-    bill = bill_of(centre, fixed, peak, kwh)
+    bill = bill_of(centre, fixed, peak, kwh_per_year(energy))
     return Study(centre, seed, fixed, cap, peak, tuple(outcomes), energy, bill)
+
+
+def kwh_per_year(energy: Energy) -> float:
+    """A year of such months at the meter."""
+    return energy.average_w * S_PER_YEAR / J_PER_KWH
 
 
 def _outcome(

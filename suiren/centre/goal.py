@@ -1,0 +1,246 @@
+"""Does it work: every goal held against what was found, and the smallest changes that would do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import inf
+
+from suiren.centre.layouts import widths
+from suiren.centre.site import Centre
+from suiren.centre.study import Study, study
+from suiren.centre.tables import JobTable, LayoutTable
+from suiren.fleet.layout import Layout
+
+#: Histories that a search follows, and nodes it goes up to beside what is there.
+_FEW, _MOST_TIMES = 2, 16
+_HALVINGS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One goal."""
+
+    name: str
+    """`days`, `power_w`, `budget`, `capital`, or `runs` (whether the jobs can run at all)."""
+    asked: float
+    found: float
+    holds: bool
+
+    @property
+    def margin(self) -> float:
+        """Share of what was asked that is left; negative where it is missed."""
+        return (self.asked - self.found) / self.asked if self.asked else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change with which, alone, every goal would hold."""
+
+    name: str
+    """`nodes`, `fewer nodes`, `tokens`, `power_w`, `rack_limit_w`, `layout`, or a price's name."""
+    before: float
+    after: float
+    days: float
+    """Until all jobs are done with it."""
+    text: str = ""
+    """The layout, where it is one."""
+    goal: str = ""
+    """The goal that holds with it, where no one change reaches all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Yes or no, by how much, and what would do."""
+
+    checks: tuple[Check, ...]
+    changes: tuple[Change, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every goal is reached."""
+        return all(check.holds for check in self.checks)
+
+
+def verdict(found: Study) -> Verdict:
+    """The verdict on a study; without a goal it only says whether the jobs can run."""
+    checks = checks_of(found)
+    if all(check.holds for check in checks):
+        return Verdict(checks, ())
+    changes = list(_changes(found))
+    missed = [check.name for check in checks if not check.holds]
+    if not changes and len(missed) > 1:
+        for name in missed:
+            changes += [replace(change, goal=name) for change in _changes(_with_goal(found, name))]
+    return Verdict(checks, tuple(changes))
+
+
+def _changes(found: Study) -> Iterator[Change]:
+    for look in (_layout, _more_nodes, _fewer_nodes, _power, _tokens, _price):
+        yield from look(found)
+
+
+def _with_goal(found: Study, name: str) -> Study:
+    """The study with one goal; a power goal stays, because it is a limit."""
+    assert found.centre.goal is not None
+    others = {n: None for n in ("days", "budget", "capital") if n != name}
+    goal = found.centre.goal.model_copy(update=others)
+    return replace(found, centre=replace(found.centre, goal=goal))
+
+
+def checks_of(found: Study) -> tuple[Check, ...]:
+    """Every goal beside what was found."""
+    goal = found.centre.goal
+    can = sum(outcome.runs for outcome in found.outcomes)
+    checks = [Check("runs", len(found.outcomes), can, found.works)]
+    if goal is None:
+        return tuple(checks)
+    pairs = (("days", goal.days, found.days), ("power_w", goal.power_w, found.peak.meter_w),
+             ("budget", goal.budget, found.bill.total),
+             ("capital", goal.capital, found.bill.capital))  # fmt: skip
+    for name, asked, value in pairs:
+        if asked is not None:
+            checks.append(Check(name, asked, value, value <= asked * (1 + 1e-9)))
+    return tuple(checks)
+
+
+def _reached(found: Study) -> bool:
+    return all(check.holds for check in checks_of(found))
+
+
+def _again(centre: Centre, found: Study, only: tuple[Layout | None, ...] | None) -> Study:
+    return study(centre, found.seed, _FEW, only)
+
+
+def _kept(found: Study) -> tuple[Layout | None, ...]:
+    return tuple(outcome.trained.layout for outcome in found.outcomes)
+
+
+def _layout(found: Study) -> Iterator[Change]:
+    """Another layout, where the file held one down."""
+    held = [o for o in found.outcomes
+            if o.trained.model is not None and _is_held(o.trained.job.layout)]  # fmt: skip
+    if not held:
+        return
+    jobs = tuple(replace_layout(job) for job in found.centre.jobs)
+    other = _again(replace(found.centre, jobs=jobs), found, None)
+    layout = other.first.trained.layout
+    if _reached(other) and layout is not None:
+        text = (f"tp {layout.tp} pp {layout.pp} dp {layout.dp} mb {layout.micro_batch} "
+                f"{layout.recompute}")  # fmt: skip
+        yield Change("layout", found.days, other.days, other.days, text)
+
+
+def _is_held(layout: LayoutTable) -> bool:
+    return any(getattr(layout, n) is not None for n in ("tp", "pp", "dp", "micro_batch",
+                                                       "recompute"))  # fmt: skip
+
+
+def replace_layout(job: JobTable) -> JobTable:
+    """The job with its layout left to the search, its ZeRO stage kept."""
+    return job.model_copy(update={"layout": LayoutTable(zero=job.layout.zero)})
+
+
+def _sizes(found: Study) -> list[int]:
+    """Numbers of nodes at which the first job's data parallel width changes."""
+    centre, trained = found.centre, found.first.trained
+    layout, each = trained.layout, found.centre.cards_per_node
+    if layout is None:
+        most = _MOST_TIMES * centre.nodes
+        return sorted({round(centre.nodes * 1.25**n) for n in range(-12, 13)} - {0, most})
+    one = layout.tp * layout.pp * layout.cp
+    return sorted({-(-one * dp // each) + centre.spare_nodes for dp in widths(trained.job, layout)})
+
+
+def _fitted(found: Study, nodes: int) -> tuple[Layout | None, ...]:
+    """Every job's layout with the data parallel ranks that so many nodes allow."""
+    cards = (nodes - found.centre.spare_nodes) * found.centre.cards_per_node
+    fitted: list[Layout | None] = []
+    for outcome in found.outcomes:
+        layout = outcome.trained.layout
+        if layout is not None:
+            one = layout.tp * layout.pp * layout.cp
+            dp = max((d for d in widths(outcome.trained.job, layout) if d * one <= cards),
+                     default=1)  # fmt: skip
+            layout = replace(layout, dp=dp)
+        fitted.append(layout)
+    return tuple(fitted)
+
+
+def _more_nodes(found: Study) -> Iterator[Change]:
+    now = found.centre.nodes
+    for nodes in (n for n in _sizes(found) if now < n <= _MOST_TIMES * now):
+        other = _again(found.centre.with_nodes(nodes), found, _fitted(found, nodes))
+        if _reached(other):
+            yield Change("nodes", now, nodes, other.days)
+            return
+
+
+def _fewer_nodes(found: Study) -> Iterator[Change]:
+    """The most nodes below today's with which power and money suffice."""
+    now, missed = found.centre.nodes, {c.name for c in checks_of(found) if not c.holds}
+    if not missed & {"power_w", "budget", "capital", "runs"}:
+        return
+    least = found.centre.spare_nodes + 1
+    for nodes in (n for n in reversed(_sizes(found)) if least <= n < now):
+        other = _again(found.centre.with_nodes(nodes), found, _fitted(found, nodes))
+        if _reached(other):
+            yield Change("fewer nodes", now, nodes, other.days)
+            return
+
+
+def _power(found: Study) -> Iterator[Change]:
+    """The lowest limit that would do, where a limit caps the cards."""
+    if found.cap.why == "card":
+        return
+    is_rack = found.cap.why == "rack"
+    before = float(found.centre.rack_limit_w or 0) if is_rack else found.centre.limit_w
+    keep = _kept(found) if found.works else None
+
+    def at(limit_w: float) -> Study:
+        return _again(_limited(found.centre, limit_w, is_rack), found, keep)
+
+    free = at(1e15)
+    low, high = before, free.peak.rack_w if is_rack else free.peak.meter_w
+    if not _reached(at(high * (1 + 1e-6))):
+        return
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _reached(at(middle)) else (middle, high)
+    yield Change("rack_limit_w" if is_rack else "power_w", before, high, at(high * 1.000001).days)
+
+
+def _limited(centre: Centre, limit_w: float, is_rack: bool) -> Centre:
+    """The centre under another limit of its racks, or of site and goal."""
+    if is_rack:
+        assert centre.rack_limit_w is not None
+        return replace(centre, rack_limit_w=centre.rack_limit_w.at(limit_w))
+    site, goal = centre.power.site_limit_w, centre.goal
+    if goal is not None and goal.power_w is not None:
+        goal = goal.model_copy(update={"power_w": limit_w})
+    power = centre.power if site is None else replace(centre.power, site_limit_w=site.at(limit_w))
+    return replace(centre, power=power, goal=goal)
+
+
+def _tokens(found: Study) -> Iterator[Change]:
+    """Fewer tokens, samples or steps, where the days alone are missed."""
+    missed = [check for check in checks_of(found) if not check.holds]
+    if [check.name for check in missed] == ["days"] and found.days < inf:
+        share = missed[0].asked / found.days
+        for amount in ("tokens", "samples", "steps"):
+            before = getattr(found.first.trained.job, amount)
+            if before is not None:
+                yield Change(amount, before, before * share, missed[0].asked)
+
+
+def _price(found: Study) -> Iterator[Change]:
+    """The price of a node or of electricity with which the budget would do."""
+    missed = {check.name: check for check in checks_of(found) if not check.holds}
+    if set(missed) != {"budget"}:
+        return
+    for name in ("node", "card", "electricity_per_kwh"):
+        before = getattr(found.centre.prices, name)
+        if before is not None:
+            after = found.bill.break_even(name, missed["budget"].asked)
+            if after is not None:
+                yield Change(name, before, after, found.days)
