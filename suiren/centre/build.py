@@ -38,28 +38,14 @@ def _built(tables: CentreTable, name: str, text: str) -> Centre:
     if failures.spare_nodes >= bought:
         raise BadCentreFile(name, [f"[failures] spare_nodes is {failures.spare_nodes} of {bought} "
                                    "nodes bought; at least one must be left to train"])  # fmt: skip
-    rate = float(node.nic_bytes_per_s or 0)
-    peak_w = _given(tables.machines.host_peak_w, source) or _host_peak(node)
-    host_w = _given(tables.machines.host_w, source) or peak_w.at(peak_w * facts.HOST_TRAINING_SHARE)
-    if tables.machines.host_w is None:
-        host_w = assumed(float(host_w), f"{facts.HOST_TRAINING_SHARE.source}: "
-                         f"{float(facts.HOST_TRAINING_SHARE):g} × {float(peak_w):,.0f} W")  # fmt: skip
-    if host_w > peak_w:
-        peak_w = host_w
-    network, power = tables.network, tables.power
-    scale = network.switch_ports / 64
-    per_64 = facts.by_rate(facts.SWITCH_64_W, rate)
+    host_w, peak_w = _hosts(tables, node, source)
+    power = tables.power
     return Centre(
         title=tables.title or Path(name).stem, note=tables.note, node=node, nodes=bought,
         spare_nodes=failures.spare_nodes, nodes_per_rack=tables.machines.nodes_per_rack,
         rack_limit_w=_given(tables.machines.rack_limit_w, source), host_w=host_w,
         host_peak_w=peak_w,
-        network=Network(
-            fabric=network.fabric, oversubscription=network.oversubscription,
-            nics=int(node.nics or 0), ports=network.switch_ports,
-            switch_w=_given(network.switch_w, source) or per_64.at(per_64 * scale),
-            optic_w=_given(network.optic_w, source) or facts.by_rate(facts.OPTIC_W, rate),
-        ),
+        network=_network(tables, node, source),
         power=Power(
             pue=_given(power.pue, source) or facts.PUE[power.cooling or "average"],
             site_limit_w=_given(power.site_limit_w, source),
@@ -93,6 +79,28 @@ def _node(tables: CentreTable, name: str, source: str) -> Node:
     if nics is not None:
         node = replace(node, nics=Fact(nics, source, "assumed"))
     return node
+
+
+def _hosts(tables: CentreTable, node: Node, source: str) -> tuple[Fact, Fact]:
+    """A node without its cards: in training, and at its peak."""
+    peak_w = _given(tables.machines.host_peak_w, source) or _host_peak(node)
+    given = _given(tables.machines.host_w, source)
+    if given is not None:
+        return given, peak_w if peak_w >= given else given
+    share = facts.HOST_TRAINING_SHARE
+    why = f"{float(share):g} × {float(peak_w):,.0f} W; {share.source}"
+    return assumed(share * peak_w, why), peak_w
+
+
+def _network(tables: CentreTable, node: Node, source: str) -> Network:
+    network, rate = tables.network, float(node.nic_bytes_per_s or 0)
+    per_64 = facts.by_rate(facts.SWITCH_64_W, rate)
+    usual = per_64.at(per_64 * network.switch_ports / 64)
+    return Network(
+        fabric=network.fabric, oversubscription=network.oversubscription, nics=int(node.nics or 0),
+        ports=network.switch_ports, switch_w=_given(network.switch_w, source) or usual,
+        optic_w=_given(network.optic_w, source) or facts.by_rate(facts.OPTIC_W, rate),
+    )  # fmt: skip
 
 
 def _host_peak(node: Node) -> Fact:
