@@ -56,9 +56,12 @@ def comparable(answers: Sequence[CentreAnswer]) -> None:
 
 def same_jobs(answers: Sequence[CentreAnswer]) -> bool:
     """Whether all centres train the same models on as much."""
-    jobs = [[(o.trained.job.model, round(o.trained.tokens), round(o.trained.steps)
-              if not o.trained.tokens else 0) for o in a.study.outcomes] for a in answers]  # fmt: skip
-    return all(one == jobs[0] for one in jobs)
+
+    def amounts(answer: CentreAnswer) -> list[tuple[str | None, float]]:
+        trained = [outcome.trained for outcome in answer.study.outcomes]
+        return [(t.job.model, t.tokens or t.steps) for t in trained]
+
+    return all(amounts(answer) == amounts(answers[0]) for answer in answers)
 
 
 def cheapest(answers: Sequence[CentreAnswer]) -> int | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import inf
 
-from suiren.centre.layouts import widths
+from suiren.centre.layouts import layouts, widths
 from suiren.centre.site import Centre
 from suiren.centre.study import Study, study
 from suiren.centre.tables import JobTable, LayoutTable
+from suiren.centre.training import Trained
 from suiren.fleet.layout import Layout
 
 #: Histories that a search follows, and nodes it goes up to beside what is there.
@@ -142,51 +143,65 @@ def replace_layout(job: JobTable) -> JobTable:
 
 
 def _sizes(found: Study) -> list[int]:
-    """Numbers of nodes at which the first job's data parallel width changes."""
+    """Numbers of nodes at which the first job's data parallel width could change."""
     centre, trained = found.centre, found.first.trained
-    layout, each = trained.layout, found.centre.cards_per_node
-    if layout is None:
-        most = _MOST_TIMES * centre.nodes
-        return sorted({round(centre.nodes * 1.25**n) for n in range(-12, 13)} - {0, most})
-    one = layout.tp * layout.pp * layout.cp
-    return sorted({-(-one * dp // each) + centre.spare_nodes for dp in widths(trained.job, layout)})
+    each, layout = centre.cards_per_node, trained.layout
+    if layout is None or trained.model is None:
+        return sorted({round(centre.nodes * 1.1**n) for n in range(-30, 30)} - {0})
+    job = _narrowed(trained)
+    sizes = set()
+    for other in layouts(job, trained.model, _MOST_TIMES * centre.cards, each):
+        one = other.tp * other.pp * other.cp
+        sizes |= {-(-one * dp // each) + centre.spare_nodes for dp in widths(job, other)}
+    return sorted(sizes)
 
 
-def _fitted(found: Study, nodes: int) -> tuple[Layout | None, ...]:
-    """Every job's layout with the data parallel ranks that so many nodes allow."""
-    cards = (nodes - found.centre.spare_nodes) * found.centre.cards_per_node
-    fitted: list[Layout | None] = []
-    for outcome in found.outcomes:
-        layout = outcome.trained.layout
-        if layout is not None:
-            one = layout.tp * layout.pp * layout.cp
-            dp = max((d for d in widths(outcome.trained.job, layout) if d * one <= cards),
-                     default=1)  # fmt: skip
-            layout = replace(layout, dp=dp)
-        fitted.append(layout)
-    return tuple(fitted)
+def _narrowed(trained: Trained) -> JobTable:
+    """The job with the tensor width and micro-batch that were best; stages stay free."""
+    best, asked = trained.layout, trained.job.layout
+    if best is None:
+        return trained.job
+    layout = asked.model_copy(update={"tp": best.tp, "micro_batch": best.micro_batch, "dp": None})
+    return trained.job.model_copy(update={"layout": layout})
+
+
+def _sized(found: Study, nodes: int) -> Study:
+    jobs = tuple(_narrowed(outcome.trained) for outcome in found.outcomes)
+    return _again(replace(found.centre, nodes=nodes, jobs=jobs), found, None)
 
 
 def _more_nodes(found: Study) -> Iterator[Change]:
     now = found.centre.nodes
-    for nodes in (n for n in _sizes(found) if now < n <= _MOST_TIMES * now):
-        other = _again(found.centre.with_nodes(nodes), found, _fitted(found, nodes))
-        if _reached(other):
-            yield Change("nodes", now, nodes, other.days)
-            return
+    sizes = [n for n in _sizes(found) if now < n <= _MOST_TIMES * now]
+    best = _first(sizes, lambda nodes: _reached(_sized(found, nodes)))
+    if best is not None:
+        yield Change("nodes", now, best, _sized(found, best).days)
 
 
 def _fewer_nodes(found: Study) -> Iterator[Change]:
-    """The most nodes below today's with which power and money suffice."""
+    """The most nodes below today's with which power and money suffice, if the days then do."""
     now, missed = found.centre.nodes, {c.name for c in checks_of(found) if not c.holds}
-    if not missed & {"power_w", "budget", "capital", "runs"}:
+    if not missed or not missed <= {"power_w", "budget", "capital", "runs"}:
         return
-    least = found.centre.spare_nodes + 1
-    for nodes in (n for n in reversed(_sizes(found)) if least <= n < now):
-        other = _again(found.centre.with_nodes(nodes), found, _fitted(found, nodes))
-        if _reached(other):
-            yield Change("fewer nodes", now, nodes, other.days)
-            return
+    sizes = [n for n in _sizes(found) if found.centre.spare_nodes < n < now]
+
+    def suffices(nodes: int) -> bool:
+        return all(c.holds for c in checks_of(_sized(found, nodes)) if c.name in missed)
+
+    best = _first(sizes[::-1], suffices)
+    if best is not None and _reached(other := _sized(found, best)):
+        yield Change("fewer nodes", now, best, other.days)
+
+
+def _first(values: list[int], holds: Callable[[int], bool]) -> int | None:
+    """The first value that holds, where all behind it hold too: found by halving."""
+    if not values or not holds(values[-1]):
+        return None
+    low, high = -1, len(values) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(values[middle]) else (middle, high)
+    return values[high]
 
 
 def _power(found: Study) -> Iterator[Change]:
