@@ -9,6 +9,7 @@ import click
 
 from suiren import __version__
 from suiren.commands import (
+    centre,
     chips,
     conformance,
     goodput,
@@ -42,6 +43,7 @@ suiren.add_command(port.port)
 suiren.add_command(numerics.numerics)
 suiren.add_command(step.step)
 suiren.add_command(goodput.goodput)
+suiren.add_command(centre.centre)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

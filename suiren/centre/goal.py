@@ -194,10 +194,17 @@ def _fewer_nodes(found: Study) -> Iterator[Change]:
 
 
 def _first(values: list[int], holds: Callable[[int], bool]) -> int | None:
-    """The first value that holds, where all behind it hold too: found by halving."""
-    if not values or not holds(values[-1]):
+    """The first value that holds: in growing strides to one that does, then by halving.
+
+    Far along, a power limit may undo what more nodes gained, so the last value says nothing.
+    """
+    low, high, stride = -1, 0, 1
+    while high < len(values) and not holds(values[high]):
+        low, high, stride = high, high + stride, 2 * stride
+        if high >= len(values) > low + 1:
+            high = len(values) - 1
+    if high >= len(values):
         return None
-    low, high = -1, len(values) - 1
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(values[middle]) else (middle, high)

@@ -1,0 +1,81 @@
+"""The table of a centre's figures, made of its document, in one language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from suiren.report.centre_show import Show
+from suiren.report.centre_text import energy_j
+from suiren.report.centre_words import Words
+from suiren.units import show_time
+
+Centre = Mapping[str, Any]
+
+
+def rows(centre: Centre, show: Show, words: Words) -> dict[str, str]:
+    """The table of a centre: key of the row's name → value."""
+    machines, network = centre["machines"], centre["network"]
+    told = {
+        "row machines": words("nodes of cards", nodes=f"{machines['nodes']:,}",
+                              each=machines["cards_per_node"], card=machines["card_title"],
+                              cards=f"{machines['cards']:,}", spares=machines["spare_nodes"]),
+        "row network": words("switch count", switches=f"{network['switches']:,}",
+                             optics=f"{network['optics']:,}"),
+    }  # fmt: skip
+    job = next((j for j in centre["jobs"] if j["month"]), None)
+    if job is not None:
+        told |= _job_rows(centre, job, show, words)
+    told["row days"] = show.days(centre["days"])
+    told |= _power_rows(centre, show, words)
+    return told | _money_rows(centre, show)
+
+
+def _job_rows(centre: Centre, job: Mapping[str, Any], show: Show, words: Words) -> dict[str, str]:
+    amount = f"{show.count(job['tokens'])} tokens" if job["tokens"] else show.count(job["steps"])
+    told = {"row job": f"{job['name']}, {amount}"}
+    layout = job["layout"]
+    if layout:
+        told["row layout"] = (f"tp {layout['tp']} · pp {layout['pp']} · dp {layout['dp']}, "
+                              f"mb {layout['micro_batch']}, {layout['recompute']}")  # fmt: skip
+    told["row step"] = show_time(job["step_s"])
+    if job["model"]:
+        told["row mfu"] = show.share(job["mfu"])
+        told["row memory"] = words("of", a=show.memory(job["memory_bytes"]),
+                                   b=show.memory(centre["machines"]["memory_bytes"]))  # fmt: skip
+    told["row goodput"] = show.share(job["month"]["goodput_share"])
+    told["row failures"] = f"{job['month']['failures']:.1f}"
+    bound = {n: s for n, s in job["bounds_share"].items() if n != "compute"}
+    worst = max(bound, key=lambda name: bound[name])
+    told["row bound"] = f"{words(worst)}, {show.share(bound[worst])}"
+    return told
+
+
+def _power_rows(centre: Centre, show: Show, words: Words) -> dict[str, str]:
+    power = centre["power"]
+    cap = f"{power['card_cap_w']:,.0f} W, {words('capped by ' + power['capped_by'])}"
+    told = {
+        "row peak": show.power(power["meter_peak_w"]),
+        "row average": show.power(power["average_w"]),
+        "row cap": cap, "row rack": show.power(power["rack_peak_w"]),
+        "row energy month": show.energy(power["month_total_j"]),
+    }  # fmt: skip
+    if centre["days"] is not None:
+        told["row energy job"] = show.energy(energy_j(centre))
+    if power["carbon_kg_per_month"] is not None:
+        told["row carbon"] = f"{power['carbon_kg_per_month'] / 1e3:,.0f} t CO₂"
+    if power["water_l_per_month"] is not None:
+        told["row water"] = f"{power['water_l_per_month'] / 1e3:,.0f} m³"
+    return told
+
+
+def _money_rows(centre: Centre, show: Show) -> dict[str, str]:
+    money = centre["money"]
+    told = {"row capital": show.money(money["capital"]),
+            "row running": show.money(money["running_per_year"]),
+            "row total": show.money(money["total"]),
+            "row cost": show.money(money["jobs_cost"])}  # fmt: skip
+    if money["cost_per_token"]:
+        told["row cost token"] = show.money(1e6 * money["cost_per_token"])
+        told["row cost eflop"] = show.money(money["cost_per_useful_eflop"])
+    return told
