@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from suiren.report import centre_bars
 from suiren.report.centre_month import calendar
-from suiren.report.centre_rows import rows
+from suiren.report.centre_rows import GROUPS, rows
 from suiren.report.centre_show import Show
 from suiren.report.centre_text import (
     break_evens,
@@ -49,7 +49,8 @@ def centre_html(found: Mapping[str, Any], language: str = "en") -> str:
         bounds=Markup(centre_bars.bounds(centres, shows[0], words)),
         compared=list(compared(found, shows, words)) if several else [],
         break_evens=break_evens(found, shows, words) if several else [],
-        caveats=caveats(centres, shows, words), table=_table(centres, shows, words),
+        rests=_rests(centres, shows, words), caveats=caveats(centres, shows, words),
+        table=_table(centres, shows, words),
         slug=centre_bars.slug, draws=list(centres[0]["power"]["month_j"]),
         bound_names=_bound_names(centres), command=_command(centres),
     )  # fmt: skip
@@ -67,8 +68,6 @@ def _told(centre: Mapping[str, Any], show: Show, words: Words) -> dict[str, Any]
         "spent": [(name, show.share(share)) for name, share in month["spent_share"].items()
                   if share > _LEAST_SHARE] if month else [],
         "tornado": Markup(centre_bars.tornado(centre, words)) if centre["sensitivity"] else None,
-        "rests": [(words(f["name"]), show.fact(f["name"], f["value"]), f["kind"], f["source"])
-                  for f in centre["rests_on"]],
     }  # fmt: skip
 
 
@@ -99,11 +98,36 @@ def _waterfalls(centres: Any, shows: list[Show], words: Words) -> list[Markup]:
             for c, s in zip(centres, shows, strict=True)]  # fmt: skip
 
 
-def _table(centres: Any, shows: list[Show], words: Words) -> list[tuple[str, list[str]]]:
-    """(name, a cell a centre) of every figure that any centre has."""
+def _table(
+    centres: Any, shows: list[Show], words: Words
+) -> list[tuple[str, list[tuple[str, list[str]]]]]:
+    """(heading, rows) of the figures; a row is a name and a cell for each centre."""
     columns = [rows(c, s, words) for c, s in zip(centres, shows, strict=True)]
     names = list(dict.fromkeys(name for column in columns for name in column))
-    return [(words(name), [column.get(name, "–") for column in columns]) for name in names]
+    told = []
+    for group, members in GROUPS.items():
+        found = [(words(n), [c.get(n, "–") for c in columns]) for n in names if n in members]
+        if found:
+            told.append((words(f"group {group}"), found))
+    return told
+
+
+def _rests(centres: Any, shows: list[Show], words: Words) -> list[tuple[str, ...]]:
+    """(what, value, kind, source, whose) of every fact; what all centres share stands once."""
+    whose: dict[tuple[str, ...], list[str]] = {}
+    for centre, show in zip(centres, shows, strict=True):
+        for fact in centre["rests_on"]:
+            row = (words(fact["name"]), show.fact(fact["name"], fact["value"]), fact["kind"],
+                   _any_file(fact["source"], fact["kind"], words))  # fmt: skip
+            whose.setdefault(row, []).append(centre["title"])
+    order = list(dict.fromkeys(row[0] for row in whose))
+    rows = sorted(whose.items(), key=lambda item: order.index(item[0][0]))
+    return [(*row, "" if len(names) == len(centres) else ", ".join(names)) for row, names in rows]
+
+
+def _any_file(source: str, kind: str, words: Words) -> str:
+    """Inputs are the same whatever their files are called."""
+    return words("given in file") if kind == "input" else source
 
 
 def _bound_names(centres: Any) -> list[str]:

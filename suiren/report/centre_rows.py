@@ -11,6 +11,16 @@ from suiren.report.centre_words import Words
 from suiren.units import show_time
 
 Centre = Mapping[str, Any]
+#: Which rows belong together.
+GROUPS = {
+    "machines": ("row machines", "row network"),
+    "training": ("row job", "row layout", "row step", "row mfu", "row memory", "row goodput",
+                 "row failures", "row bound", "row days"),
+    "power": ("row peak", "row average", "row cap", "row rack", "row energy month",
+              "row energy job", "row carbon", "row water"),
+    "money": ("row capital", "row running", "row total", "row cost", "row cost token",
+              "row cost eflop"),
+}  # fmt: skip
 
 
 def rows(centre: Centre, show: Show, words: Words) -> dict[str, str]:
