@@ -7,7 +7,7 @@ from suiren.fleet.cost import cost_of
 from suiren.fleet.ends import optimizer
 from suiren.fleet.framework import Framework
 from suiren.fleet.layout import Layout
-from suiren.fleet.memory import weights_of
+from suiren.fleet.memory import Weights, adapters_of, weights_of
 from suiren.fleet.model import Model
 from suiren.fleet.offload import host_optimizer_s
 from suiren.fleet.pipeline import Stages
@@ -35,10 +35,13 @@ def after(
     model: Model, layout: Layout, framework: Framework, cluster: Cluster, stages: Stages, most: int
 ) -> dict[str, float]:
     """What follows the last backward pass: gradients, the tied embedding, the optimizer."""
+    stage = 0 if layout.pp == 1 else most
+    weights = weights_of(model, layout, stage)
     if framework.accumulate == "frozen":
-        return {"gradients": 0.0, "tied embedding": 0.0, "optimizer": 0.0}
+        weights = Weights(adapters_of(model, layout, framework, stage), 0.0)
+        if not weights.all:
+            return {"gradients": 0.0, "tied embedding": 0.0, "optimizer": 0.0}
     cards = cluster.cards_per_node
-    weights = weights_of(model, layout, 0 if layout.pp == 1 else most)
     wide = layout.precision in ("fp32", "tf32")
     item = 4 if wide else 2
     grad_item = 4 if wide or framework.fp32_gradients else item
@@ -65,7 +68,7 @@ def after(
         reduce_s -= min(reduce_s * (1 - 1 / buckets), room[0])
         gather_s -= min(gather_s * (1 - 1 / buckets), room[1])
     tied_s = 0.0
-    if model.tied and layout.pp > 1:
+    if model.tied and layout.pp > 1 and framework.accumulate != "frozen":
         size = grad_item * model.embedding_params / layout.tp
         tied_s = time_collective(
             cluster, "all_reduce", size, layout.place("embedding", cards)
