@@ -23,7 +23,7 @@ FLOORS = (
     {"mapper"},
     {"fleet"},
     {"advise", "truth", "centre"},
-    {"report"},
+    {"report", "history"},
     {"torch"},
     {"conformance", "numerics", "port", "plan"},
     {"commands"},

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from suiren.commands.ask import must_be_writable, notices, screen, write_files
+from suiren.commands.keep import keep, no_history
 
 PATH = click.Path(path_type=Path, dir_okay=False)
 FILE = click.Path(path_type=Path)
@@ -28,6 +29,7 @@ class _WithFile(click.Group):
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
+        no_history,
         click.option("--page", "page_path", type=PATH, help="Write a self-contained HTML page."),
         click.option("--json", "json_path", type=PATH, help="Write everything as JSON."),
         click.option("--lang", "language", type=click.Choice(["en", "zh"]), default="en",
@@ -68,8 +70,9 @@ def compare(files: Sequence[Path], **given: Any) -> None:
 
 
 def _answer(
-    files: Sequence[Path], page_path: Path | None, json_path: Path | None, language: str, seed: int
-) -> None:
+    files: Sequence[Path], page_path: Path | None, json_path: Path | None, language: str, seed: int,
+    no_history: bool,
+) -> None:  # fmt: skip
     from suiren.centre.answer import Incomparable, answer, comparable
     from suiren.centre.build import load_centre
     from suiren.centre.training import BadJob
@@ -94,6 +97,8 @@ def _answer(
         (json_path, lambda path: _write(path, json.dumps(found, indent=1, allow_nan=False) + "\n")),
         (page_path, lambda path: _write(path, centre_html(found, language))),
     )
+    title = " / ".join(a.study.centre.title for a in answers)
+    keep("centre", title, lambda: found, off=no_history)
 
 
 def _write(path: Path, text: str) -> None:
