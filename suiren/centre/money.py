@@ -73,20 +73,28 @@ class Bill:
         """Lines that no price was given for."""
         return tuple(line.name for line in self.lines if line.price is None)
 
-    def without(self, name: str) -> float:
-        """The total if this price were 0, maintenance of it included."""
-        return _repriced(self, name, 0.0).total
-
-    def break_even(self, name: str, target: float) -> float | None:
-        """The price with which the total is `target`; None where no price of 0 or more does.
+    def per_unit(self, name: str) -> float:
+        """What one unit more of a price adds to the total, maintenance included.
 
         The total is linear in every price.
         """
-        free = self.without(name)
-        slope = _repriced(self, name, 1.0).total - free
-        if slope <= 0 or target < free:
+        line, maintained = self.line(name), self.line("maintenance_per_cent")
+        own = line.weight * line.quantity
+        if name in MACHINES:
+            own += maintained.weight * (maintained.price or 0.0) / 100 * line.quantity
+        return own
+
+    def line(self, name: str) -> Line:
+        """The line of that name; raises StopIteration for none."""
+        return next(line for line in self.lines if line.name == name)
+
+    def break_even(self, name: str, target: float) -> float | None:
+        """The price with which the total is `target`; None where no price of 0 or more does."""
+        slope = self.per_unit(name)
+        if slope <= 0:
             return None
-        return (target - free) / slope
+        price = (self.line(name).price or 0.0) + (target - self.total) / slope
+        return price if price >= 0 else None
 
 
 def bill_of(centre: Centre, fixed: Fixed, peak: Peak, kwh_per_year: float) -> Bill:
@@ -124,7 +132,3 @@ def _with_maintenance(bill: Bill) -> Bill:
         for line in bill.lines
     ))  # fmt: skip
 
-
-def _repriced(bill: Bill, name: str, price: float) -> Bill:
-    lines = tuple(replace(ln, price=price) if ln.name == name else ln for ln in bill.lines)
-    return _with_maintenance(replace(bill, lines=lines))

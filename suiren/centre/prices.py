@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from math import expm1, log1p
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class Prices:
     def present(self, years: float) -> float:
         """Present value of one unit paid at the end of each year for so many years."""
         rate = self.discount_per_cent / 100
-        return years if rate == 0 else (1 - (1 + rate) ** -years) / rate
+        return years if rate == 0 else -expm1(-years * log1p(rate)) / rate
 
 
 _TERMS = ("currency", "years", "building_years", "discount_per_cent")

@@ -13,7 +13,7 @@ from suiren.report.centre_show import Show
 from suiren.report.centre_words import Words
 
 _ROW, _BAR = 24, 15
-_LABEL, _VALUE = 178, 112
+_LABEL, _VALUE = 186, 130
 #: Rows that a tornado shows, by effect.
 MOST_ROWS = 9
 

@@ -79,7 +79,7 @@ def compared(found: Mapping[str, Any], shows: Sequence[Show], words: Words) -> I
     if len(able) > 1 and told["same_jobs"]:
         first, last = able[0], able[-1]
         yield words("faster", a=first["title"], b=last["title"], days=show.days(first["days"]),
-                    times=f"{last['days'] / first['days']:.2g} ×")  # fmt: skip
+                    times=words("times", n=f"{last['days'] / first['days']:.2g}"))  # fmt: skip
     priced = sorted((c for c in able if c["money"]["cost_per_token"]),
                     key=lambda c: c["money"]["cost_per_token"])  # fmt: skip
     if len(priced) > 1:
