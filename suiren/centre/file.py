@@ -92,7 +92,7 @@ def _job_faults(job: JobTable) -> list[str]:
         found.append("needs either model, or step_s with step_cards and card_w")
     if sum(amount is not None for amount in (job.tokens, job.samples, job.steps)) != 1:
         found.append("needs one of tokens, samples and steps: how much is trained")
-    if job.global_batch is None and (job.step_s is None or job.samples is not None):
+    if job.global_batch is None and (job.model is not None or job.samples is not None):
         found.append("global_batch is missing: sequences of a step")
     if job.step_s is not None:
         found += [f"{name} is missing beside step_s" for name in ("step_cards", "card_w")
