@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from suiren.centre.build import centre_of
@@ -31,12 +32,14 @@ step_cards = 112
 card_w = 300
 checkpoint_bytes = 2e11
 """
-MODEL = """
+#: Two heads, so that a search has little to price.
+TWO_HEADS = Path(__file__).with_name("two_heads.json")
+MODEL = f"""
 [[job]]
-model = "gpt3-1.3b"
-tokens = 1e11
+model = "{TWO_HEADS}"
+tokens = 1e12
 global_batch = 256
-layout = {tp = 1, pp = 1, micro_batch = 2, recompute = "full"}
+layout = {{tp = 1, pp = 1, micro_batch = 2, recompute = "full"}}
 """
 
 

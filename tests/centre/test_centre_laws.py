@@ -47,7 +47,7 @@ def prices(given: dict[str, float], **more: float) -> Prices:
     return Prices(currency="CNY", **given, **more)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25, deadline=None)
 @given(PRICE_LISTS, st.floats(0, 20), st.floats(1, 30))
 def test_the_parts_of_the_bill_sum_to_the_whole(
     given: dict[str, float], discount: float, years: float
@@ -59,7 +59,7 @@ def test_the_parts_of_the_bill_sum_to_the_whole(
     assert rent == pytest.approx(found.total)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25, deadline=None)
 @given(PRICE_LISTS, st.floats(0.01, 1000))
 def test_in_another_currency_everything_costs_as_many_times_as_much(
     given: dict[str, float], rate: float
@@ -72,7 +72,7 @@ def test_in_another_currency_everything_costs_as_many_times_as_much(
     assert there.capital == pytest.approx(rate * here.capital)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25, deadline=None)
 @given(PRICE_LISTS, st.sampled_from(PRICED), st.floats(0, 10))
 def test_no_price_lowers_the_bill_by_rising(
     given: dict[str, float], name: str, more: float
@@ -84,7 +84,7 @@ def test_no_price_lowers_the_bill_by_rising(
         assert bill(after).total >= bill(before).total * (1 - 1e-12)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25, deadline=None)
 @given(PRICE_LISTS, st.sampled_from(["node", "electricity_per_kwh", "rack"]), st.floats(1.1, 9))
 def test_with_the_break_even_price_the_bill_is_what_was_aimed_at(
     given: dict[str, float], name: str, times: float
@@ -127,7 +127,7 @@ def test_more_failures_never_raise_goodput(spares: int) -> None:
     assert smooth == sorted(smooth, reverse=True)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.floats(1, 2), st.floats(0, 2000), st.floats(0.05, 1))
 def test_energy_is_the_sum_of_its_parts(pue: float, host_w: float, use: float) -> None:
     made = centre(power=f"pue = {pue}", machines=f"nodes = 16\nhost_w = {host_w}")
@@ -161,8 +161,9 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
     made = [document([answer(centre(prices=PRICES), 3)], ["small.toml"]) for _ in range(2)]
     assert json.dumps(made[0]) == json.dumps(made[1])
     assert centre_html(made[0]) == centre_html(made[1])
-    other = document([answer(centre(), 4)], ["small.toml"])
-    assert json.dumps(other) != json.dumps(made[0])
+    here, there = (study(centre(), seed, 1).first.month for seed in (3, 4))
+    assert here is not None and there is not None
+    assert here.runs[0].periods != there.runs[0].periods
 
 
 def test_more_nodes_never_take_longer_without_a_limit() -> None:
