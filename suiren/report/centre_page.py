@@ -74,7 +74,8 @@ def _told(centre: Mapping[str, Any], show: Show, words: Words) -> dict[str, Any]
 def _tiles(centre: Mapping[str, Any], show: Show, words: Words) -> list[tuple[str, str, str]]:
     """(label, figure, what stands below it)."""
     table, money = rows(centre, show, words), centre["money"]
-    tiles = [(words("row days"), table["row days"], table.get("row bound", ""))]
+    bound = f"{words('row bound')}: {table['row bound']}" if "row bound" in table else ""
+    tiles = [(words("row days"), table["row days"], bound)]
     if "row goodput" in table:
         mfu = f"MFU {table['row mfu']}" if "row mfu" in table else ""
         tiles.append((words("row goodput"), table["row goodput"], mfu))
