@@ -8,7 +8,7 @@ from pathlib import Path
 from suiren.centre import facts
 from suiren.centre.file import BadCentreFile, load_tables, parse
 from suiren.centre.prices import PRICED, Prices
-from suiren.centre.site import Centre, Network, Power, Storage
+from suiren.centre.site import GIVEN, Centre, Network, Power, Storage
 from suiren.centre.tables import CentreTable
 from suiren.fleet.fault_rates import RATES
 from suiren.fleet.faults import S_PER_DAY, S_PER_H, Failures, Faults, Recovery
@@ -115,7 +115,7 @@ def _given(number: Number | None, source: str) -> Fact | None:
     """What the file gives as a fact; without a source, the file is the source."""
     if number is None:
         return None
-    return Fact(number.value, number.source or f"given in {source}", number.kind)
+    return Fact(number.value, number.source or f"{GIVEN}{source}", number.kind)
 
 
 def _days(number: Number | None, source: str) -> Fact | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from suiren.centre.money import Bill, bill_of
 from suiren.centre.month import smooth_share
-from suiren.centre.site import Centre
+from suiren.centre.site import Centre, kind_of
 from suiren.centre.study import Study, study
 from suiren.centre.training import Trained
 from suiren.fleet.layout import Layout
@@ -26,7 +26,7 @@ class Moved:
 
     name: str
     kind: str
-    """`price`, or the kind of the fact."""
+    """`price`, `input` of the file, or the kind of the fact."""
     value: float
     days: tuple[float, float]
     total: tuple[float, float]
@@ -83,7 +83,7 @@ def _repeated(
     start = study(found.centre, found.seed, histories, only)
     ends = [study(change(f), found.seed, histories, only) for f in (1 - STEP, 1 + STEP)]
     if all(end.works for end in ends):
-        yield _moved(name, fact.kind, float(fact), start, ends)
+        yield _moved(name, kind_of(fact), float(fact), start, ends)
 
 
 def _losses(found: Study) -> Iterator[Moved]:
@@ -96,7 +96,7 @@ def _losses(found: Study) -> Iterator[Moved]:
         rows.append(("failure rate", often.at(1 / often), "rate"))
     for name, fact, what in rows:
         ends = [_lost(found, what, f) for f in (1 - STEP, 1 + STEP)]
-        yield _moved(name, fact.kind, float(fact), found, ends)
+        yield _moved(name, kind_of(fact), float(fact), found, ends)
 
 
 def _lost(found: Study, what: str, factor: float) -> Study:
@@ -122,7 +122,7 @@ def _hardware(found: Study) -> Iterator[Moved]:
     for name, fact, parts in rows:
         most = 1 / float(fact) if name.endswith("efficiency") else 1 + STEP
         ends = [_stepped(found, parts, min(f, most)) for f in (1 - STEP, 1 + STEP)]
-        yield _moved(name, fact.kind, float(fact), found, ends)
+        yield _moved(name, kind_of(fact), float(fact), found, ends)
 
 
 def _stepped(found: Study, parts: tuple[str, ...], factor: float) -> Study:

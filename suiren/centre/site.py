@@ -21,6 +21,15 @@ J_PER_KWH = 3.6e6
 TB = 1e12
 
 
+#: How the source of a number begins that a file gives without one of its own.
+GIVEN = "given in "
+
+
+def kind_of(fact: Fact) -> str:
+    """The fact's kind; `input` for a number that the centre's file gives without a source."""
+    return "input" if fact.source.startswith(GIVEN) else fact.kind
+
+
 @dataclass(frozen=True, kw_only=True)
 class Network:
     """The fabric and what it draws."""

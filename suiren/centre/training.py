@@ -19,8 +19,6 @@ from suiren.fleet.step import train_step
 from suiren.hw.cluster import Cluster
 from suiren.units import GiB
 
-#: Layouts with other micro-batches than 1 are tried only beside the best tensor width.
-_FIRST_MICRO_BATCH = 1
 #: A card whose power at its lowest clock is above the cap by more cannot hold it.
 _HOLDS = 1.001
 
@@ -123,6 +121,8 @@ def train(
     if not fits:
         return replace(about, problem=_does_not_fit(job, model, centre, nearest))
     found, tried = _best(about, fits, cluster, framework)
+    if found.problem:
+        return found
     assert found.layout is not None
     if found.card_w > cap.card_w:
         capped = _step(about, found.layout, cluster, framework, cap.card_w)
@@ -148,14 +148,26 @@ def _best(
     about: Trained, fits: list[Layout], cluster: Cluster, framework: Framework
 ) -> tuple[Trained, int]:
     """The fastest layout and how many were timed; wider micro-batches beside the best one only."""
+    memory = float(cluster.card.memory_bytes)
+
+    def timed(some: list[Layout]) -> list[Trained]:
+        return [_step(about, layout, cluster, framework) for layout in some]
+
+    def slowness(one: Trained) -> tuple[bool, float]:
+        # a sharded step holds gathered blocks too, which only its own timing tells
+        return one.memory_bytes > memory, one.step_s
+
     least = min(layout.micro_batch for layout in fits)
-    first = [_step(about, x, cluster, framework) for x in fits if x.micro_batch == least]
-    best = min(first, key=lambda t: t.step_s)
+    first = timed([x for x in fits if x.micro_batch == least])
+    best = min(first, key=slowness)
     assert best.layout is not None
     tp = best.layout.tp
-    more = [_step(about, x, cluster, framework) for x in fits
-            if x.micro_batch > least and x.tp == tp]  # fmt: skip
-    return min((best, *more), key=lambda t: t.step_s), len(first) + len(more)
+    more = timed([x for x in fits if x.micro_batch > least and x.tp == tp])
+    best = min((best, *more), key=slowness)
+    if best.memory_bytes > memory:
+        assert best.layout is not None
+        best = replace(best, problem=_too_large(best.layout, best.memory_bytes, memory))
+    return best, len(first) + len(more)
 
 
 def _step(
@@ -205,7 +217,10 @@ def _does_not_fit(
     if nearest is None:
         return reason(job, model, centre.usable_cards)
     needed, layout = nearest
-    memory = float(centre.card.memory_bytes)
+    return _too_large(layout, needed, float(centre.card.memory_bytes))
+
+
+def _too_large(layout: Layout, needed: float, memory: float) -> str:
     return (f"does not fit: tp {layout.tp} pp {layout.pp} dp {layout.dp} needs "
             f"{needed / GiB:.1f} GiB of {memory / GiB:.0f} GiB a card, "
             f"{(needed - memory) / GiB:.1f} GiB too much")  # fmt: skip

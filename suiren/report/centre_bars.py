@@ -102,7 +102,8 @@ def tornado(centre: Mapping[str, Any], words: Words) -> str:
     parts = [f'<line class="axis" x1="{middle}" x2="{middle}" y1="0" y2="{_ROW * len(rows)}"/>']
     for row, found in enumerate(rows):
         name = words(found["name"]) if found["kind"] != "price" else words.price(found["name"])
-        parts.append(_text(middle - reach - 62, row, _short(name, 30), "end"))
+        parts.append(_text(middle - reach - 62, row, _short(name, 30),
+                           "end assumed" if found["kind"] == "assumed" else "end"))  # fmt: skip
         for number, ratio in enumerate(found[key]):
             change = ratio - 1
             if abs(change) < 5e-4:

@@ -8,7 +8,7 @@ from typing import Any
 
 from suiren import __version__
 from suiren.centre.answer import CentreAnswer, break_evens, cheapest, same_jobs
-from suiren.centre.site import MONTH_S, Centre
+from suiren.centre.site import MONTH_S, Centre, kind_of
 from suiren.centre.study import Outcome, Study
 from suiren.hw.fact import Fact
 
@@ -92,7 +92,9 @@ def _job(outcome: Outcome, found: Study, bounds: dict[str, float]) -> dict[str, 
     tokens_per_s = trained.tokens / trained.steps / trained.step_s if trained.steps else 0.0
     return told | {
         "ranks": trained.ranks, "step_s": trained.step_s, "parts_s": trained.parts_s,
-        "mfu": trained.mfu, "card_w": trained.card_w, "clock": trained.clock,
+        "mfu": trained.mfu,
+        "useful_share": trained.mfu * month.share * trained.ranks / found.centre.cards,
+        "card_w": trained.card_w, "clock": trained.clock,
         "tokens_per_s": tokens_per_s, "uncapped_step_s": trained.uncapped_s,
         "memory_bytes": trained.memory_bytes, "owners_bytes": trained.owners_bytes,
         "layouts_timed": trained.tried, "bounds_share": bounds,
@@ -136,10 +138,20 @@ def _money(found: Study) -> dict[str, Any]:
         "lines": [{"name": ln.name, "quantity": ln.quantity, "price": ln.price,
                    "amount": ln.amount, "yearly": ln.yearly, "present": ln.present}
                   for ln in bill.lines],
+        "within_budget": _within_budget(found),
         "capital": bill.capital, "running_per_year": bill.running, "total": bill.total,
         "missing": list(bill.missing()), "jobs_cost": _finite(found.cost),
         "cost_per_token": found.cost_per_token, "cost_per_useful_eflop": found.cost_per_eflop,
     }  # fmt: skip
+
+
+def _within_budget(found: Study) -> list[dict[str, Any]]:
+    """The price that each unpriced line, alone, may have within the goal's budget."""
+    goal = found.centre.goal
+    if goal is None or goal.budget is None:
+        return []
+    prices = {name: found.bill.break_even(name, goal.budget) for name in found.bill.missing()}
+    return [{"name": name, "price": price} for name, price in prices.items() if price is not None]
 
 
 def _goal(answer: CentreAnswer) -> dict[str, Any]:
@@ -167,8 +179,7 @@ def _facts(centre: Centre) -> list[tuple[str, Fact]]:
 
 
 def _fact(name: str, fact: Fact) -> dict[str, Any]:
-    kind = "input" if fact.source.startswith("given in ") else fact.kind
-    return {"name": name, "value": float(fact), "kind": kind, "source": fact.source}
+    return {"name": name, "value": float(fact), "kind": kind_of(fact), "source": fact.source}
 
 
 def _assumed(found: Study) -> dict[str, str]:

@@ -24,6 +24,7 @@ from suiren.report.centre_text import (
     checks,
     compared,
     verdict_head,
+    within_budget,
 )
 from suiren.report.centre_words import Words
 
@@ -63,7 +64,8 @@ def _told(centre: Mapping[str, Any], show: Show, words: Words) -> dict[str, Any]
     return {
         "centre": centre, "head": verdict_head(centre, words), "holds": centre["goal"]["holds"],
         "checks": list(checks(centre, show, words)), "changes": changes(centre, show, words),
-        "asked": centre["goal"]["asked"], "tiles": _tiles(centre, show, words),
+        "budget": within_budget(centre, show, words), "asked": centre["goal"]["asked"],
+        "tiles": _tiles(centre, show, words),
         "calendar": Markup(calendar(month, words)) if month else None,
         "spent": [(name, show.share(share)) for name, share in month["spent_share"].items()
                   if share > _LEAST_SHARE] if month else [],
@@ -79,7 +81,7 @@ def _tiles(centre: Mapping[str, Any], show: Show, words: Words) -> list[tuple[st
     if "row goodput" in table:
         mfu = f"MFU {table['row mfu']}" if "row mfu" in table else ""
         tiles.append((words("row goodput"), table["row goodput"], mfu))
-    tiles.append((words("row peak"), table["row peak"],
+    tiles.append((words("row peak"), show.power(centre["power"]["meter_peak_w"]),
                   f"{words('average')} {table['row average']}"))  # fmt: skip
     if money["total"]:
         tiles.append((words("row total"), table["row total"],

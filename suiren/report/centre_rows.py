@@ -14,8 +14,8 @@ Centre = Mapping[str, Any]
 #: Which rows belong together.
 GROUPS = {
     "machines": ("row machines", "row network"),
-    "training": ("row job", "row layout", "row step", "row mfu", "row memory", "row goodput",
-                 "row failures", "row bound", "row days"),
+    "training": ("row job", "row layout", "row step", "row mfu", "row useful", "row memory",
+                 "row goodput", "row failures", "row bound", "row days", "row each"),
     "power": ("row peak", "row average", "row cap", "row rack", "row energy month",
               "row energy job", "row carbon", "row water"),
     "money": ("row capital", "row running", "row total", "row cost", "row cost token",
@@ -37,6 +37,11 @@ def rows(centre: Centre, show: Show, words: Words) -> dict[str, str]:
     if job is not None:
         told |= _job_rows(centre, job, show, words)
     told["row days"] = show.days(centre["days"])
+    if len(centre["jobs"]) > 1:
+        told["row each"] = "; ".join(
+            f"{j['name']}: {show.days(j['days'])}, {show.energy(j['energy_j'])}, "
+            f"{show.money(j['cost'])}" for j in centre["jobs"]
+        )  # fmt: skip
     told |= _power_rows(centre, show, words)
     return told | _money_rows(centre, show)
 
@@ -51,6 +56,7 @@ def _job_rows(centre: Centre, job: Mapping[str, Any], show: Show, words: Words) 
     told["row step"] = show_time(job["step_s"])
     if job["model"]:
         told["row mfu"] = show.share(job["mfu"])
+        told["row useful"] = show.share(job["useful_share"])
         told["row memory"] = words("of", a=show.memory(job["memory_bytes"]),
                                    b=show.memory(centre["machines"]["memory_bytes"]))  # fmt: skip
     told["row goodput"] = show.share(job["month"]["goodput_share"])
@@ -65,9 +71,10 @@ def _power_rows(centre: Centre, show: Show, words: Words) -> dict[str, str]:
     power = centre["power"]
     cap = f"{power['card_cap_w']:,.0f} W, {words('capped by ' + power['capped_by'])}"
     told = {
-        "row peak": show.power(power["meter_peak_w"]),
+        "row peak": _limited(power["meter_peak_w"], power["limit_w"], show, words),
         "row average": show.power(power["average_w"]),
-        "row cap": cap, "row rack": show.power(power["rack_peak_w"]),
+        "row cap": cap,
+        "row rack": _limited(power["rack_peak_w"], power["rack_limit_w"], show, words),
         "row energy month": show.energy(power["month_total_j"]),
     }  # fmt: skip
     if centre["days"] is not None:
@@ -77,6 +84,13 @@ def _power_rows(centre: Centre, show: Show, words: Words) -> dict[str, str]:
     if power["water_l_per_month"] is not None:
         told["row water"] = f"{power['water_l_per_month'] / 1e3:,.0f} m³"
     return told
+
+
+def _limited(value_w: float, limit_w: float | None, show: Show, words: Words) -> str:
+    """Watts, beside their limit where there is one."""
+    if limit_w is None:
+        return show.power(value_w)
+    return words("of", a=show.power(value_w), b=show.power(limit_w))
 
 
 def _money_rows(centre: Centre, show: Show) -> dict[str, str]:

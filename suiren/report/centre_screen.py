@@ -20,6 +20,7 @@ from suiren.report.centre_text import (
     checks,
     compared,
     verdict_head,
+    within_budget,
 )
 from suiren.report.centre_words import Words
 
@@ -47,6 +48,8 @@ def _printed(
     for centre, show in zip(centres, shows, strict=True):
         title = f" · {centre['title']}" if len(centres) > 1 else ""
         yield _bill(centre, show, words, title)
+        if centre["money"]["within_budget"]:
+            yield _list(words("check budget") + title, within_budget(centre, show, words))
         if centre["sensitivity"]:
             yield _moves(centre, words, title)
     yield _list(words("caveats"), caveats(centres, shows, words))

@@ -118,6 +118,13 @@ def break_evens(found: Mapping[str, Any], shows: Sequence[Show], words: Words) -
     return sentences
 
 
+def within_budget(centre: Centre, show: Show, words: Words) -> list[str]:
+    """What each unpriced line may cost within the budget, a sentence each."""
+    return [words("within budget", name=words.price(row["name"]),
+                  price=show.price(row["name"], row["price"]))
+            for row in centre["money"]["within_budget"]]  # fmt: skip
+
+
 def caveats(centres: Sequence[Centre], shows: Sequence[Show], words: Words) -> list[str]:
     """What a reader must know before deciding."""
     cards = list(dict.fromkeys(c["machines"]["card_title"] for c in centres

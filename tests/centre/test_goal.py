@@ -98,3 +98,12 @@ def test_where_no_one_change_does_each_goal_has_its_own() -> None:
     _, said = judged(job=GIVEN_STEP, goal="days = 20\nbudget = 12e6")
     assert {change.goal for change in said.changes} == {"days", "budget"}
     assert named(said, "steps").goal == "days"
+
+
+def test_sharded_weights_are_timed_and_held_to_the_memory() -> None:
+    free = MODEL.replace('pp = 1, micro_batch = 2, recompute = "full"', "zero = 3")
+    found = study(centre(job=free), histories=2)
+    layout = found.first.trained.layout
+    assert found.works and layout is not None and (layout.zero, layout.pp) == (3, 1)
+    assert found.first.trained.memory_bytes <= found.centre.card.memory_bytes
+    assert "gather and scatter" in found.first.trained.parts_s

@@ -192,3 +192,14 @@ def test_a_browser_shows_it_without_an_error(tmp_path: Path) -> None:
             assert browser.get_log("browser") == []
     finally:
         browser.quit()
+
+
+def test_unpriced_lines_have_a_price_within_the_budget_and_jobs_are_listed() -> None:
+    goal = "[goal]\nbudget = 5e6\n"
+    text = file("two jobs", 8, "[prices]\nnode = 4e5\nelectricity_per_kwh = 0.5\n", goal)
+    found = document([answer(centre_of(text + JOB.replace("'job'", "'other'")))], ["two.toml"])
+    rows = found["centres"][0]["money"]["within_budget"]
+    assert {row["name"] for row in rows} >= {"staff_per_year", "rack"}
+    page = centre_html(found)
+    assert "price of staff: up to" in page and "stays within the budget" in page
+    assert "job: 2" in page and "other: 2" in page
