@@ -16,6 +16,7 @@ from suiren.centre.bounds import bounds_of
 from suiren.centre.money import Bill, bill_of
 from suiren.centre.month import smooth_share
 from suiren.centre.prices import PRICED, Prices
+from suiren.centre.sensitivity import sensitivity
 from suiren.centre.site import Centre
 from suiren.centre.study import Study, study
 from suiren.report.centre_document import document
@@ -171,3 +172,15 @@ def test_more_nodes_never_take_longer_without_a_limit() -> None:
         study(centre(job=MODEL, machines=f"nodes = {n}"), histories=2).days for n in (6, 18, 34)
     ]
     assert days == sorted(days, reverse=True)
+
+
+def test_hardware_is_moved_to_first_order_as_the_step_itself_moves() -> None:
+    found = study(centre(job=MODEL), histories=1)
+    told = next(m for m in sensitivity(found) if m.name == "matrix_efficiency")
+    card = found.centre.card
+    lower = card.matrix_efficiency.at(0.8 * card.matrix_efficiency)
+    slower = replace(card, matrix_efficiency=lower)
+    node = replace(found.centre.node, card=slower)
+    there = study(replace(found.centre, node=node), 0, 1, (found.first.trained.layout,))
+    exact = there.first.trained.step_s / found.first.trained.step_s
+    assert 1 < exact <= told.days[0] <= exact + 0.03
