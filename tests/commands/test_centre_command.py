@@ -55,6 +55,7 @@ def test_one_file_is_answered_written_and_kept(
     assert page.read_text().startswith("<!doctype html>")
     kept = History().find("last")
     assert (kept.kind, kept.title) == ("centre", "mine")
+    assert (kept.card, kept.step_s) == ("Enflame CloudBlazer T20", 10)
     assert History().document(kept) == found
 
 
