@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from suiren.centre.bounds import bounds_of
-from suiren.centre.goal import Verdict, verdict
 from suiren.centre.money import Line
 from suiren.centre.sensitivity import Moved, sensitivity
 from suiren.centre.site import Centre
 from suiren.centre.study import Study, study
+from suiren.centre.verdict import Verdict, verdict
 
 
 class Incomparable(ValueError):  # noqa: N818 - reads as what it is

@@ -7,8 +7,10 @@ from dataclasses import replace
 import pytest
 from described import GIVEN_STEP, MODEL, centre
 
-from suiren.centre.goal import Change, Verdict, checks_of, verdict
+from suiren.centre.changes import Change
+from suiren.centre.goal import checks_of
 from suiren.centre.study import Study, study
+from suiren.centre.verdict import Verdict, verdict
 
 LAYOUTS = MODEL.replace("tp = 1, pp = 1, micro_batch = 2", "tp = 1, pp = [1, 2], micro_batch = 2")
 
