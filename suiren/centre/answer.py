@@ -46,9 +46,9 @@ class BreakEven:
     """Which centre it is held against, by its place."""
 
 
-def comparable(answers: Sequence[CentreAnswer]) -> None:
+def comparable(centres: Sequence[Centre]) -> None:
     """Raises Incomparable for other currencies."""
-    currencies = [a.study.centre.prices.currency for a in answers]
+    currencies = [centre.prices.currency for centre in centres]
     if len(set(currencies)) > 1:
         raise Incomparable(f"the centres count in {' and '.join(dict.fromkeys(currencies))}; "
                            "write all prices in one currency")  # fmt: skip

@@ -84,11 +84,12 @@ def _answer(
     must_be_writable(page_path, json_path)
     answers = []
     try:
-        for centre_file in [load_centre(file) for file in files]:
+        described = [load_centre(file) for file in files]
+        comparable(described)
+        for one in described:
             if notices.is_terminal:
-                notices.print(f"simulating {centre_file.title} …", markup=False)
-            answers.append(answer(centre_file, seed))
-        comparable(answers)
+                notices.print(f"simulating {one.title} …", markup=False)
+            answers.append(answer(one, seed))
     except (BadChipFile, BadJob, Incomparable) as problem:
         raise click.UsageError(str(problem)) from None
     found = document(answers, [str(file) for file in files])

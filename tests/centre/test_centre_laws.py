@@ -175,6 +175,7 @@ def test_more_nodes_never_take_longer_without_a_limit() -> None:
     assert days == sorted(days, reverse=True)
 
 
+@pytest.mark.slow  # prices a card of its own
 def test_hardware_is_moved_to_first_order_as_the_step_itself_moves() -> None:
     found = study(centre(job=MODEL), histories=1)
     told = next(m for m in sensitivity(found) if m.name == "matrix_efficiency")

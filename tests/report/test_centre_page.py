@@ -50,9 +50,9 @@ def both() -> dict[str, Any]:
     first = file("first", 8, prices, "[goal]\ndays = 60")
     second = file(NASTY.replace("'", "`"), 9, "[prices]\ncard = 4e4\nhost = 1e4\nrack = 1e4\n"
                   "staff_per_year = 1e5\n", "[goal]\ndays = 20\nbudget = 1e6\n")  # fmt: skip
-    answers = [answer(centre_of(text)) for text in (first, second)]
-    comparable(answers)
-    return document(answers, ["first.toml", "second.toml"])
+    centres = [centre_of(text) for text in (first, second)]
+    comparable(centres)
+    return document([answer(centre) for centre in centres], ["first.toml", "second.toml"])
 
 
 class Tags(HTMLParser):
