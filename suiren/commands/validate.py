@@ -132,6 +132,7 @@ def _tell(found: list[Prediction], title: str) -> None:
 
 
 def _document(found: list[Prediction]) -> dict[str, object]:
+    from suiren.report.truth import rows_document
     from suiren.truth import score
 
     told = [p for p in found if p.error is not None]
@@ -145,6 +146,7 @@ def _document(found: list[Prediction]) -> dict[str, object]:
         "not_predicted": [
             {"hardware": h, "op": o, "reason": r, "rows": n} for h, o, r, n in score.refused(found)
         ],
+        **rows_document(found),
     }  # fmt: skip
 
 

@@ -95,6 +95,32 @@ def memory_use(program: Program, step: Step) -> MemoryUse:
     )
 
 
+def kinds_over_time(program: Program, step: Step) -> list[tuple[int, dict[str, int]]]:
+    """(event index, live bytes by kind) after every change of a step, from event 0 on.
+
+    The sums at the highest point are those of `memory_use(…).by_kind()`.
+    """
+    before = {
+        n: _Allocation(n, size, context, in_step=False)
+        for n, (size, context) in live_before(step).items()
+    }
+    moves, after = _moves(step, before)
+    survivors = {id(a) for a in after.values() if a.in_step}
+    sums = dict.fromkeys(KINDS, 0)
+
+    def count(allocation: _Allocation, sign: int) -> None:
+        kind = _kind_and_name(program, allocation, survivors, just_labelled=False)[0]
+        sums[kind] = sums.get(kind, 0) + sign * allocation.bytes
+
+    for allocation in before.values():
+        count(allocation, 1)
+    found = [(0, dict(sums))]
+    for index, sign, allocation in moves:
+        count(allocation, sign)
+        found.append((index, dict(sums)))
+    return found
+
+
 _Move = tuple[int, int, "_Allocation"]
 
 
