@@ -23,7 +23,7 @@ FLOORS = (
     {"mapper"},
     {"fleet"},
     {"advise", "truth"},
-    {"report"},
+    {"report", "history"},
     {"torch"},
     {"conformance", "numerics", "port"},
     {"commands"},
