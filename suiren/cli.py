@@ -20,6 +20,7 @@ from suiren.commands import (
     step,
     topology,
     validate,
+    view,
 )
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -42,6 +43,7 @@ suiren.add_command(port.port)
 suiren.add_command(numerics.numerics)
 suiren.add_command(step.step)
 suiren.add_command(goodput.goodput)
+suiren.add_command(view.view)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

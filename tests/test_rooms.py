@@ -25,7 +25,7 @@ FLOORS = (
     {"advise", "truth"},
     {"report", "history"},
     {"torch"},
-    {"conformance", "numerics", "port"},
+    {"conformance", "numerics", "port", "view"},
     {"commands"},
     {"cli"},
 )

@@ -86,6 +86,7 @@ class SpanWriter:
         }  # fmt: skip
 
     def add(self, span: Span) -> None:
+        """The next span of the program that was begun."""
         key = (self._rank, span.stream)
         track = self.tracks.get(key)
         if track is None:

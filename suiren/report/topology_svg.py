@@ -39,7 +39,7 @@ def svg(topology: Topology) -> str:
 
 
 def places_of(topology: Topology) -> dict[str, tuple[float, float]]:
-    """Centres of the vertices, pixels: cards in a row, all else in rows spread over the same width."""
+    """Centres in pixels: cards in a row, all else in rows spread over the same width."""
     cards = topology.cards
     width = max(4, len(cards)) * _STEP
     found = {}

@@ -11,7 +11,6 @@ from suiren.truth.predict import Prediction
 from suiren.truth.score import Score, score
 from suiren.units import show_time
 
-
 #: Rows that a document keeps for a picture; more are thinned evenly, the farthest off are kept.
 MOST_POINTS = 4000
 MOST_WORST = 50

@@ -34,7 +34,7 @@ def kind_of(document: Mapping[str, Any]) -> str:
 def title_of(kind: str, document: Mapping[str, Any]) -> str:
     """What a document is about, in a few words."""
     if kind == "run":
-        return f"{document.get('script') or 'script'} on {card_of(kind, document)}"
+        return f"{document.get('script') or 'script'} on {document['card'].get('name', '')}"
     if kind == "ranks":
         one = document["busiest_rank"]
         return f"{one.get('script') or 'script'} on {document.get('world_size')} ranks"
@@ -43,30 +43,6 @@ def title_of(kind: str, document: Mapping[str, Any]) -> str:
     if kind == "plan":
         return str((document.get("model") or {}).get("name") or "plan")
     return str(document.get("title") or document.get("name") or kind)
-
-
-def card_of(kind: str, document: Mapping[str, Any]) -> str:
-    """The card or machine of a document; empty where it names none."""
-    if kind == "run":
-        return str(document["card"].get("name", ""))
-    if kind == "ranks":
-        return str((document.get("cluster") or {}).get("name", ""))
-    if kind == "plan":
-        return ", ".join(map(str, document.get("machines") or ()))
-    return str(document.get("cluster") or document.get("card") or "")
-
-
-def numbers_of(kind: str, document: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """Step time, s, and peak memory, bytes, where a document tells them."""
-    if kind in STEPS:
-        return document.get("step_time_s"), document.get("peak_memory_bytes")
-    if kind == "step":
-        stages = document.get("memory") or []
-        return document.get("step_s"), max((s["total_bytes"] for s in stages), default=None)
-    if kind == "plan":
-        best = (document.get("best") or [{}])[0]
-        return best.get("step_s"), best.get("memory_bytes")
-    return None, None
 
 
 def step_document(kind: str, document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,0 +1,100 @@
+"""Everything a browser needs of one item: its document, what is drawn of it, its doubts."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from suiren.hw.chipfile import BadChipFile
+from suiren.hw.fact import assumed
+from suiren.hw.load import resolve_card
+from suiren.hw.names import UnknownChip
+from suiren.hw.spec import Card
+from suiren.report.answer import Answer, NothingRan, answer
+from suiren.trace.text import TraceError, load_program
+from suiren.view.chrome import timeline_of_events
+from suiren.view.doubts import doubts_of
+from suiren.view.kinds import STEPS, step_document
+from suiren.view.links import graph_of
+from suiren.view.sources import CannotShow, Item
+from suiren.view.step_parts import parts_of_answer, parts_of_document
+
+
+def payload(item: Item) -> dict[str, Any]:
+    """The item as the front end takes it; raises CannotShow where its file is no use.
+
+    `step` is None where there is no step to draw, `graph` where there is no topology. `notes`
+    name what is missing: `no_trace`, `bad_trace`, `no_card`.
+    """
+    document = item.document()
+    notes: list[str] = []
+    told: dict[str, Any] = {
+        "record": item.row(), "kind": item.kind, "step": None, "graph": None, "notes": notes,
+        "doubts": doubts_of(item.kind, document), "document": document,
+    }  # fmt: skip
+    if item.kind in STEPS:
+        told["step"] = _step(item, document, notes)
+    elif item.kind == "topology":
+        told["graph"] = graph_of(document)
+    elif item.kind == "trace":
+        told["step"] = _chrome(item, document)
+        told["document"] = {"title": item.title}
+    return told
+
+
+def _step(item: Item, document: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
+    one = step_document(item.kind, document)
+    if item.kind == "ranks":
+        parts = parts_of_document(one)
+        packed = item.part("timeline")
+        if packed is None:
+            notes.append("no_trace")
+        else:
+            parts["timeline"] = json.loads(gzip.decompress(packed))
+        return parts
+    trace = item.part("trace")
+    if trace is None:
+        notes.append("no_trace")
+        return parts_of_document(one)
+    found = _answer_again(trace, one, notes)
+    return parts_of_document(one) if found is None else parts_of_answer(found)
+
+
+def _answer_again(
+    trace: bytes, document: Mapping[str, Any], notes: list[str]
+) -> Answer | None:
+    """The answer with its spans; None, and a note, where the trace or the card is not to be had."""
+    try:
+        card = _card(document)
+    except (UnknownChip, BadChipFile, OSError):
+        notes.append("no_card")
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "step.trace"
+        path.write_bytes(trace)
+        try:
+            return answer(load_program(path), card, advise=False)
+        except (TraceError, NothingRan):
+            notes.append("bad_trace")
+            return None
+
+
+def _card(document: Mapping[str, Any]) -> Card:
+    told = document["card"]
+    card = resolve_card(told["name"])
+    if int(card.memory_bytes) == int(told["memory_bytes"]):
+        return card
+    return replace(card, memory_bytes=assumed(told["memory_bytes"], "as the run was given it"))
+
+
+def _chrome(item: Item, document: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        drawn = timeline_of_events(document["traceEvents"])
+    except (ValueError, TypeError, KeyError, AttributeError) as problem:
+        raise CannotShow(f"{item.title} is no trace that can be drawn: {problem}") from None
+    return {"timeline": drawn, "roofline": None, "memory": None, "tables": None, "flame": None}
