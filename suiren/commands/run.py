@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +11,9 @@ import click
 from rich.markup import escape
 
 from suiren.commands.ask import card_named, must_be_writable, notices, screen, write_results
+from suiren.commands.keep import how_asked, keep_run, no_history
 from suiren.hw.fact import assumed
 from suiren.hw.spec import Card
-from suiren.units import show_bytes
 
 if TYPE_CHECKING:
     from suiren.torch.how import How
@@ -91,6 +87,7 @@ def _memory_bytes(text: str | None) -> int | None:
 )
 @click.option("--fit-to", type=float, hidden=True, help="Capacity in bytes that fits are told for.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no report on screen.")
+@no_history
 def run(script: Path, arguments: tuple[str, ...], on: str, **options: Any) -> int:
     """Run SCRIPT on a virtual chip and tell what its step takes and why.
 
@@ -113,6 +110,7 @@ def run(script: Path, arguments: tuple[str, ...], on: str, **options: Any) -> in
         )
     files = [options[k] for k in ("json_path", "perfetto_path", "page_path", "trace_path")]
     must_be_writable(*files)
+    options["asked"] = how_asked(script)
     memory_bytes = _memory_bytes(options["memory"])
     card = _with_memory(card, memory_bytes, options["fit_to"])
     if cluster is not None:
@@ -178,6 +176,7 @@ def _tell(
     on: str,
     options: dict[str, Any],
 ) -> int:
+    from suiren.commands.would_fit import advise_fit
     from suiren.report.answer import NothingRan, answer
     from suiren.report.screen import render
     from suiren.trace.text import save_program
@@ -185,7 +184,7 @@ def _tell(
     if outcome.error:
         notices.print(escape(outcome.error), soft_wrap=True)
     if outcome.ended == "out of memory":
-        _advise_fit(outcome, script, arguments, card, on)
+        advise_fit(outcome, script, arguments, card, on)
     elif outcome.ended != "finished":
         notices.print(
             f"[yellow]the script {_ENDED[outcome.ended]}; what was learnt until then follows[/]"
@@ -201,6 +200,7 @@ def _tell(
         save_program(outcome.program, options["trace_path"])
         notices.print(f"wrote {options['trace_path']}", markup=False, soft_wrap=True)
     write_results(found, options["json_path"], options["perfetto_path"], options["page_path"])
+    keep_run(found, script, options, exit_code=outcome.exit_code)
     return outcome.exit_code
 
 
@@ -209,43 +209,3 @@ _ENDED = {
     "exited": "exited with a status of its own",
     "interrupted": "was interrupted",
 }
-
-#: Seconds that the probe for what would fit may take.
-PROBE_TIMEOUT_S = 120
-
-
-def _advise_fit(
-    outcome: Outcome, script: Path, arguments: tuple[str, ...], card: Card, on: str
-) -> None:
-    """Traces one step without values or limit, in its own process, for what would fit."""
-    notices.print(
-        "[yellow]the model does not fit; tracing one step without values to see what would …[/]"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        found = Path(folder) / "probe.json"
-        command = [
-            sys.executable, "-P", "-m", "suiren.cli", "run", str(script.resolve()), "--on", on,
-            "--no-numerics", "--memory", "unlimited", "--max-steps", "3", "--quiet",
-            "--fit-to", str(float(card.memory_bytes)), "--json", str(found), "--", *arguments,
-        ]  # fmt: skip
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False
-            )
-            answer = json.loads(found.read_text())
-        except subprocess.TimeoutExpired:
-            notices.print(f"no step was traced in {PROBE_TIMEOUT_S} s: what would fit is not known")
-            return
-        except (OSError, ValueError):
-            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            notices.print(
-                f"no step could be traced, so what would fit is not known: {last}", markup=False
-            )
-            return
-    outcome.program.facts["fit"] = answer["fit"]
-    notices.print(
-        f"a whole step needs {show_bytes(answer['fit']['needed_bytes'])} on a card of "
-        f"{show_bytes(card.memory_bytes)}: {answer['fit']['sentence']}",
-        style="bold",
-        markup=False,
-    )
