@@ -77,12 +77,13 @@ def keep_run(found: Answer, script: Path, options: Mapping[str, Any], **facts: A
 
 
 def keep_ranks(found: RanksAnswer, script: Path, options: Mapping[str, Any], **facts: Any) -> None:
-    """Keeps the answer for many cards, with the trace of the busiest rank."""
+    """Keeps the answer for many cards, with the trace of the busiest rank and what is drawn."""
     from suiren.report.ranks_document import ranks_document
+    from suiren.view.payload import drawn_of_ranks
 
     keep("ranks", script.name, lambda: ranks_document(found, KEPT_ROWS),
          off=options["no_history"], asked=options["asked"],
-         parts=lambda: _trace(found.main.program), **facts)  # fmt: skip
+         parts=lambda: _trace(found.main.program) | drawn_of_ranks(found), **facts)  # fmt: skip
 
 
 def _trace(program: Program) -> dict[str, bytes]:

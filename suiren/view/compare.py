@@ -1,65 +1,62 @@
-"""Two answers side by side: figures, parts of the step, memory, and every op and module."""
+"""Two items side by side: what the history tells of their difference, and whole bars to draw."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from suiren.history.digest import digest
+from suiren.history.change import Change, Table
+from suiren.history.compare import difference
+from suiren.history.names import HistoryError
+from suiren.history.side import Side
 from suiren.view.kinds import STEPS, step_document
+from suiren.view.sources import CannotShow, Item
 
 #: Rows of a table, those that changed most.
-MOST_ROWS = 200
-_FIGURES = (
-    ("step_time_s", "s"), ("samples_per_s", "per_s"), ("tokens_per_s", "per_s"), ("mfu", "share"),
-    ("hfu", "share"), ("peak_memory_bytes", "bytes"), ("energy_j", "j"), ("average_power_w", "w"),
-    ("hardware_flop", "flop"),
-)  # fmt: skip
+MOST_ROWS = 300
+#: Fields that divide a step, by what is drawn of them.
+_BARS = (("split", ("time_split_s", "parts_s")), ("phases", ("phases_s",)),
+         ("memory", ("memory_by_kind_bytes",)))  # fmt: skip
 
 
-def compared(
-    kind_a: str, a: Mapping[str, Any], kind_b: str, b: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What changed from `a` to `b`. Seconds, bytes, joules, watts, FLOP; shares of one.
+def compared(a: Item, b: Item) -> dict[str, Any]:
+    """What changed from `a` to `b`: figures, tables, texts; and parts of both, changed or not.
 
-    Two runs, of one card or many, are compared by op and module; anything else by its figures.
+    A number is [name, before, after, unit], None on a side that does not have it; the units are
+    those of `suiren.history.change.Change`. Raises CannotShow where the two are of different
+    kinds.
     """
-    if kind_a in STEPS and kind_b in STEPS:
-        one, two = step_document(kind_a, a), step_document(kind_b, b)
-        return {
-            "figures": [{"name": n, "unit": unit, "a": _first(n, a, one), "b": _first(n, b, two)}
-                        for n, unit in _FIGURES],
-            "split": _pairs(one["time_split_s"], two["time_split_s"]),
-            "phases": _pairs(one["phases_s"], two["phases_s"]),
-            "memory": _pairs(one["memory_by_kind_bytes"], two["memory_by_kind_bytes"]),
-            **{name: _tables(one[name], two[name]) for name in ("ops", "modules", "calls")},
-        }  # fmt: skip
-    figures = [
-        {"name": name, "unit": unit, "a": digest(kind_a, a)[at], "b": digest(kind_b, b)[at]}
-        for name, unit, at in (("step_time_s", "s", 1), ("peak_memory_bytes", "bytes", 2))
-    ]
-    split = _pairs(a.get("parts_s") or {}, b.get("parts_s") or {})
-    return {"figures": figures, "split": split, "phases": [], "memory": [], "ops": [],
-            "modules": [], "calls": []}  # fmt: skip
+    one, two = dict(a.document()), dict(b.document())
+    try:
+        found = difference(Side(a.id, a.kind, one, dict(a.facts)),
+                           Side(b.id, b.kind, two, dict(b.facts)))  # fmt: skip
+    except HistoryError as problem:
+        raise CannotShow(str(problem)) from None
+    pair = [step_document(item.kind, document) if item.kind in STEPS else document
+            for item, document in ((a, one), (b, two))]  # fmt: skip
+    return {
+        "a": a.row(), "b": b.row(), "kind": found.kind,
+        "figures": [_change(one) for one in found.figures],
+        "tables": [_table(table) for table in found.tables],
+        "texts": {heading: [[t.name, t.before, t.after] for t in texts]
+                  for heading, texts in found.texts.items()},
+        "bars": {name: bars for name, fields in _BARS if (bars := _pairs(pair, fields))},
+    }  # fmt: skip
 
 
-def _first(name: str, *documents: Mapping[str, Any]) -> Any:
-    return next((d[name] for d in documents if d.get(name) is not None), None)
+def _change(one: Change) -> list[Any]:
+    return [one.name, one.before, one.after, one.unit]
 
 
-def _pairs(a: Mapping[str, float], b: Mapping[str, float]) -> list[list[Any]]:
-    """(name, in a, in b), names in the order of `a`, those of `b` alone behind."""
-    return [[name, a.get(name, 0.0), b.get(name, 0.0)] for name in {**a, **b}]
+def _table(table: Table) -> dict[str, Any]:
+    return {"title": table.title, "num_rows": len(table.rows),
+            "rows": [_change(row) for row in table.rows[:MOST_ROWS]]}  # fmt: skip
 
 
-def _tables(
-    a: Iterable[Mapping[str, Any]], b: Iterable[Mapping[str, Any]]
-) -> list[list[Any]]:
-    """(name, s in a, s in b, calls in a, calls in b), the largest change first."""
-    one, two = {r["name"]: r for r in a}, {r["name"]: r for r in b}
-    nothing = {"time_s": 0.0, "calls": 0}
-    rows = []
-    for name in {**one, **two}:
-        before, after = one.get(name, nothing), two.get(name, nothing)
-        rows.append([name, before["time_s"], after["time_s"], before["calls"], after["calls"]])
-    return sorted(rows, key=lambda r: (-abs(r[2] - r[1]), r[0]))[:MOST_ROWS]
+def _pairs(pair: list[Mapping[str, Any]], fields: tuple[str, ...]) -> list[list[Any]]:
+    """(name, in a, in b) of the first field that both have; names in the order of `a`."""
+    for name in fields:
+        one, two = (document.get(name) for document in pair)
+        if isinstance(one, Mapping) and isinstance(two, Mapping):
+            return [[part, one.get(part, 0.0), two.get(part, 0.0)] for part in {**one, **two}]
+    return []

@@ -6,13 +6,14 @@ import json
 from itertools import permutations
 
 from suiren.history.digest import to_text
+from suiren.view.kinds import STEPS
 from suiren.view.page import page_html
 from suiren.view.shelf import Shelf
 
 #: Records a file holds where none is named, the newest.
 USUAL = 8
-#: Items of a file that can be compared with each other, since each pair is worked out before.
-MOST_COMPARED = 6
+#: Pairs of a file that can be compared, since each is worked out before.
+MOST_PAIRS = 30
 
 
 def filed_html(shelf: Shelf) -> str:
@@ -24,6 +25,12 @@ def filed_html(shelf: Shelf) -> str:
     items = [shelf.item(name) for name in ids]
     data = {"list": to_text({"rows": [item.row() for item in items], "named": ids})}
     data |= {f"item/{name}": shelf.text(name) for name in ids}
-    pairs = permutations(ids[:MOST_COMPARED], 2)
-    data |= {f"compare/{a}/{b}": json.dumps(shelf.comparison(a, b)) for a, b in pairs}
+    kinds = {name: shelf.item(name).kind for name in ids}
+    pairs = [pair for pair in permutations(ids, 2) if _alike(*(kinds[name] for name in pair))]
+    for a, b in pairs[:MOST_PAIRS]:
+        data[f"compare/{a}/{b}"] = json.dumps(shelf.comparison(a, b))
     return page_html(data)
+
+
+def _alike(a: str, b: str) -> bool:
+    return a == b or {a, b} == STEPS

@@ -10,19 +10,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from suiren.history.digest import to_text
 from suiren.hw.chipfile import BadChipFile
 from suiren.hw.fact import assumed
 from suiren.hw.load import resolve_card
 from suiren.hw.names import UnknownChip
 from suiren.hw.spec import Card
 from suiren.report.answer import Answer, NothingRan, answer
+from suiren.report.ranks import RanksAnswer
 from suiren.trace.text import TraceError, load_program
 from suiren.view.chrome import timeline_of_events
 from suiren.view.doubts import doubts_of
 from suiren.view.kinds import STEPS, step_document
 from suiren.view.links import graph_of
 from suiren.view.sources import CannotShow, Item
-from suiren.view.step_parts import parts_of_answer, parts_of_document
+from suiren.view.step_parts import parts_of_answer, parts_of_document, parts_of_ranks
+
+#: The part of a record of many ranks that holds its pictures: a trace of one rank does not tell
+#: how the others met it.
+DRAWN = "drawn"
+
+
+def drawn_of_ranks(found: RanksAnswer) -> dict[str, bytes]:
+    """The part to keep beside the document of many ranks."""
+    text = to_text(parts_of_ranks(found))
+    return {DRAWN: gzip.compress(text.encode(), 6, mtime=0)}
 
 
 def payload(item: Item) -> dict[str, Any]:
@@ -50,13 +62,12 @@ def payload(item: Item) -> dict[str, Any]:
 def _step(item: Item, document: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
     one = step_document(item.kind, document)
     if item.kind == "ranks":
-        parts = parts_of_document(one)
-        packed = item.part("timeline")
+        packed = item.part(DRAWN)
         if packed is None:
             notes.append("no_trace")
-        else:
-            parts["timeline"] = json.loads(gzip.decompress(packed))
-        return parts
+            return parts_of_document(one)
+        drawn: dict[str, Any] = json.loads(gzip.decompress(packed))
+        return drawn
     trace = item.part("trace")
     if trace is None:
         notes.append("no_trace")

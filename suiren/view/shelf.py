@@ -64,9 +64,7 @@ class Shelf:
 
     def comparison(self, a: str, b: str) -> dict[str, Any]:
         """What changed from one item to another."""
-        one, two = self.item(a), self.item(b)
-        return {"a": one.row(), "b": two.row(),
-                **compared(one.kind, one.document(), two.kind, two.document())}  # fmt: skip
+        return compared(self.item(a), self.item(b))
 
     def item(self, name: str) -> Item:
         """The item of an id; raises CannotShow or UnknownRecord."""

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from suiren.history.digest import digest
+from suiren.history.side import kind_of
 from suiren.history.store import History, Record
-from suiren.view.kinds import kind_of, title_of
+from suiren.view.kinds import title_of
 
 _TRACE_STARTS = b"suiren-trace"
 _GZIP_STARTS = b"\x1f\x8b"
@@ -79,7 +80,10 @@ def item_of_file(path: Path, number: int, on: str) -> Item:
         document = {"traceEvents": document}
     if not isinstance(document, dict):
         raise CannotShow(f"{path} holds no document: give a file that --json or --trace wrote")
-    kind = "trace" if "traceEvents" in document else kind_of(document)
+    if {"record", "document"} <= set(document):
+        # what `suiren runs export` writes
+        document = document["document"]
+    kind = "trace" if "traceEvents" in document else kind_of(document) or "other"
     return _item(path, number, kind, document, {})
 
 

@@ -13,6 +13,8 @@ from suiren.mapper.memory import KINDS, kinds_over_time
 from suiren.report.answer import Answer
 from suiren.report.page_plots import MAX_CURVE, plots
 from suiren.report.page_spans import shorten, timeline
+from suiren.report.ranks import RanksAnswer
+from suiren.report.ranks_spans import ranks_timeline
 from suiren.trace.program import Kind
 from suiren.units import PS_PER_S
 
@@ -32,6 +34,11 @@ def parts_of_answer(answer: Answer) -> dict[str, Any]:
         "tables": drawn["tables"],
         "flame": _flame(answer),
     }
+
+
+def parts_of_ranks(found: RanksAnswer) -> dict[str, Any]:
+    """The busiest rank's parts, with the timeline of all ranks whose spans were kept."""
+    return {**parts_of_answer(found.main), "timeline": ranks_timeline(found)}
 
 
 def parts_of_document(document: Mapping[str, Any]) -> dict[str, Any]:

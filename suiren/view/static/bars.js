@@ -15,7 +15,7 @@ export function stackedBar(parts, show, { whole = null, thin = false, legend = t
   });
   for (const [name, amount] of kept) {
     const share = amount / full;
-    const part = h("i", { style: `width:${(100 * share).toFixed(3)}%;background:${paint(name)};${name === "idle" ? "color:var(--quiet)" : ""}` }, share > 0.06 && !thin ? showPercent(share) : "");
+    const part = h("i", { style: `width:${(100 * share).toFixed(3)}%;background:${paint(name)};${["idle", "bubble"].includes(name) ? "color:var(--quiet)" : ""}` }, share > 0.09 && !thin ? showPercent(share) : "");
     bar.append(hovers(part, named(name), [[show(amount), showPercent(share)]]));
   }
   if (!legend) return [bar];

@@ -5,7 +5,7 @@ import { s } from "./dom.js";
 // An axis: { min, max, log?, show(value), title }. Returns the SVG, a layer to draw on, and scales.
 export function frame(host, height, x, y, label) {
   const width = Math.max(280, host.clientWidth || 800);
-  const box = { left: 64, right: width - 14, top: 14, bottom: height - 40 };
+  const box = { left: 64, right: width - 14, top: 24, bottom: height - 40 };
   const svg = s("svg", { viewBox: `0 0 ${width} ${height}`, height, role: "img", "aria-label": label });
   const sx = scale(x, box.left, box.right);
   const sy = scale(y, box.bottom, box.top);
@@ -38,7 +38,7 @@ function scale(axis, from, to) {
 function ticks(axis, count) {
   const found = [];
   if (!axis.log) {
-    const step = roundStep(axis.max - axis.min || 1, Math.max(2, Math.min(count, 10)));
+    const step = (axis.step || roundStep)(axis.max - axis.min || 1, Math.max(2, Math.min(count, 10)));
     for (let k = Math.ceil(axis.min / step - 1e-9); k * step <= axis.max * (1 + 1e-12); k++) found.push(k * step);
     return found;
   }

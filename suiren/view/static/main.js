@@ -3,6 +3,7 @@ import { t, startLanguage } from "./words.js";
 import { startTheme, labelTheme } from "./look.js";
 import { fetched } from "./data.js";
 import { hideHover } from "./hover.js";
+import { labelOf } from "./show.js";
 import { startKeys } from "./keys.js";
 import { drawDoubts } from "./doubts.js";
 import { drawOverviewView } from "./overview.js";
@@ -105,8 +106,8 @@ async function drawView(stage, isCurrent) {
     return null;
   }
   if (view.name === "compare") {
-    app.keys = (await drawCompareView(stage, app, app.ids, (ids) => go("compare", ...ids))).keys;
-    return app.rows.length ? fetched(`item/${app.ids[1] || suited({ kinds: STEP_KINDS })?.id || app.rows[0].id}`).catch(() => null) : null;
+    const [, after] = await drawCompareView(stage, app, app.ids, (ids) => go("compare", ...ids));
+    return after ? fetched(`item/${after}`).catch(() => null) : null;
   }
   const row = suited(view);
   if (!row) {
@@ -143,7 +144,7 @@ function drawChooser() {
   const rows = view.draw ? app.rows.filter((row) => !view.kinds || view.kinds.includes(row.kind)) : [];
   chooser.hidden = !rows.length;
   chooser.setAttribute("aria-label", t("record"));
-  chooser.replaceChildren(...rows.map((row) => h("option", { value: row.id, selected: row.id === app.id }, `${row.id} · ${row.title}`)));
+  chooser.replaceChildren(...rows.map((row) => h("option", { value: row.id, selected: row.id === app.id }, labelOf(row))));
 }
 
 async function start() {

@@ -4,6 +4,7 @@ import { paint } from "./look.js";
 import { frame } from "./chart.js";
 import { showHover, hideHover } from "./hover.js";
 import { legendOf } from "./bars.js";
+import { binaryStep, showTickBytes } from "./show.js";
 
 // Memory over the step, stacked by kind of owner, with its peak and the card's limit.
 
@@ -35,7 +36,7 @@ function drawStack(place, data) {
   const top = keptScale.capacity ? Math.max(data.capacity_bytes, data.peak_bytes) : Math.max(...total);
   const axes = frame(place, 380,
     { min: 0, max: data.step_time_s || 1, show: (v) => showTick(v, roundStep(data.step_time_s || 1, 8)) },
-    { min: 0, max: top * 1.08, show: showBytes }, t("memory_label", { peak: showBytes(data.peak_bytes) }));
+    { min: 0, max: top * 1.08, show: showTickBytes, step: binaryStep }, t("memory_label", { peak: showBytes(data.peak_bytes) }));
   const under = new Float64Array(times.length);
   kinds.forEach((kind, k) => {
     const lower = Float64Array.from(under);

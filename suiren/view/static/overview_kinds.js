@@ -15,7 +15,7 @@ export function drawStepOverview(main, told) {
     h("div.tiles", {}, tile(t("step_time"), showTime(told.step_s)), tile(t("throughput"), `${fewer(told.tokens_per_s)} tokens/s`), tile("MFU", showPercent(told.mfu), `HFU ${showPercent(told.hfu)}`), tile(t("peak_memory"), showBytes(most), told.fits ? t("fits") : t("fits_not")), tile(t("power"), showAs("w", told.power_w))),
     card(t("layout"), h("div.chips", {}, Object.entries(told.layout).filter(([, v]) => v !== null && v !== false && v !== 0).map(([name, value]) => h("span", {}, name, h("b", {}, value === true ? "✓" : String(value)))))),
     card(t("split"), stackedBar(stepParts(told.parts_s), showTime), h("p.quiet", { style: "margin-top:8px" }, t("hidden_note", { time: showTime(told.hidden_communication_s || 0) }))),
-    card(t("memory_by_stage"), told.memory.map((stage) => h("div", { style: "display:grid;grid-template-columns:84px 1fr 84px;gap:10px;align-items:center;margin-top:6px" },
+    card(t("memory_by_stage"), told.memory.map((stage) => h("div.labelled", {},
       h("span.quiet", {}, t("stage", { n: stage.stage })), h("div", {}, stackedBar(ownerParts(stage.owners_bytes), showBytes, { whole: most, legend: false })), h("span.number", {}, showBytes(stage.total_bytes)))),
     told.memory.length ? legendOf(ownerParts(told.memory[0].owners_bytes).filter(([, bytes]) => bytes).map(([name]) => name)) : null));
 }

@@ -84,15 +84,9 @@ function drawDetail(place, row, plan) {
     plan.best.length > 1 && row.why ? h("p.quiet", { style: "margin-top:12px" }, row.why) : null));
 }
 
-// Parts of a step in the names that have colours.
+// Parts of a step; `gradients` means their exchange here, and an owner of memory elsewhere.
 export function stepParts(parts) {
-  const names = { "tensor parallel": "collective", "context parallel": "collective", "expert parallel": "collective", gradients: "link", bubble: "idle", host: "launch" };
-  const sums = new Map();
-  for (const [name, seconds] of Object.entries(parts)) {
-    const known = names[name] || name;
-    sums.set(known, (sums.get(known) || 0) + seconds);
-  }
-  return [...sums];
+  return Object.entries(parts).map(([name, seconds]) => [name === "gradients" ? "gradient exchange" : name, seconds]);
 }
 
 function launchCard(plan) {

@@ -17,33 +17,53 @@ export function drawRooflineView(main, item) {
       card("", place, legendOf(parts), h("p.quiet", { style: "margin-top:8px" }, rooflineNote(data))),
       card(t("without_flop"), streamingTable(data))));
   const moving = data.points.filter((p) => p.intensity);
-  if (!moving.length) {
+  if (!data.points.length) {
     place.append(h("p.empty", {}, t("no_flop")));
     return {};
   }
   const top = Math.max(...data.roofs.map((r) => r.flop_per_s));
-  const ridge = top / data.memory_bytes_per_s;
-  const x = extent([...moving.map((p) => p.intensity), 0.5, ridge * 2], true);
-  const y = extent([...moving.map((p) => p.flop_per_s), top * 1.3], true);
+  const still = data.points.filter((p) => !p.intensity);
+  const x = extent([...moving.map((p) => p.intensity), 0.5, (top / data.memory_bytes_per_s) * 2], true);
+  const y = extent([...data.points.map((p) => p.flop_per_s), top * 1.3], true);
+  // room at the right for the strip: what the axis has to be longer by
+  const share = still.length ? STRIP / Math.max(200, place.clientWidth - 78 - STRIP) : 0;
+  const max = x.max * (x.max / x.min) ** share;
   const axes = frame(place, 460,
-    { ...x, show: shownIntensity, title: t("intensity") },
+    { ...x, max, show: (v) => (v <= x.max ? shownIntensity(v) : ""), title: t("intensity") },
     { ...y, show: (v) => showRate(v, "FLOP/s"), title: t("achieved") }, t("roofline_label"));
-  drawRoofs(axes, data, x);
-  for (const point of [...moving].sort((a, b) => b.share - a.share)) drawPoint(axes, point);
+  const edge = still.length ? axes.box.right - STRIP : axes.box.right;
+  if (still.length) drawStrip(axes, edge);
+  drawRoofs(axes, data, x, edge);
+  for (const point of [...data.points].sort((a, b) => b.share - a.share)) {
+    drawPoint(axes, point, point.intensity ? axes.sx(point.intensity) : edge + STRIP * (0.15 + 0.7 * spread(still.indexOf(point))));
+  }
   return {};
 }
 
-function drawRoofs({ layer, sx, sy, box }, data, x) {
+// Calls that moved no device memory have no intensity: they stand in a strip at the right.
+const STRIP = 110;
+
+function drawStrip({ layer, box }, edge) {
+  layer.append(s("rect.strip", { x: edge + 6, y: box.top, width: STRIP - 6, height: box.bottom - box.top, rx: 8 }),
+    s("text", { x: edge + STRIP / 2, y: box.bottom + 17, "text-anchor": "middle" }, t("on_chip")));
+}
+
+// Places from 0 to 1 that keep apart whatever their number.
+function spread(index) {
+  return (index * 0.618) % 1;
+}
+
+function drawRoofs({ layer, sx, sy, box }, data, x, edge) {
   let above = Infinity;
   for (const roof of [...data.roofs].sort((a, b) => b.flop_per_s - a.flop_per_s)) {
     const ridge = roof.flop_per_s / data.memory_bytes_per_s;
     const css = roof.used ? "path.roof.used" : "path.roof";
     const from = Math.max(x.min, Math.min(ridge, x.max));
-    layer.append(s(css, { d: `M${sx(from)} ${sy(roof.flop_per_s)} H${box.right}` }));
+    layer.append(s(css, { d: `M${sx(from)} ${sy(roof.flop_per_s)} H${edge}` }));
     const y = sy(roof.flop_per_s) - 5;
     // names of roofs that lie on each other would too
     if (above === Infinity || y - above > 12) {
-      layer.append(s("text", { x: box.right, y, "text-anchor": "end", class: roof.used ? "strong" : "" }, `${roof.formats.join(" ")}  ${showRate(roof.flop_per_s, "FLOP/s")}`));
+      layer.append(s("text", { x: edge - 4, y, "text-anchor": "end", class: roof.used ? "strong" : "" }, `${roof.formats.join(" ")}  ${showRate(roof.flop_per_s, "FLOP/s")}`));
       above = y;
     }
   }
@@ -60,22 +80,22 @@ function drawRoofs({ layer, sx, sy, box }, data, x) {
   layer.append(s("text.strong", { transform: `translate(${mx - 6} ${my - 8}) rotate(${angle})`, "text-anchor": "middle" }, `${t("memory")} ${showRate(data.memory_bytes_per_s, "B/s")}`));
 }
 
-function drawPoint({ layer, sx, sy }, point) {
+function drawPoint({ layer, sy }, point, x) {
   const dot = s("circle.dot", {
-    cx: sx(point.intensity), cy: sy(point.flop_per_s), r: Math.max(3, Math.sqrt(point.share) * 42),
+    cx: x, cy: sy(point.flop_per_s), r: Math.max(3, Math.sqrt(point.share) * 42),
     style: `fill:${paint(point.why)};stroke:${paint(point.why)}`,
   });
   layer.append(hovers(dot, point.name, [
     [t("time"), `${showTime(point.time_s)}, ${showPercent(point.share)}`], [t("calls"), point.calls],
     [t("bound_by"), named(point.why)], [t("achieved"), showRate(point.flop_per_s, "FLOP/s")],
-    [t("intensity"), Number(point.intensity.toPrecision(3))], [t("of_roofline"), showPercent(point.roofline_share)],
+    [t("intensity"), point.intensity ? Number(point.intensity.toPrecision(3)) : t("on_chip")], [t("of_roofline"), showPercent(point.roofline_share)],
   ]));
 }
 
 function rooflineNote(data) {
   const still = data.points.filter((p) => !p.intensity).length;
   return [
-    t("roofline_drawn", { n: data.points.length - still, all: data.num_with_flop }),
+    t("roofline_drawn", { n: data.points.length, all: data.num_with_flop }),
     still ? t("roofline_resident", { n: still }) : "",
   ].join(" ");
 }

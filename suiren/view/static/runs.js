@@ -16,7 +16,7 @@ export function drawRunsView(main, app, open, compare) {
   const label = () => { button.disabled = keptRuns.picked.length !== 2; };
   const draw = () => {
     const rows = app.rows.filter((row) => !keptRuns.kind || row.kind === keptRuns.kind);
-    place.replaceChildren(sortable(columnsOf(rows, label), rows, { sort: 5, filter: box.value, onrow: (row) => open(row), tall: false }));
+    place.replaceChildren(sortable(columnsOf(label), rows, { sort: 5, filter: box.value, onrow: (row) => open(row), tall: false }));
     label();
   };
   if (!app.rows.length) {
@@ -31,8 +31,7 @@ export function drawRunsView(main, app, open, compare) {
   return {};
 }
 
-function columnsOf(rows, label) {
-  const slowest = rows.reduce((a, row) => Math.max(a, row.step_s || 0), 1e-12);
+function columnsOf(label) {
   return [
     { name: "", value: () => 0, show: (row) => pickBox(row, label) },
     { name: "id", text: true, css: "quiet nowrap", value: (row) => row.id },
@@ -41,7 +40,6 @@ function columnsOf(rows, label) {
     { name: t("card"), text: true, value: (row) => row.card },
     { name: t("made"), text: true, css: "nowrap quiet", value: (row) => row.made_at, show: (row) => showWhen(row.made_at) },
     { name: t("step_time"), value: (row) => row.step_s, show: (row) => showAs("s", row.step_s) },
-    { name: "", css: "bar-cell", value: (row) => row.step_s, show: (row) => (row.step_s ? h("i", { style: `width:${(100 * row.step_s) / slowest}%` }) : "") },
     { name: t("peak_memory"), value: (row) => row.memory_bytes, show: (row) => showAs("bytes", row.memory_bytes) },
   ];
 }

@@ -48,3 +48,18 @@ export function showWhen(text) {
   const two = (n) => String(n).padStart(2, "0");
   return `${when.getFullYear()}-${two(when.getMonth() + 1)}-${two(when.getDate())} ${two(when.getHours())}:${two(when.getMinutes())}`;
 }
+
+// A step of an axis of bytes: a power of two, so that ticks are whole KiB, MiB, GiB.
+export function binaryStep(range, count) {
+  return 2 ** Math.max(0, Math.ceil(Math.log2(range / count)));
+}
+
+export function showTickBytes(bytes) {
+  return showBytes(bytes).replace(".00 ", " ");
+}
+
+// What a record is called in a list to choose from.
+export function labelOf(row) {
+  const card = row.card && !row.title.includes(row.card) ? ` · ${row.card}` : "";
+  return `${row.id} · ${row.title}${card}`;
+}

@@ -6,7 +6,7 @@ import { drawFlame } from "./flame.js";
 
 // Tables of ops, calls and modules, and the modules as a flame.
 
-const keptTable = { which: "flame" };
+const keptTab = { which: "flame" };
 
 export function drawTablesView(main, item) {
   const { tables, flame } = item.step;
@@ -14,12 +14,12 @@ export function drawTablesView(main, item) {
   const box = h("input", { type: "search", id: "search", placeholder: t("filter"), "aria-label": t("filter") });
   const draw = () => {
     place.replaceChildren();
-    box.hidden = keptTable.which === "flame";
-    if (keptTable.which === "flame") drawFlame(place, flame);
-    else place.append(rowsTable(tables, keptTable.which, box.value));
+    box.hidden = keptTab.which === "flame";
+    if (keptTab.which === "flame") drawFlame(place, flame);
+    else place.append(rowsTable(tables, keptTab.which, box.value));
   };
   main.append(head(t("tables"), t("tables_lead"), box,
-    choice(t("table"), [["flame", t("flame")], ["modules", t("modules")], ["ops", t("ops")], ["calls", t("calls")]], keptTable.which, (v) => { keptTable.which = v; draw(); })),
+    choice(t("table"), [["flame", t("flame")], ["modules", t("modules")], ["ops", t("ops")], ["calls", t("calls")]], keptTab.which, (v) => { keptTab.which = v; draw(); })),
   card("", place));
   box.addEventListener("input", draw);
   draw();
