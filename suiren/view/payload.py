@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from suiren.history.digest import to_text
@@ -18,7 +16,7 @@ from suiren.hw.names import UnknownChip
 from suiren.hw.spec import Card
 from suiren.report.answer import Answer, NothingRan, answer
 from suiren.report.ranks import RanksAnswer
-from suiren.trace.text import TraceError, load_program
+from suiren.trace.text import TraceError, unpack_program
 from suiren.view.chrome import timeline_of_events
 from suiren.view.doubts import doubts_of
 from suiren.view.kinds import STEPS, step_document
@@ -85,14 +83,11 @@ def _answer_again(
     except (UnknownChip, BadChipFile, OSError):
         notes.append("no_card")
         return None
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "step.trace"
-        path.write_bytes(trace)
-        try:
-            return answer(load_program(path), card, advise=False)
-        except (TraceError, NothingRan):
-            notes.append("bad_trace")
-            return None
+    try:
+        return answer(unpack_program(trace, "the trace of the record"), card, advise=False)
+    except (TraceError, NothingRan):
+        notes.append("bad_trace")
+        return None
 
 
 def _card(document: Mapping[str, Any]) -> Card:

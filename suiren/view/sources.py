@@ -91,10 +91,10 @@ def _of_trace(path: Path, data: bytes, number: int, on: str) -> Item:
     from suiren.hw.load import resolve_card
     from suiren.report.answer import NothingRan, answer
     from suiren.report.document import document
-    from suiren.trace.text import TraceError, load_program
+    from suiren.trace.text import TraceError, unpack_program
 
     try:
-        told = document(answer(load_program(path), resolve_card(on)))
+        told = document(answer(unpack_program(data, str(path)), resolve_card(on)))
     except (TraceError, NothingRan) as problem:
         raise CannotShow(f"{problem}") from None
     return _item(path, number, "run", told, {"trace": data})

@@ -42,6 +42,7 @@ function ticks(axis, count) {
     for (let k = Math.ceil(axis.min / step - 1e-9); k * step <= axis.max * (1 + 1e-12); k++) found.push(k * step);
     return found;
   }
+  if (axis.binary) return powersOfTwo(axis, count);
   const [low, high] = [Math.ceil(Math.log10(axis.min) - 1e-9), Math.floor(Math.log10(axis.max) + 1e-9)];
   const each = Math.max(1, Math.ceil((high - low + 1) / Math.max(2, count)));
   const between = high - low < 2 && count > 4 ? [1, 2, 5] : [1];
@@ -51,6 +52,15 @@ function ticks(axis, count) {
       if (value >= axis.min * 0.999 && value <= axis.max * 1.001) found.push(value);
     }
   }
+  return found;
+}
+
+// Whole KiB, MiB, GiB on a logarithmic axis of bytes.
+function powersOfTwo(axis, count) {
+  const [low, high] = [Math.ceil(Math.log2(axis.min)), Math.floor(Math.log2(axis.max))];
+  const each = Math.max(1, Math.ceil((high - low + 1) / Math.max(2, count)));
+  const found = [];
+  for (let power = high; power >= low; power -= each) found.push(2 ** power);
   return found;
 }
 

@@ -16,28 +16,29 @@ export function startKeys(app, views, open) {
   help.addEventListener("click", (event) => { if (event.target === help) help.close(); });
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest("input, select, textarea")) {
-      if (event.key === "Escape") event.target.blur();
+    const target = event.target instanceof Element ? event.target : document.body;
+    if (target.closest("input:not([type=checkbox]), select, textarea")) {
+      if (event.key === "Escape") target.blur();
       return;
     }
-    const act = actOf(event, app, views, open, toggle);
+    const act = actOf(event.key, target, app, views, open, toggle);
     if (!act) return;
     event.preventDefault();
     act();
   });
 }
 
-function actOf(event, app, views, open, toggle) {
-  if (event.key === "?") return toggle;
-  const view = views.find((one) => one.digit === event.key);
+function actOf(key, target, app, views, open, toggle) {
+  if (key === "?") return toggle;
+  const view = views.find((one) => one.digit === key);
   if (view) return () => open(view.name);
-  if (event.key === "/") {
+  if (key === "/") {
     const box = document.getElementById("search");
     return box && !box.hidden ? () => box.focus() : null;
   }
-  if (event.key === "[" || event.key === "]") return () => app.neighbour(event.key === "]" ? 1 : -1);
-  const own = app.keys && app.keys[event.key];
-  if (own && event.key === "Enter" && event.target.closest("a, button, [tabindex]:not(canvas):not(main)")) return null;
+  if (key === "[" || key === "]") return () => app.neighbour(key === "]" ? 1 : -1);
+  const own = app.keys && app.keys[key];
+  if (own && key === "Enter" && target.closest("a, button, [tabindex]:not(canvas):not(main)")) return null;
   return own || null;
 }
 

@@ -45,7 +45,7 @@ function changesOf(step) {
   const changes = step.changes || [];
   if (!changes.length) return card(t("changes"), h("p.quiet", {}, t("no_changes")));
   return card(t("changes"), h("p.lead", {}, t("changes_lead")), h("table", {}, h("tbody", {}, changes.slice(0, 6).map((one) => h("tr", {},
-    h("td", {}, h("b", {}, one.name), h("div.quiet", {}, one.how), one.caution ? h("div.quiet", {}, one.caution) : null),
+    h("td.breaks", {}, h("b", {}, one.name), h("div.quiet", {}, one.how), one.caution ? h("div.quiet", {}, one.caution) : null),
     h("td.number", {}, showTime(one.step_time_s)), h("td.number.faster", {}, `+${fewer(one.gain_percent)} %`))))));
 }
 

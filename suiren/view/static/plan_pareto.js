@@ -2,7 +2,7 @@ import { h, s, choice } from "./dom.js";
 import { t } from "./words.js";
 import { frame, extent, nearestPlace } from "./chart.js";
 import { showHover, hideHover } from "./hover.js";
-import { showAs } from "./show.js";
+import { showAs, showTickBytes } from "./show.js";
 
 // What the search saw, two goals against each other; the front is what nothing beats in both.
 
@@ -37,7 +37,7 @@ export function frontOf(points, x, y) {
 function paretoChart(chart, points, choose) {
   const [x, y] = [GOALS, GOALS].map((goals, side) => goals.find(([name]) => name === (side ? keptAxes.y : keptAxes.x)));
   const kept = points.filter((p) => p[x[0]] > 0 && p[y[0]] > 0);
-  const axis = (goal) => ({ ...extent(kept.map((p) => p[goal[0]]), true), show: (v) => showAs(goal[1], v), title: t(goal[2]) });
+  const axis = (goal) => ({ ...extent(kept.map((p) => p[goal[0]]), true), binary: goal[1] === "bytes", show: (v) => (goal[1] === "bytes" ? showTickBytes(v) : showAs(goal[1], v)), title: t(goal[2]) });
   const axes = frame(chart, 400, axis(x), axis(y), t("pareto_label"));
   const places = kept.map((p) => [axes.sx(p[x[0]]), axes.sy(p[y[0]])]);
   const cloud = (fits, paintName) => axes.layer.append(s("path.cloud", {

@@ -18,8 +18,8 @@ export function drawTornado(place, plan) {
     return h("i", { style: `${share < 0 ? `right:50%` : `left:50%`};width:${wide.toFixed(2)}%;background:var(--${paintName})` });
   };
   place.replaceChildren(h("div.scroll", {}, h("table", {}, h("tbody", {}, rows.map((r) => hovers(h("tr", {},
-    h("td.name", {}, r.fact), h("td.quiet", {}, named(r.kind)),
-    h("td.diverge", { style: "width:45%" }, part(r.low_share, "vector"), part(r.high_share, "memory")),
+    h("td.name", {}, r.fact), h("td.quiet.nowrap", {}, named(r.kind)),
+    h("td.diverge", { style: "width:36%" }, part(r.low_share, "vector"), part(r.high_share, "memory")),
     h("td.number", {}, `${signed(r.low_share)} … ${signed(r.high_share)}`)),
   r.fact, [[t("value"), r.value], [t("low"), `${r.low} → ${showTime(r.step_s_low)}`], [t("high"), `${r.high} → ${showTime(r.step_s_high)}`], [t("source"), r.source]]))))),
   h("ul.legend", {}, h("li", {}, h("i", { style: "background:var(--vector)" }), t("at_low")), h("li", {}, h("i", { style: "background:var(--memory)" }), t("at_high"))));

@@ -70,7 +70,7 @@ function missesList(plan) {
   const misses = plan.near_misses || [];
   if (!misses.length) return null;
   return h("details", { style: "margin-top:12px" }, h("summary", {}, t("near_misses", { n: misses.length })),
-    h("table", {}, h("tbody", {}, misses.map((one) => h("tr", {}, h("td.nowrap", {}, one.label), h("td.number", {}, `+${showBytes(one.over_bytes)}`), h("td", {}, one.change))))));
+    h("div.scroll", {}, h("table", {}, h("tbody", {}, misses.map((one) => h("tr", {}, h("td.nowrap", {}, one.label), h("td.number", {}, `+${showBytes(one.over_bytes)}`), h("td", {}, one.change)))))));
 }
 
 function drawDetail(place, row, plan) {

@@ -35,7 +35,7 @@ export function drawRooflineView(main, item) {
   if (still.length) drawStrip(axes, edge);
   drawRoofs(axes, data, x, edge);
   for (const point of [...data.points].sort((a, b) => b.share - a.share)) {
-    drawPoint(axes, point, point.intensity ? axes.sx(point.intensity) : edge + STRIP * (0.15 + 0.7 * spread(still.indexOf(point))));
+    drawPoint(axes, point, point.intensity ? axes.sx(point.intensity) : edge + STRIP * (0.24 + 0.6 * spread(still.indexOf(point))));
   }
   return {};
 }
@@ -77,7 +77,7 @@ function drawRoofs({ layer, sx, sy, box }, data, x, edge) {
   layer.append(s("path.roof.used", { d: `M${xa} ${ya} L${x1} ${y1}` }));
   const angle = (Math.atan2(y1 - ya, x1 - xa) * 180) / Math.PI;
   const [mx, my] = [xa + 0.5 * (x1 - xa), ya + 0.5 * (y1 - ya)];
-  layer.append(s("text.strong", { transform: `translate(${mx - 6} ${my - 8}) rotate(${angle})`, "text-anchor": "middle" }, `${t("memory")} ${showRate(data.memory_bytes_per_s, "B/s")}`));
+  layer.append(s("text.strong", { transform: `translate(${mx - 6} ${my - 8}) rotate(${angle})`, "text-anchor": "middle" }, `${named("memory")} ${showRate(data.memory_bytes_per_s, "B/s")}`));
 }
 
 function drawPoint({ layer, sy }, point, x) {

@@ -29,7 +29,7 @@ export function showAs(unit, value) {
   const ways = {
     s: showTime, bytes: showBytes, j: showEnergy, w: (v) => `${fewer(v)} W`, share: showPercent,
     flop: (v) => showRate(v, "FLOP"), per_s: (v) => showRate(v, "/s"), bytes_per_s: (v) => showRate(v, "B/s"),
-    flop_per_s: (v) => showRate(v, "FLOP/s"), count: showCount, cost: showCount, percent: (v) => `${fewer(v)} %`,
+    flop_per_s: (v) => showRate(v, "FLOP/s"), count: showCount, cost: (v) => (v < 100 ? fewer(v) : showCount(v)), percent: (v) => `${fewer(v)} %`,
   };
   return (ways[unit] || showCount)(value);
 }

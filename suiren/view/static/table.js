@@ -1,7 +1,8 @@
 import { h } from "./dom.js";
 import { t } from "./words.js";
 
-// Tables that sort by a click on a header. A column: { name, value(row), show(row)?, text?, down? }.
+// Tables that sort by a click on a header; `sort: -1` leaves rows as they come.
+// A column: { name, value(row), show(row)?, text?, css? }.
 
 const PAGE_ROWS = 60;
 
@@ -27,6 +28,7 @@ function searched(columns, row) {
 }
 
 function ordered(rows, column, isDown) {
+  if (!column) return rows;
   const sign = isDown ? -1 : 1;
   const value = column.value;
   return [...rows].sort((a, b) => {

@@ -8,26 +8,48 @@ import { signed } from "./plan_tornado.js";
 
 // Predictions beside measurements: a scatter, the errors, the worst rows, scores of groups.
 
-const keptGroup = { op: "" };
+// Ops with a colour of their own; the rest shares one.
+const MOST_COLOURS = 7;
+// What is shown: "" for all, `op:gemm` for an op, `table:mg` for rows whose ids begin so.
+const keptGroup = { chosen: "" };
 
 export function drawValidationView(main, item) {
   const told = item.document;
   const points = (told.points || []).map((p) => ({ ...p, error: p.predicted_s / p.measured_s - 1 }));
   const scatter = h("div", { id: "scatter" });
   const histogram = h("div", { id: "errors" });
-  const ops = [...new Set(points.map((p) => p.op))].sort();
-  if (keptGroup.op && !ops.includes(keptGroup.op)) keptGroup.op = "";
+  const groups = groupsOf(points);
+  if (![...groups.ops, ...groups.tables].includes(keptGroup.chosen)) keptGroup.chosen = "";
   const draw = () => {
-    const shown = points.filter((p) => !keptGroup.op || p.op === keptGroup.op);
-    drawScatter(scatter, shown, ops);
+    const shown = points.filter((p) => !keptGroup.chosen || keptGroup.chosen === `op:${p.op}` || keptGroup.chosen === `table:${tableOf(p)}`);
+    drawScatter(scatter, shown);
     drawErrors(histogram, shown);
   };
-  const select = ops.length > 1 ? h("select", { id: "group", "aria-label": t("op"), onchange: (event) => { keptGroup.op = event.target.value; draw(); } }, h("option", { value: "" }, t("all_ops")), ops.map((op) => h("option", { value: op, selected: op === keptGroup.op }, op || "–"))) : null;
+  const option = (value) => h("option", { value, selected: value === keptGroup.chosen }, value.slice(value.indexOf(":") + 1) || "–");
+  const select = h("select", { id: "group", "aria-label": t("group"), onchange: (event) => { keptGroup.chosen = event.target.value; draw(); } }, h("option", { value: "" }, t("all_rows")),
+    h("optgroup", { label: t("table") }, groups.tables.map(option)), h("optgroup", { label: t("op") }, groups.ops.map(option)));
   main.append(head(t("validation"), t("validation_lead", { rows: told.rows, n: told.predicted }), select), validationTiles(told),
     points.length ? h("div.two", {}, card(t("predicted_measured"), scatter), card(t("error_histogram"), histogram)) : h("p.notice", {}, t("no_points")),
-    h("div.even", {}, card(t("worst_rows"), worstTable(told.worst || [])), card(t("by_group"), groupTable(told.chip_op || []))));
+    card(t("worst_rows"), worstTable(told.worst || [])), card(t("by_group"), groupTable(told.chip_op || [])));
   if (points.length) draw();
   return {};
+}
+
+// A table's rows have ids of one beginning: `mg-0001` is of the table `mg`.
+function tableOf(point) {
+  return String(point.id).split("-")[0];
+}
+
+function groupsOf(points) {
+  const unique = (values) => [...new Set(values)].sort();
+  return { ops: unique(points.map((p) => `op:${p.op}`)), tables: unique(points.map((p) => `table:${tableOf(p)}`)) };
+}
+
+// Ops by how many rows they have, the most first.
+function commonOps(points) {
+  const counts = new Map();
+  for (const { op } of points) counts.set(op, (counts.get(op) || 0) + 1);
+  return [...counts].sort((a, b) => b[1] - a[1]).map(([op]) => op);
 }
 
 function validationTiles(told) {
@@ -38,7 +60,7 @@ function validationTiles(told) {
     tile(t("bias"), signed(all.signed_median / 100), t("bias_note")), tile(t("nine_in_ten"), percent(all.p90)), tile(t("rows"), `${told.predicted.toLocaleString("en-US")}`, t("of_rows", { n: told.rows.toLocaleString("en-US") })));
 }
 
-function drawScatter(place, points, ops) {
+function drawScatter(place, points) {
   const values = points.flatMap((p) => [p.measured_s, p.predicted_s]);
   const axis = { ...extent(values, true), show: showTime };
   const axes = frame(place, 460, { ...axis, title: t("measured") }, { ...axis, title: t("predicted") }, t("scatter_label"));
@@ -50,10 +72,14 @@ function drawScatter(place, points, ops) {
     layer.append(s("path.roof", { d: `M${sx(a)} ${sy(a * factor)}L${sx(b)} ${sy(b * factor)}` }));
   }
   const places = points.map((p) => [sx(p.measured_s), sy(p.predicted_s)]);
-  ops.forEach((op, number) => {
-    const d = points.map((p, i) => (p.op === op ? `M${places[i][0].toFixed(1)} ${places[i][1].toFixed(1)}h0` : "")).join("");
-    if (d) layer.append(s("path.cloud", { d, style: `stroke:var(--s${number % 8})` }));
-  });
+  const ops = commonOps(points);
+  const own = ops.length > MOST_COLOURS + 1 ? ops.slice(0, MOST_COLOURS) : ops;
+  const cloud = (fits, paintName) => {
+    const d = points.map((p, i) => (fits(p.op) ? `M${places[i][0].toFixed(1)} ${places[i][1].toFixed(1)}h0` : "")).join("");
+    if (d) layer.append(s("path.cloud", { d, style: `stroke:var(--${paintName})` }));
+  };
+  cloud((op) => !own.includes(op), "quiet");
+  own.forEach((op, number) => cloud((one) => one === op, `s${number}`));
   axes.svg.addEventListener("pointermove", (event) => {
     const index = nearestPlace(event, axes.svg, places);
     if (index < 0) return hideHover();
@@ -61,7 +87,8 @@ function drawScatter(place, points, ops) {
     return showHover(event, p.id, [[t("card"), p.card], [t("op"), `${p.op} ${p.dtype || ""}`], [t("measured"), showTime(p.measured_s)], [t("predicted"), showTime(p.predicted_s)], [t("error"), signed(p.error)]]);
   });
   axes.svg.addEventListener("pointerleave", hideHover);
-  place.append(h("ul.legend", {}, ops.filter((op) => points.some((p) => p.op === op)).map((op) => h("li", {}, h("i", { style: `background:var(--s${ops.indexOf(op) % 8})` }), op || "–")), h("li.quiet", {}, t("dashed"))));
+  const mark = (paintName, text) => h("li", {}, h("i", { style: `background:var(--${paintName})` }), text);
+  place.append(h("ul.legend", {}, own.map((op, number) => mark(`s${number}`, op || "–")), ops.length > own.length ? mark("quiet", t("n_more", { n: ops.length - own.length })) : null, h("li.quiet", {}, t("dashed"))));
 }
 
 const ERROR_EDGES = [-0.5, -0.4, -0.3, -0.2, -0.15, -0.1, -0.05, 0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5];
@@ -83,9 +110,9 @@ function drawErrors(place, points) {
 function worstTable(worst) {
   const error = (r) => r.predicted_s / r.measured_s - 1;
   return sortable([
-    { name: "id", text: true, value: (r) => r.id }, { name: t("card"), text: true, value: (r) => r.card }, { name: t("op"), text: true, value: (r) => r.op },
+    { name: "id", text: true, css: "nowrap", value: (r) => r.id }, { name: t("card"), text: true, value: (r) => r.card }, { name: t("op"), text: true, value: (r) => r.op },
     { name: t("measured"), value: (r) => r.measured_s, show: (r) => showTime(r.measured_s) }, { name: t("predicted"), value: (r) => r.predicted_s, show: (r) => showTime(r.predicted_s) },
-    { name: t("error"), value: (r) => Math.abs(error(r)), show: (r) => signed(error(r)) }, { name: t("shapes"), text: true, css: "source", value: (r) => r.shape },
+    { name: t("error"), value: (r) => Math.abs(error(r)), show: (r) => signed(error(r)) }, { name: t("shapes"), text: true, css: "source", value: (r) => (r.shape.length > 140 ? `${r.shape.slice(0, 139)}…` : r.shape) },
   ], worst, { sort: 5 });
 }
 

@@ -218,7 +218,8 @@ export const EN = {
   "error_histogram": "Errors",
   "worst_rows": "Worst rows",
   "by_group": "By card, op and format",
-  "all_ops": "All ops",
+  "all_rows": "All rows",
+  "n_more": "{n} more",
   "measured": "Measured",
   "predicted": "Predicted",
   "error": "Error",
@@ -236,7 +237,6 @@ export const EN = {
   "new": "new",
   "pair_not_in_file": "This pair is not in the file; open it with `suiren view`.",
   "equal": "The two are equal.",
-  "moved": "What moved",
   "said": "What is said differently",
   // goodput
   "steps": "Steps",

@@ -218,7 +218,8 @@ export const ZH = {
   "error_histogram": "误差分布",
   "worst_rows": "最差的行",
   "by_group": "按卡、算子和格式",
-  "all_ops": "全部算子",
+  "all_rows": "全部行",
+  "n_more": "其余 {n} 种",
   "measured": "实测",
   "predicted": "预测",
   "error": "误差",
@@ -236,7 +237,6 @@ export const ZH = {
   "new": "新增",
   "pair_not_in_file": "文件中没有这一对；请用 `suiren view` 打开。",
   "equal": "两者相同。",
-  "moved": "变化明细",
   "said": "文字差异",
   // goodput
   "steps": "步数",
