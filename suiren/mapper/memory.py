@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from suiren.trace.program import Kind, Program, Step
 
@@ -95,8 +96,10 @@ def memory_use(program: Program, step: Step) -> MemoryUse:
     )
 
 
-def kinds_over_time(program: Program, step: Step) -> list[tuple[int, dict[str, int]]]:
-    """(event index, live bytes by kind) after every change of a step, from event 0 on.
+def kinds_over_time(
+    program: Program, step: Step
+) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.int64]]]:
+    """Event indices and live bytes by kind after every change of a step, event 0 first.
 
     The sums at the highest point are those of `memory_use(…).by_kind()`.
     """
@@ -106,19 +109,17 @@ def kinds_over_time(program: Program, step: Step) -> list[tuple[int, dict[str, i
     }
     moves, after = _moves(step, before)
     survivors = {id(a) for a in after.values() if a.in_step}
-    sums = dict.fromkeys(KINDS, 0)
-
-    def count(allocation: _Allocation, sign: int) -> None:
-        kind = _kind_and_name(program, allocation, survivors, just_labelled=False)[0]
-        sums[kind] = sums.get(kind, 0) + sign * allocation.bytes
-
-    for allocation in before.values():
-        count(allocation, 1)
-    found = [(0, dict(sums))]
-    for index, sign, allocation in moves:
-        count(allocation, sign)
-        found.append((index, dict(sums)))
-    return found
+    moved = {kind: np.zeros(len(moves) + 1, np.int64) for kind in KINDS}
+    kinds: dict[int, str] = {}
+    at_start = [(0, 0, 1, allocation) for allocation in before.values()]
+    for row, _, sign, allocation in at_start + [(n, *m) for n, m in enumerate(moves, 1)]:
+        kind = kinds.get(id(allocation))
+        if kind is None:
+            kind = _kind_and_name(program, allocation, survivors, just_labelled=False)[0]
+            kinds[id(allocation)] = kind
+        moved.setdefault(kind, np.zeros(len(moves) + 1, np.int64))[row] += sign * allocation.bytes
+    indices = np.array([0, *(index for index, _, _ in moves)], np.int64)
+    return indices, {kind: np.cumsum(column) for kind, column in moved.items()}
 
 
 _Move = tuple[int, int, "_Allocation"]

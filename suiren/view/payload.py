@@ -24,15 +24,15 @@ from suiren.view.links import graph_of
 from suiren.view.sources import CannotShow, Item
 from suiren.view.step_parts import parts_of_answer, parts_of_document, parts_of_ranks
 
-#: The part of a record of many ranks that holds its pictures: a trace of one rank does not tell
-#: how the others met it.
+#: The part of a record that holds its pictures. A long step is there at once, a later Suiren shows
+#: what this one answered, and the trace of one rank does not tell how the others met it.
 DRAWN = "drawn"
 
 
-def drawn_of_ranks(found: RanksAnswer) -> dict[str, bytes]:
-    """The part to keep beside the document of many ranks."""
-    text = to_text(parts_of_ranks(found))
-    return {DRAWN: gzip.compress(text.encode(), 6, mtime=0)}
+def drawn_of(found: Answer | RanksAnswer) -> dict[str, bytes]:
+    """The part to keep beside the document of a run."""
+    parts = parts_of_answer(found) if isinstance(found, Answer) else parts_of_ranks(found)
+    return {DRAWN: gzip.compress(to_text(parts).encode(), 6, mtime=0)}
 
 
 def payload(item: Item) -> dict[str, Any]:
@@ -59,14 +59,11 @@ def payload(item: Item) -> dict[str, Any]:
 
 def _step(item: Item, document: Mapping[str, Any], notes: list[str]) -> dict[str, Any]:
     one = step_document(item.kind, document)
-    if item.kind == "ranks":
-        packed = item.part(DRAWN)
-        if packed is None:
-            notes.append("no_trace")
-            return parts_of_document(one)
+    packed = item.part(DRAWN)
+    if packed is not None:
         drawn: dict[str, Any] = json.loads(gzip.decompress(packed))
         return drawn
-    trace = item.part("trace")
+    trace = item.part("trace") if item.kind == "run" else None
     if trace is None:
         notes.append("no_trace")
         return parts_of_document(one)

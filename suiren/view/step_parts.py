@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from suiren.mapper.memory import KINDS, kinds_over_time
+import numpy as np
+import numpy.typing as npt
+
+from suiren.mapper.memory import kinds_over_time
 from suiren.report.answer import Answer
-from suiren.report.page_plots import MAX_CURVE, plots
+from suiren.report.page_plots import MAX_CURVE, peak_of_memory, roofline, tables
 from suiren.report.page_spans import shorten, timeline
 from suiren.report.ranks import RanksAnswer
 from suiren.report.ranks_spans import ranks_timeline
-from suiren.trace.program import Kind
 from suiren.units import PS_PER_S
 
 #: Calls of a roofline.
@@ -24,14 +26,11 @@ MOST_POINTS = 400
 
 def parts_of_answer(answer: Answer) -> dict[str, Any]:
     """Everything, from an answer with its spans."""
-    drawn = plots(answer)
-    memory = drawn["memory"]
-    memory["stack"] = _stack(answer)
     return {
         "timeline": timeline(answer),
-        "roofline": drawn["roofline"],
-        "memory": memory,
-        "tables": drawn["tables"],
+        "roofline": roofline(answer),
+        "memory": {**peak_of_memory(answer), "stack": _stack(answer)},
+        "tables": tables(answer),
         "flame": _flame(answer),
     }
 
@@ -47,7 +46,7 @@ def parts_of_document(document: Mapping[str, Any]) -> dict[str, Any]:
         "timeline": None,
         "roofline": _roofline(document),
         "memory": {
-            "time_s": [], "bytes": [], "stack": None,
+            "stack": None,
             "step_time_s": document["step_time_s"],
             "capacity_bytes": document["memory_capacity_bytes"],
             "peak_bytes": document["steady_peak_memory_bytes"],
@@ -104,37 +103,32 @@ def _point(row: Mapping[str, Any]) -> dict[str, Any]:
 def _stack(answer: Answer) -> dict[str, Any]:
     """Live bytes by kind over the step: columns, thinned to the extremes of every stretch."""
     start = answer.time.start_ps
-    begins = {s.event: (s.start_ps - start) / PS_PER_S for s in answer.spans if s.kind == "op"}
-    events = answer.step.events["kind"]
-    rows = kinds_over_time(answer.program, answer.step)
-    kinds = [k for k in KINDS if any(sums.get(k) for _, sums in rows)]
-    times, totals, at, now = [], [], 0, 0.0
-    for index, sums in rows:
-        # a change stands at the op that follows it, as the memory counter has it
-        while at <= index:
-            if events[at : at + 1].tolist() == [Kind.OP]:
-                now = begins.get(at, now)
-            at += 1
-        times.append(now)
-        totals.append(sum(sums.values()))
-    kept = _extremes(totals)
+    ops = [(s.event, (s.start_ps - start) / PS_PER_S) for s in answer.spans if s.kind == "op"]
+    events, begins = (np.array(column) for column in zip(*sorted(ops), strict=True))
+    indices, columns = kinds_over_time(answer.program, answer.step)
+    # a change stands at the op before it in the record, as the memory counter has it
+    before = np.searchsorted(events, indices, side="right") - 1
+    times = np.where(before >= 0, begins[np.maximum(before, 0)], 0.0)
+    kept = _extremes(np.sum(list(columns.values()), axis=0))
+    kinds = [kind for kind in columns if columns[kind].any()]
     return {
         "kinds": kinds,
-        "time_s": [times[i] for i in kept],
-        "bytes": [[rows[i][1].get(k, 0) for i in kept] for k in kinds],
+        "time_s": times[kept].tolist(),
+        "bytes": [columns[kind][kept].tolist() for kind in kinds],
     }
 
 
-def _extremes(totals: list[int]) -> list[int]:
+def _extremes(totals: npt.NDArray[np.int64]) -> list[int]:
     """Indices of the first, lowest, highest and last point of every stretch."""
-    if len(totals) <= MAX_CURVE:
-        return list(range(len(totals)))
-    stride = -(-4 * len(totals) // MAX_CURVE)
+    count = len(totals)
+    if count <= MAX_CURVE:
+        return list(range(count))
+    stride = -(-4 * count // MAX_CURVE)
     kept: set[int] = set()
-    for at in range(0, len(totals), stride):
-        part = range(at, min(at + stride, len(totals)))
-        kept |= {part[0], part[-1], min(part, key=totals.__getitem__),
-                 max(part, key=totals.__getitem__)}  # fmt: skip
+    for at in range(0, count, stride):
+        part = totals[at : at + stride]
+        low, high = int(part.argmin()), int(part.argmax())
+        kept |= {at, at + low, at + high, at + len(part) - 1}
     return sorted(kept)
 
 

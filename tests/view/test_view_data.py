@@ -20,6 +20,7 @@ from suiren.fleet.ranks import RankProgram
 from suiren.hw.find_cluster import cluster_of
 from suiren.mapper.memory import kinds_over_time
 from suiren.report.document import document
+from suiren.report.page_plots import plots
 from suiren.report.perfetto import trace_events
 from suiren.report.ranks import answer_for_ranks
 from suiren.trace.text import save_program
@@ -27,7 +28,7 @@ from suiren.units import PS_PER_S
 from suiren.view.chrome import timeline_of_events
 from suiren.view.doubts import doubts_of
 from suiren.view.links import OPS, SIZE_BYTES, graph_of
-from suiren.view.payload import drawn_of_ranks
+from suiren.view.payload import drawn_of
 from suiren.view.shelf import Shelf
 from suiren.view.sources import CannotShow
 from suiren.view.step_parts import parts_of_answer, parts_of_document
@@ -42,16 +43,16 @@ def shelf(tmp_path_factory) -> Shelf:
 
 def test_memory_by_kind_sums_to_the_curve_and_reaches_the_peak():
     told = answered()
-    rows = kinds_over_time(told.program, told.step)
-    assert [(at, sum(kinds.values())) for at, kinds in rows] == list(told.memory.curve)
-    top = max(rows, key=lambda row: sum(row[1].values()))
-    assert top[1] == told.memory.by_kind()
+    indices, columns = kinds_over_time(told.program, told.step)
+    totals = sum(columns.values())
+    assert list(zip(indices.tolist(), totals.tolist(), strict=True)) == list(told.memory.curve)
+    top = int(totals.argmax())
+    assert {k: int(column[top]) for k, column in columns.items()} == told.memory.by_kind()
 
 
 def test_stacked_memory_is_the_counter_of_the_trace():
     told = answered()
-    memory = parts_of_answer(told)["memory"]
-    stack = memory["stack"]
+    memory, stack = plots(told)["memory"], parts_of_answer(told)["memory"]["stack"]
     totals = [sum(column) for column in zip(*stack["bytes"], strict=True)]
     assert max(totals) == told.memory.peak_bytes == memory["peak_bytes"]
     assert stack["time_s"] == sorted(stack["time_s"])
@@ -82,7 +83,7 @@ def test_ranks_have_tracks_of_their_own():
     cluster = cluster_of("t21x8", 2)
     toy = replace(cluster, node=replace(cluster.node, card=answered().card))
     found = answer_for_ranks([RankProgram((0, 1), program())], toy, advise=False)
-    parts = json.loads(gzip.decompress(drawn_of_ranks(found)["drawn"]))
+    parts = json.loads(gzip.decompress(drawn_of(found)["drawn"]))
     tracks = parts["timeline"]["tracks"]
     assert [t["rank"] for t in tracks] == sorted(found.times)
     spans = sum(1 for s in found.times[0].spans if s.kind == "op")
