@@ -117,7 +117,9 @@ def kinds_over_time(
         if kind is None:
             kind = _kind_and_name(program, allocation, survivors, just_labelled=False)[0]
             kinds[id(allocation)] = kind
-        moved.setdefault(kind, np.zeros(len(moves) + 1, np.int64))[row] += sign * allocation.bytes
+            if kind not in moved:
+                moved[kind] = np.zeros(len(moves) + 1, np.int64)
+        moved[kind][row] += sign * allocation.bytes
     indices = np.array([0, *(index for index, _, _ in moves)], np.int64)
     return indices, {kind: np.cumsum(column) for kind, column in moved.items()}
 

@@ -47,7 +47,7 @@ function drawDifference(main, told) {
 }
 
 function figureHeads(told) {
-  return h("thead", {}, h("tr", {}, h("th"), h("th.number", {}, labelOf(told.a)), h("th.number", {}, labelOf(told.b)), h("th.number", {}, t("change"))));
+  return h("thead", {}, h("tr", {}, h("th"), h("th.number", { title: labelOf(told.a) }, told.a.id), h("th.number", { title: labelOf(told.b) }, told.b.id), h("th.number", {}, t("change"))));
 }
 
 function shareOf([, before, after]) {

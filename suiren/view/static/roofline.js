@@ -23,7 +23,7 @@ export function drawRooflineView(main, item) {
   }
   const top = Math.max(...data.roofs.map((r) => r.flop_per_s));
   const still = data.points.filter((p) => !p.intensity);
-  const x = extent([...moving.map((p) => p.intensity), 0.5, (top / data.memory_bytes_per_s) * 2], true);
+  const x = extent([...moving.map((p) => p.intensity), (top / data.memory_bytes_per_s) / 40, (top / data.memory_bytes_per_s) * 2], true);
   const y = extent([...data.points.map((p) => p.flop_per_s), top * 1.3], true);
   // room at the right for the strip: what the axis has to be longer by
   const share = still.length ? STRIP / Math.max(200, place.clientWidth - 78 - STRIP) : 0;

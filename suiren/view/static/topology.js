@@ -15,11 +15,16 @@ export function drawTopologyView(main, item) {
   const note = h("p.quiet", { style: "margin-top:10px" });
   const loads = graph ? graph.loads : [];
   if (keptLoad.op && !loads.some((one) => one.op === keptLoad.op)) keptLoad.op = "";
-  const draw = () => drawGraph(place, note, graph, loads.find((one) => one.op === keptLoad.op));
+  const legend = graph ? mediaLegend(graph) : h("span");
+  const draw = () => {
+    const load = loads.find((one) => one.op === keptLoad.op);
+    drawGraph(place, note, graph, load);
+    legend.hidden = Boolean(load);
+  };
   const select = loads.length ? h("select", { id: "load", "aria-label": t("link_load"), onchange: (event) => { keptLoad.op = event.target.value; draw(); } },
     h("option", { value: "" }, t("no_load")), loads.map((one) => h("option", { value: one.op, selected: one.op === keptLoad.op }, `${one.op} ${showBytes(graph.size_bytes)}`))) : null;
   main.append(head(told.title || told.name, `${told.card}. ${told.wiring}.`, select), topologyTiles(told),
-    card("", graph ? place : h("p.quiet", {}, t("no_graph")), graph ? mediaLegend(graph) : null, note),
+    card("", graph ? place : h("p.quiet", {}, t("no_graph")), legend, note),
     card(t("links"), linksTable(told.links || [])));
   if (graph) draw();
   return {};

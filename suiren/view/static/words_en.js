@@ -157,7 +157,7 @@ export const EN = {
   "itself": "Itself",
   // topology
   "cards": "Cards",
-  "nodes_of": "{nodes} × {cards} a node",
+  "nodes_of": "{cards} a node, nodes: {nodes}",
   "bisection": "Bisection in a node",
   "one_way": "one way",
   "per_node": "a node",
