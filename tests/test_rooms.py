@@ -25,7 +25,7 @@ FLOORS = (
     {"advise", "truth"},
     {"report", "history"},
     {"torch"},
-    {"conformance", "numerics", "port", "view"},
+    {"conformance", "numerics", "port", "plan", "view"},
     {"commands"},
     {"cli"},
 )
