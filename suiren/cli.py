@@ -19,6 +19,7 @@ from suiren.commands import (
     replay,
     run,
     runs,
+    smi,
     step,
     topology,
     validate,
@@ -48,6 +49,8 @@ suiren.add_command(goodput.goodput)
 suiren.add_command(view.view)
 suiren.add_command(runs.runs)
 suiren.add_command(diff.diff)
+suiren.add_command(smi.smi)
+suiren.add_command(smi.exporter)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

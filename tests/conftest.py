@@ -10,3 +10,4 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run on all cores, one pro
 os.environ["XDG_CACHE_HOME"] = os.environ.get("SUIREN_TEST_CACHE") or tempfile.mkdtemp("suiren")
 # no test writes to the history of who runs it
 os.environ["SUIREN_HISTORY"] = str(Path(tempfile.mkdtemp("suiren")) / "history.sqlite")
+os.environ["SUIREN_LIVE"] = tempfile.mkdtemp("suiren")

@@ -23,7 +23,7 @@ FLOORS = (
     {"mapper"},
     {"fleet"},
     {"advise", "truth"},
-    {"report", "history"},
+    {"report", "history", "live"},
     {"torch"},
     {"conformance", "numerics", "port", "plan", "view"},
     {"commands"},

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.markup import escape
 
-from suiren.commands.ask import card_named, must_be_writable, notices, screen, write_results
+from suiren.commands.ask import (
+    card_named,
+    must_be_writable,
+    notices,
+    screen,
+    write_results,
+    write_scalars,
+)
 from suiren.commands.keep import how_asked, keep_run, no_history
 from suiren.hw.fact import assumed
 from suiren.hw.spec import Card
@@ -85,6 +92,10 @@ def _memory_bytes(text: str | None) -> int | None:
 @click.option(
     "--save-trace", "trace_path", type=PATH, help="Save what was asked, for `suiren replay`."
 )
+@click.option(
+    "--tensorboard", "events_path", type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR", help="Write scalars of every step for TensorBoard.",
+)
 @click.option("--fit-to", type=float, hidden=True, help="Capacity in bytes that fits are told for.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no report on screen.")
 @no_history
@@ -110,6 +121,7 @@ def run(script: Path, arguments: tuple[str, ...], on: str, **options: Any) -> in
         )
     files = [options[k] for k in ("json_path", "perfetto_path", "page_path", "trace_path")]
     must_be_writable(*files)
+    _must_write_events(options["events_path"])
     options["asked"] = how_asked(script)
     memory_bytes = _memory_bytes(options["memory"])
     card = _with_memory(card, memory_bytes, options["fit_to"])
@@ -118,6 +130,23 @@ def run(script: Path, arguments: tuple[str, ...], on: str, **options: Any) -> in
         return run_many(script, arguments, cluster, how_to_run(memory_bytes, options), options)
     outcome = _run(script, arguments, card, memory_bytes, options)
     return _tell(outcome, script, arguments, card, on, options)
+
+
+def _must_write_events(folder: Path | None) -> None:
+    from suiren.report.tensorboard import NoTensorBoard, must_be_there
+
+    if folder is None:
+        return
+    try:
+        must_be_there()
+        folder.mkdir(parents=True, exist_ok=True)
+    except NoTensorBoard as problem:
+        raise click.UsageError(str(problem)) from None
+    except OSError as problem:
+        raise click.UsageError(
+            f"{folder} cannot be made ({problem.strerror}); nothing was run: give a folder that "
+            "you may write to"
+        ) from None
 
 
 def _with_memory(card: Card, memory_bytes: int | None, fit_to: float | None) -> Card:
@@ -200,6 +229,7 @@ def _tell(
         save_program(outcome.program, options["trace_path"])
         notices.print(f"wrote {options['trace_path']}", markup=False, soft_wrap=True)
     write_results(found, options["json_path"], options["perfetto_path"], options["page_path"])
+    write_scalars(found, options["events_path"])
     keep_run(found, script, options, exit_code=outcome.exit_code)
     return outcome.exit_code
 

@@ -213,7 +213,7 @@ def _that_ran(outcomes: list[RankOutcome], cards_per_node: int) -> list[RankProg
 
 
 def _write(found: Any, options: dict[str, Any]) -> None:
-    from suiren.commands.ask import write_files
+    from suiren.commands.ask import write_files, write_scalars
     from suiren.report.ranks_document import write_ranks_document
     from suiren.report.ranks_page import write_ranks_page
     from suiren.report.ranks_perfetto import write_ranks_trace
@@ -225,3 +225,4 @@ def _write(found: Any, options: dict[str, Any]) -> None:
         (options["page_path"], lambda path: write_ranks_page(found, path)),
         (options["trace_path"], lambda path: save_program(found.main.program, path)),
     )
+    write_scalars(found.main, options["events_path"])

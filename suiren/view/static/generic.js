@@ -16,11 +16,23 @@ export function drawGeneric(main, told, title = "", depth = 0) {
   const small = [...(depth ? numbers : numbers.slice(12)), ...texts];
   if (small.length) main.append(card(title, pairs(small)));
   for (const [name, value] of entries) {
-    if (Array.isArray(value) && value.length) main.append(card(words(name), listOf(value)));
+    if (Array.isArray(value) && isRich(value) && depth < MOST_DEEP) value.forEach((row) => drawRich(main, row, words(name), depth));
+    else if (Array.isArray(value) && value.length) main.append(card(words(name), listOf(value)));
     else if (value && typeof value === "object" && !Array.isArray(value) && Object.keys(value).length) {
       if (depth < MOST_DEEP) drawInside(main, value, words(name), depth + 1);
     }
   }
+}
+
+// A few rows that hold tables of their own: each is drawn like a document.
+function isRich(list) {
+  const nested = (row) => row && typeof row === "object" && Object.values(row).some((v) => v && typeof v === "object" && (Array.isArray(v) ? v.length && typeof v[0] === "object" : true));
+  return list.length > 0 && list.length <= 4 && list.every(nested);
+}
+
+function drawRich(main, row, title, depth) {
+  main.append(h("h2", { style: "margin:22px 0 10px" }, String(row.title || row.name || title)));
+  drawGeneric(main, row, "", depth + 1);
 }
 
 function drawInside(main, value, title, depth) {

@@ -22,6 +22,8 @@ export function drawPlansView(main, item) {
   const pareto = h("div", { id: "pareto" });
   main.append(
     head(t("plan_of", { model: plan.model?.name || "" }), planLead(plan)),
+    plan.unmeasured ? h("p.notice", {}, t("unmeasured")) : "",
+    (plan.best || []).length ? "" : h("p.notice", {}, t("nothing_fits")),
     planTiles(plan),
     card(t("best_layouts"), table, missesList(plan)),
     h("div.two", {}, card(t("pareto"), pareto), detail),

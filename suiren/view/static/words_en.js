@@ -179,6 +179,8 @@ export const EN = {
   "limits": "Limits: {limits}.",
   "searched": "Layouts tried",
   "searched_note": "{n} fit, in {time}",
+  "unmeasured": "No public measurement of this chip exists, so the plan could be checked on other chips alone.",
+  "nothing_fits": "No layout fits; below is what nearly does, and what would make it.",
   "best_layouts": "Best layouts",
   "machine": "Machine",
   "chips": "Chips",

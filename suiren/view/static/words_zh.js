@@ -179,6 +179,8 @@ export const ZH = {
   "limits": "限制：{limits}。",
   "searched": "尝试的布局",
   "searched_note": "{n} 个可行，用时 {time}",
+  "unmeasured": "这款芯片没有公开实测，此方案只能在其他芯片上校验。",
+  "nothing_fits": "没有放得下的布局；下面是差一点的布局，以及所需的改动。",
   "best_layouts": "最佳布局",
   "machine": "机器",
   "chips": "卡数",
