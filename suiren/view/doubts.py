@@ -10,10 +10,14 @@ def doubts_of(kind: str, document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Facts that nobody published: name, value, kind, source, and the effect where it is told.
 
     Each answer writes them in its own way: a list with effects (runs), names with sources (steps
-    and plans), sentences (topologies), all facts with their kinds (goodput).
+    and plans, and each of some centres), sentences (topologies), all facts with their kinds
+    (goodput).
     """
     if kind == "ranks":
         return doubts_of("run", document.get("busiest_rank") or {})
+    if kind == "centre":
+        of_each = [d for one in document.get("centres", ()) for d in doubts_of("plan", one)]
+        return list({(d["name"], d["source"]): d for d in of_each}.values())
     found = document.get("assumed")
     if found is None:
         facts = document.get("facts")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -41,7 +42,17 @@ def payload(item: Item) -> dict[str, Any]:
     `step` is None where there is no step to draw, `graph` where there is no topology. `notes`
     name what is missing: `no_trace`, `bad_trace`, `no_card`.
     """
-    document = item.document()
+    try:
+        return _payload(item, item.document())
+    except (KeyError, TypeError, AttributeError) as problem:
+        raise CannotShow(
+            f"{item.title} cannot be drawn as a {item.kind}: "
+            f"its document has no {problem.args[0]!r}" if isinstance(problem, KeyError)
+            else f"{item.title} cannot be drawn as a {item.kind}: {problem}"
+        ) from None
+
+
+def _payload(item: Item, document: Mapping[str, Any]) -> dict[str, Any]:
     notes: list[str] = []
     told: dict[str, Any] = {
         "record": item.row(), "kind": item.kind, "step": None, "graph": None, "notes": notes,
@@ -61,14 +72,25 @@ def _step(item: Item, document: Mapping[str, Any], notes: list[str]) -> dict[str
     one = step_document(item.kind, document)
     packed = item.part(DRAWN)
     if packed is not None:
-        drawn: dict[str, Any] = json.loads(gzip.decompress(packed))
-        return drawn
+        drawn = _unpacked(packed)
+        if drawn is not None:
+            return drawn
+        notes.append("bad_trace")
     trace = item.part("trace") if item.kind == "run" else None
     if trace is None:
-        notes.append("no_trace")
+        notes += [] if notes else ["no_trace"]
         return parts_of_document(one)
     found = _answer_again(trace, one, notes)
     return parts_of_document(one) if found is None else parts_of_answer(found)
+
+
+def _unpacked(packed: bytes) -> dict[str, Any] | None:
+    """The pictures of a record; None where they are damaged."""
+    try:
+        drawn: dict[str, Any] = json.loads(gzip.decompress(packed))
+    except (OSError, EOFError, ValueError, zlib.error):
+        return None
+    return drawn
 
 
 def _answer_again(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -113,7 +114,5 @@ def _item(
 def _unpacked(path: Path, data: bytes) -> bytes:
     try:
         return gzip.decompress(data)
-    except (OSError, EOFError, ValueError) as problem:
-        raise CannotShow(f"{path} is damaged: {problem}") from None
-    except Exception as problem:  # zlib raises its own class on a damaged stream
+    except (OSError, EOFError, ValueError, zlib.error) as problem:
         raise CannotShow(f"{path} is damaged: {problem}") from None

@@ -158,6 +158,26 @@ def goodput_document() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def centre_document() -> dict[str, Any]:
+    """Two centres, as far as the page looks at them."""
+    centres = [
+        {"title": f"{n} cards", "days": 90.0 - n, "seed": 0,
+         "machines": {"cards": n, "card_title": "Enflame CloudBlazer T20"},
+         "jobs": [{"step_s": 2.0, "mfu": 0.4, "month": {"goodput_share": 0.9}}],
+         "power": {"peak_w": {"cards": 1e4 * n, "cooling": 3e3}, "month_j": {"cards": 1e12},
+                   "average_w": 9e3, "meter_peak_w": 1.3e4, "month_total_j": 1e12,
+                   "carbon_kg_per_month": None},
+         "money": {"currency": "CNY", "years": 5.0, "total": 1e6 * n, "jobs_cost": 1e5,
+                   "lines": [{"name": "node", "present": 1e6 * n}]},
+         "goal": {"asked": True, "holds": n > 10, "changes": [],
+                  "checks": [{"name": "days", "asked": 60, "found": 90 - n, "holds": n > 10}]},
+         "assumed": {"card.idle_w": "15 % of the TDP"}}
+        for n in (8, 16)
+    ]  # fmt: skip
+    return {"kind": "centre", "centres": centres, "comparison": {"break_even": [
+        {"centre": 0, "name": "node", "given": 1.0, "price": 2.0, "against": 1}]}}  # fmt: skip
+
+
 def fill(path: Path) -> History:
     """A history with a record of each kind; r2 is a run of two ops more than r1."""
     history = History(path)
@@ -172,4 +192,5 @@ def fill(path: Path) -> History:
     history.add("goodput", "64 chips", goodput_document())
     history.add("numerics", "train.py", {"kind": "numerics", "on": "t21", "num_ops": 7,
                 "findings": [{"op": "aten::mm", "kind": "overflow", "count": 2}]})  # fmt: skip
+    history.add("centre", "two", centre_document())
     return history

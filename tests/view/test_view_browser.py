@@ -16,13 +16,14 @@ from suiren.view.step_parts import parts_of_answer
 
 #: View, record, what has to stand in it: a selector and how many.
 VIEWS = (
-    ("overview", "r2", ".stack i", 4), ("runs", "", "#records tbody tr", 8),
+    ("overview", "r2", ".stack i", 4), ("runs", "", "#records tbody tr", 9),
     ("timeline", "r2", "#lanes", 1), ("timeline", "r3", "#lane-legend li", 1),
     ("roofline", "r2", "#roofs circle", 1), ("memory", "r2", "#curve path", 2),
     ("tables", "r2", ".flame rect", 6), ("topology", "r4", "path.wire", 20),
     ("plans", "r5", "#best tbody tr", 3), ("validation", "r6", "#scatter path.cloud", 2),
     ("compare", "r1/r2", "#changes tbody tr", 2), ("overview", "r3", ".stack.thin", 1),
-    ("overview", "r7", ".stack i", 2), ("overview", "r8", "td", 4),
+    ("overview", "r7", ".stack i", 2), ("overview", "r8", "td", 3),
+    ("overview", "r9", ".stack", 6),
 )  # fmt: skip
 
 
@@ -37,7 +38,7 @@ def browser(tmp_path_factory):
 def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("view")
     fill(folder / "history.sqlite")
-    shelf = Shelf([f"r{n}" for n in range(1, 9)], history=folder / "history.sqlite")
+    shelf = Shelf([f"r{n}" for n in range(1, 10)], history=folder / "history.sqlite")
     path = folder / "page.html"
     path.write_text(filed_html(shelf), encoding="utf-8")
     return path

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from shelved import (
     answered,
+    centre_document,
     drawn,
     fill,
     many,
@@ -129,12 +130,14 @@ def test_doubts_of_every_form():
     assert doubts_of("topology", {"assumed": ("link map",)})[0]["source"] == "link map"
     facts = [{**rested, "kind": kind} for kind in ("assumed", "published")]
     assert len(doubts_of("goodput", {"facts": facts})) == 1
+    assert [d["name"] for d in doubts_of("centre", centre_document())] == ["card.idle_w"]
     assert doubts_of("other", {}) == []
 
 
 def test_payloads_of_all_kinds(shelf: Shelf):
     told = {row["kind"]: json.loads(shelf.text(row["id"])) for row in shelf.listing()["rows"]}
-    assert set(told) == {"run", "ranks", "topology", "plan", "validation", "goodput", "numerics"}
+    assert set(told) == {"run", "ranks", "topology", "plan", "validation", "goodput", "numerics",
+                         "centre"}
     assert told["run"]["step"]["timeline"]["num_records"] > 0
     assert told["run"]["doubts"]
     assert [t["rank"] for t in told["ranks"]["step"]["timeline"]["tracks"]] == [0, 1]
@@ -166,10 +169,12 @@ def test_without_trace_or_card_the_document_is_drawn(tmp_path: Path):
         history.add("run", "own card", other, {"trace": b"suiren-trace 1\n"}),
         history.add("run", "damaged", told, {"trace": b"\x1f\x8bnothing"}),
         history.add("ranks", "bare", ranks_document()),
+        history.add("ranks", "torn", ranks_document(), {"drawn": drawn(answered(), 2)[:-20]}),
     ]
     shelf = Shelf([], history=tmp_path / "h.sqlite")
     notes = [json.loads(shelf.text(name))["notes"] for name in names]
-    assert notes == [["no_trace"], ["no_card"], ["bad_trace"], ["no_trace"]]
+    assert notes == [["no_trace"], ["no_card"], ["bad_trace"], ["no_trace"],
+                     ["bad_trace"]]
     assert all(json.loads(shelf.text(n))["step"]["tables"]["ops"] for n in names)
 
 
@@ -200,6 +205,15 @@ def test_a_file_that_is_no_use_is_said_in_one_sentence(tmp_path: Path, name, dat
         Shelf([str(path)], on="toy", history=tmp_path / "none.sqlite")
     assert str(path) in str(told.value)
     assert "\n" not in str(told.value)
+
+
+def test_a_document_that_lacks_a_part_is_said_in_one_sentence(tmp_path: Path):
+    told = document(answered())
+    del told["memory_owners"]
+    (tmp_path / "old.json").write_text(json.dumps(told))
+    shelf = Shelf([str(tmp_path / "old.json")], history=tmp_path / "none.sqlite")
+    with pytest.raises(CannotShow, match="has no 'memory_owners'"):
+        shelf.text("f1")
 
 
 def test_what_is_not_there_is_named(tmp_path: Path):

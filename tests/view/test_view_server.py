@@ -37,7 +37,7 @@ def test_page_and_data(port):
     assert (status, page.startswith("<!doctype html>")) == (200, True)
     told = json.loads(asked(port, "/api/list")[1])
     assert told["named"] == ["r2"]
-    assert [row["id"] for row in told["rows"]] == [f"r{n}" for n in range(8, 0, -1)]
+    assert [row["id"] for row in told["rows"]] == [f"r{n}" for n in range(9, 0, -1)]
     assert json.loads(asked(port, "/api/item/r2")[1])["kind"] == "run"
     assert json.loads(asked(port, "/api/compare/r1/r2")[1])["a"]["id"] == "r1"
 
@@ -94,7 +94,7 @@ def test_html_is_written(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("SUIREN_HISTORY", str(tmp_path / "h.sqlite"))
     fill(tmp_path / "h.sqlite")
     main_ends(["view", "last", "--html", str(tmp_path / "page.html")])
-    assert 'data-path="item/r8"' in (tmp_path / "page.html").read_text()
+    assert 'data-path="item/r9"' in (tmp_path / "page.html").read_text()
 
 
 def main_ends(arguments: list[str]) -> None:

@@ -7,6 +7,7 @@ import { showAs, unitOf } from "./show.js";
 // Any document: figures as tiles, lists of alike rows as tables, what is inside one below.
 
 const MOST_DEEP = 3;
+const MOST_TEXT = 240;
 
 export function drawGeneric(main, told, title = "", depth = 0) {
   const entries = Object.entries(told);
@@ -46,7 +47,11 @@ function words(name) {
 }
 
 function pairs(entries) {
-  return h("table", {}, h("tbody", {}, entries.map(([name, value]) => h("tr", {}, h("td.quiet.nowrap", {}, words(name)), h("td", {}, showAs(unitOf(name), value))))));
+  return h("dl.pairs", {}, entries.map(([name, value]) => h("div", {}, h("dt", {}, words(name)), h("dd", {}, cut(showAs(unitOf(name), value))))));
+}
+
+function cut(text) {
+  return text.length > MOST_TEXT ? `${text.slice(0, MOST_TEXT)}…` : text;
 }
 
 function listOf(list) {

@@ -4,6 +4,7 @@ import { tile, stackedBar } from "./bars.js";
 import { showAs, showEnergy, fewer, showWhen } from "./show.js";
 import { drawStepOverview, drawGoodputOverview } from "./overview_kinds.js";
 import { drawGeneric } from "./generic.js";
+import { drawCentreOverview } from "./overview_centre.js";
 
 // What one record says at a glance.
 
@@ -15,6 +16,7 @@ export function drawOverviewView(main, item) {
   else if (kind === "ranks") drawRanks(main, told);
   else if (kind === "step") drawStepOverview(main, told);
   else if (kind === "goodput") drawGoodputOverview(main, told);
+  else if (kind === "centre") drawCentreOverview(main, told);
   else drawGeneric(main, told);
   return {};
 }

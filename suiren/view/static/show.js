@@ -27,7 +27,7 @@ export function showAs(unit, value) {
   if (value === null || value === undefined) return "–";
   if (typeof value !== "number") return String(value);
   const ways = {
-    s: showTime, bytes: showBytes, j: showEnergy, w: (v) => `${fewer(v)} W`, share: showPercent,
+    s: showTime, bytes: showBytes, j: showEnergy, w: (v) => (v >= 1e4 ? showRate(v, "W") : `${fewer(v)} W`), share: showPercent,
     flop: (v) => showRate(v, "FLOP"), per_s: (v) => showRate(v, "/s"), bytes_per_s: (v) => showRate(v, "B/s"),
     flop_per_s: (v) => showRate(v, "FLOP/s"), count: showCount, cost: (v) => (v < 100 ? fewer(v) : showCount(v)), percent: (v) => `${fewer(v)} %`,
   };
