@@ -95,6 +95,10 @@ def test_the_timeline_moves_and_selects(browser, page):
     opened(browser)
     assert browser.execute_script(shown) != whole
     assert "aten::" in browser.find_element("id", "picked").text
+    streams = browser.execute_script("return document.getElementById('lanes').height")
+    browser.execute_script(CLICK, '[data-value="engine"]')
+    opened(browser)
+    assert browser.execute_script("return document.getElementById('lanes').height") > streams
     press(browser, "/")
     assert browser.switch_to.active_element.get_attribute("id") == "search"
     browser.execute_script("document.activeElement.blur()")

@@ -67,12 +67,26 @@ function lanesOf(line) {
   const tracks = kept.byEngine ? engineTracks(line) : line.tracks;
   LANE.ops = tracks.length > 12 ? 20 : tracks.length > 5 ? 28 : 44;
   LANE.tracks = tracks.length > 12 ? 5 : 12;
-  const { lanes, height } = laneList({ ...line, tracks });
+  const { lanes, height } = kept.byEngine ? engineLanes(line, tracks) : laneList({ ...line, tracks });
   for (const lane of lanes) {
     if (lane.kind === "phase") for (const block of lane.blocks) block.text = named(block.key);
     lane.label = lane.label && laneLabel(lane);
   }
   return { lanes, height };
+}
+
+// Phases and modules of the busiest stream on top, one lane an engine below them.
+function engineLanes(line, tracks) {
+  const busiest = line.tracks.reduce((a, b) => (b.num > a.num ? b : a), line.tracks[0]);
+  const { lanes } = laneList({ ...line, tracks: busiest ? [busiest] : [] });
+  const above = lanes.filter((lane) => lane.kind !== "ops");
+  let top = above.length ? above[above.length - 1].top + above[above.length - 1].height + LANE.between : AXIS;
+  const below = tracks.map((track) => {
+    const lane = { kind: "ops", label: track.name, track, top, height: LANE.ops };
+    top += LANE.ops + LANE.tracks;
+    return lane;
+  });
+  return { lanes: [...above, ...below], height: Math.max(top, AXIS + 40) };
 }
 
 function laneLabel(lane) {
