@@ -177,13 +177,13 @@ class _Run:
         for low, high in pairwise(order.levels.tolist()):
             now, then = ready[: high - low], other[: high - low]
             end_of(sender[low - 2 : high - 2], 0, now, "clip")
-            add(now, send, now)
+            add(now, send, out=now)
             end_of(before[low - 2 : high - 2], 0, then, "clip")
-            most(now, then, now)
+            most(now, then, out=now)
             if keeps_gaps:
-                np.subtract(now, then, self.gaps[low - 2 : high - 2])
+                np.subtract(now, then, out=self.gaps[low - 2 : high - 2])
             takes(what[low - 2 : high - 2], 0, then, "clip")
-            add(now, then, ends[low:high])
+            add(now, then, out=ends[low:high])
         return ends
 
     def repeats(self, period: int) -> tuple[NDArray[np.int64], Floats]:

@@ -85,5 +85,5 @@ def _more(name: str, times: int) -> str:
     return f"{node}*{int(count) * times}" if star and count.isdigit() else f"{name}*{times}"
 
 
-def _quiet(*_: object) -> None:
+def _quiet(what: str, done: int, total: int) -> None:
     """Nobody listens."""

@@ -38,7 +38,7 @@ def document(answer: Answer) -> dict[str, Any]:
         "launch": {"command": launch.command, "files": launch.files, "notes": list(launch.notes)}
         if launch else None,
         "assumed": answer.assumed,
-        "unmeasured": _is_unmeasured(answer),
+        "unmeasured": is_unmeasured(answer),
     }  # fmt: skip
 
 
@@ -98,10 +98,7 @@ def _near(answer: Answer) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _is_unmeasured(answer: Answer) -> bool:
-    """Whether a machine's chip has no public measurements of its own to check against."""
-    families = {m.cluster().card.chip.family for m in answer.planner.problem.machines}
-    return not families <= _MEASURED
-
-
-_MEASURED = {"ampere", "hopper", "volta", "turing", "pascal", "ada", "blackwell", "cdna1", "xe2"}
+def is_unmeasured(answer: Answer) -> bool:
+    """Whether no fact of a machine's card was fitted on measurements of it."""
+    cards = [m.cluster().card for m in answer.planner.problem.machines]
+    return any(all(f.kind != "fitted" for _, f in card.facts()) for card in cards)

@@ -83,7 +83,7 @@ def with_fact(cluster: Cluster, name: str, value: float) -> Cluster:
 def _replaced(thing: Any, path: list[str], value: float) -> Any:
     """A copy of nested dataclasses, mappings and tuples with one fact changed."""
     if isinstance(thing, Fact):
-        return Fact(value, thing.kind, thing.source)
+        return thing.at(value)
     name, rest = path[0], path[1:]
     if is_dataclass(thing) and not isinstance(thing, type):
         return replace(thing, **{name: _replaced(getattr(thing, name), rest, value)})
