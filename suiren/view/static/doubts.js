@@ -18,9 +18,9 @@ export function drawDoubts(item) {
       h("tbody", {}, doubts.map(doubtRow)))) : null));
 }
 
-// The two that move the answer most.
+// The two that move the answer most, where it is told how far each does.
 function nearest(doubts) {
-  const order = doubts.filter((d) => d.name).sort((a, b) => Math.abs(b.effect_percent || 0) - Math.abs(a.effect_percent || 0)).slice(0, 2);
+  const order = doubts.filter((d) => d.name && d.effect_percent).sort((a, b) => Math.abs(b.effect_percent) - Math.abs(a.effect_percent)).slice(0, 2);
   return order.length ? t("above_all", { names: order.map((d) => d.name).join(", ") }) : "";
 }
 

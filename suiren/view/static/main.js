@@ -29,7 +29,7 @@ const VIEWS = [
   { name: "memory", digit: "4", kinds: STEP_KINDS, needs: "memory", draw: drawMemoryView, example: "suiren run train.py --on t21" },
   { name: "tables", digit: "5", kinds: STEP_KINDS, needs: "tables", draw: drawTablesView, example: "suiren run train.py --on t21" },
   { name: "topology", digit: "6", kinds: ["topology"], draw: drawTopologyView, example: "suiren topology t21x8" },
-  { name: "plans", digit: "7", kinds: ["plan"], draw: drawPlansView, example: "suiren plan llama3-8b --on t20x8" },
+  { name: "plans", digit: "7", kinds: ["plan"], draw: drawPlansView, example: "suiren plan llama3-8b --on t20x8 --global-batch 64" },
   { name: "validation", digit: "8", kinds: ["validation"], draw: drawValidationView, example: "suiren validate data/measured/train_megatron_lm.csv.gz" },
   { name: "compare", digit: "9" },
 ];
