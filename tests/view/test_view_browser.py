@@ -1,6 +1,7 @@
 """Every view in a real browser, in both languages, from a file without a network."""
 
 import re
+from threading import Thread
 
 import pytest
 from chromium import messages, opened, start
@@ -11,6 +12,7 @@ from suiren.history.digest import to_text
 from suiren.report.document import document
 from suiren.view.filed import filed_html
 from suiren.view.page import page_html
+from suiren.view.server import address_of, server_of
 from suiren.view.shelf import Shelf
 from suiren.view.step_parts import parts_of_answer
 
@@ -76,6 +78,25 @@ def test_every_view_in_both_languages(browser, page, language):
         assert browser.execute_script(WIDE) <= 0, view
         assert messages(browser) == [], view
     assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
+
+
+def test_the_server_shows_the_same_and_says_what_it_cannot(browser, tmp_path):
+    fill(tmp_path / "history.sqlite")
+    server = server_of(Shelf([], history=tmp_path / "history.sqlite"), 0)
+    Thread(target=server.serve_forever, daemon=True).start()
+    browser.get(address_of(server))
+    opened(browser)
+    assert browser.execute_script(COUNT, "#records tbody tr") == 9
+    opened(browser, "#/memory/r2")
+    assert browser.execute_script(COUNT, "#curve path") >= 2
+    opened(browser, "#/compare/r2/r3")
+    assert browser.execute_script(COUNT, ".stack") >= 2
+    assert messages(browser) == []
+    assert re.search("of one kind", opened(browser, "#/compare/r2/r7"))
+    # a browser notes a request that was refused by itself
+    assert all("404" in message for message in messages(browser))
+    server.shutdown()
+    server.server_close()
 
 
 def test_what_a_script_is_called_stays_text(browser, page):
