@@ -15,6 +15,7 @@ from suiren.commands import (
     goodput,
     kernel,
     numerics,
+    plan,
     port,
     replay,
     run,
@@ -45,6 +46,7 @@ suiren.add_command(port.port)
 suiren.add_command(numerics.numerics)
 suiren.add_command(step.step)
 suiren.add_command(goodput.goodput)
+suiren.add_command(plan.plan)
 suiren.add_command(runs.runs)
 suiren.add_command(diff.diff)
 suiren.add_command(smi.smi)

@@ -91,11 +91,6 @@ EAGER = Framework(
     host_op_s=_host(2.0, "linear layers, views and transposes around each kernel"), fused=False,
     merged_qkv=False, accumulate="none", optimizer="none", vocab_multiple=0,
 )  # fmt: skip
-PYTORCH = Framework(
-    name="pytorch", title="PyTorch modules with DTensor, FSDP2 and torch's pipelines",
-    host_op_s=assumed(5 * us, "the host of `suiren run`: one eager call issued"),
-    fused=False, merged_qkv=False, optimizer="fused", blocking_sends=False, vocab_multiple=0,
-)  # fmt: skip
 FRAMEWORKS = {
     f.name: f
     for f in (
@@ -106,6 +101,5 @@ FRAMEWORKS = {
         MODELLINK,
         ONEFLOW,
         EAGER,
-        PYTORCH,
     )
 }

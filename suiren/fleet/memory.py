@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from suiren.fleet.block import layer
 from suiren.fleet.ends import embedding, head
@@ -167,16 +167,15 @@ def _activations(
             kept += part.saved_bytes
             working = max(working, part.working_bytes)
             if layout.recompute == "full":
-                whole = layer(_kept_whole(share), model.has_experts(n), cross)
+                whole = layer(kept_whole(share), model.has_experts(n), cross)
                 largest = max(largest, whole.saved_bytes)
     if stage == 0:
         kept += embedding(share).saved_bytes
     return kept, largest, working
 
 
-def _kept_whole(share: Share) -> Share:
-    from dataclasses import replace
-
+def kept_whole(share: Share) -> Share:
+    """The share with nothing computed again."""
     return replace(share, recompute="none")
 
 

@@ -11,7 +11,7 @@ from suiren.fleet.cost import NOTHING, Cost, clock_of, cost_of
 from suiren.fleet.ends import embedding, head
 from suiren.fleet.framework import MEGATRON_CORE, Framework
 from suiren.fleet.layout import BadLayout, Layout
-from suiren.fleet.memory import StageMemory, layers_before, memory_of
+from suiren.fleet.memory import StageMemory, memory_of
 from suiren.fleet.model import Model
 from suiren.fleet.offload import HOST_BYTES_PER_S
 from suiren.fleet.part import Part
@@ -150,22 +150,35 @@ Chunks = list[tuple[Cost, Cost]]
 
 
 def _chunks(model: Model, layout: Layout, pieces: Pieces) -> list[Chunks]:
-    """Costs of every stage's chunks; stages that hold the same are added up once."""
-    last = layout.pp - 1, layout.vpp - 1
-    known: dict[tuple[int, int, int, bool, bool], tuple[Cost, Cost]] = {}
+    """Costs of every stage's chunks; chunks that hold the same are added up once."""
+    known: dict[Content, tuple[Cost, Cost]] = {}
     found: list[Chunks] = []
-    for stage in range(layout.pp):
-        held: Chunks = []
-        for chunk, (first, count) in enumerate(layers_before(model, layout, stage)):
+    for stage in held_by(model, layout):
+        for one in stage:
+            if one not in known:
+                known[one] = _chunk(pieces, *one)
+        found.append([known[one] for one in stage])
+    return found
+
+
+#: What a chunk holds: plain layers, mixtures, layers that attend to an encoder, embedding? head?
+Content = tuple[int, int, int, bool, bool]
+
+
+def held_by(model: Model, layout: Layout) -> list[list[Content]]:
+    """What each chunk of each stage holds, `[stage][chunk]`."""
+    found: list[list[Content]] = [[] for _ in range(layout.pp)]
+    counts = layout.stage_layers(model)
+    first = 0
+    for chunk in range(layout.vpp):
+        for stage in range(layout.pp):
+            count = counts[stage][chunk]
             dense = max(0, min(first + count, model.dense_layers) - first)
             mixed = count - dense if model.experts else 0
             cross = max(0, first + count - max(first, model.layers - model.decoder_layers))
-            key = (count - mixed - cross, mixed, cross, (stage, chunk) == (0, 0),
-                   (stage, chunk) == last)  # fmt: skip
-            if key not in known:
-                known[key] = _chunk(pieces, *key)
-            held.append(known[key])
-        found.append(held)
+            last = (stage, chunk) == (layout.pp - 1, layout.vpp - 1)
+            found[stage].append((count - mixed - cross, mixed, cross, stage + chunk == 0, last))
+            first += count
     return found
 
 
