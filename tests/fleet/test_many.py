@@ -53,7 +53,17 @@ class Listed:
         return replace(part, working_bytes=working_bytes / len(part.forward))
 
 
+class Narrow(Listed):
+    """Parts that cannot be split."""
+
+    def layer(self, share: Share, experts: bool, cross: bool) -> Part:
+        if share.tp > 1:
+            raise BadLayout(f"impossible to trace: tp {share.tp}")
+        return super().layer(share, experts, cross)
+
+
 TRACED = replace(MEGATRON_2021, name="traced", source=Listed())
+NARROW = replace(MEGATRON_2021, name="narrow", source=Narrow())
 
 
 def options(*values: object) -> st.SearchStrategy[object]:
@@ -97,6 +107,7 @@ def agree(many: Many, row: int, one: StepResult | ShardedStep, ranks: int) -> No
 @pytest.mark.parametrize(("model", "cluster", "how"), [
     (GPT, A100, MEGATRON_CORE), (LLAMA, T21, MEGATRON_CORE), (MIXTURE, A100, MEGATRON_2021),
     (CROSS, A100, EAGER), (GPT, A100, LLM_FOUNDRY), (LLAMA, A100, ADAPTED), (GPT, A100, TRACED),
+    (LLAMA, A100, NARROW),
 ], ids=lambda part: getattr(part, "name", ""))  # fmt: skip
 def test_every_number_is_the_one_of_a_single_step(
     model: Model, cluster: Cluster, how: Framework
@@ -125,6 +136,14 @@ def test_rows_are_independent_of_what_stands_beside_them() -> None:
     alone = [steps_of(GPT, Layouts.of([one]), A100).step_s[0] for one in layouts]
     assert together.step_s.tolist() == alone
     assert steps_of(GPT, Layouts.of(layouts[::-1]), A100).step_s.tolist() == alone[::-1]
+
+
+def test_frameworks_of_one_name_are_told_apart() -> None:
+    """A framework with one habit changed keeps its name; no part of the other may be found."""
+    layout = Layout(global_batch=16, tp=2)
+    steps = [train_step(GPT, layout, A100, how).step_s for how in (MEGATRON_2021, replace(
+        MEGATRON_2021, accumulate="frozen"), replace(MEGATRON_2021, fused=False))]  # fmt: skip
+    assert len(set(steps)) == 3 and min(steps) == steps[1]
 
 
 def test_impossible_rows_say_why_and_nothing_is_worked_out() -> None:
