@@ -23,7 +23,7 @@ FLOORS = (
     {"mapper"},
     {"fleet"},
     {"advise", "truth"},
-    {"report"},
+    {"report", "history", "live"},
     {"torch"},
     {"conformance", "numerics", "port", "plan"},
     {"commands"},

@@ -19,7 +19,7 @@ from suiren.fleet.known import Job, Known, known_of, share_key
 from suiren.fleet.layout import BadLayout
 from suiren.fleet.many_memory import OWNERS, owners_of, total_of
 from suiren.fleet.many_passes import passes_of
-from suiren.fleet.many_sharded import sharded_of
+from suiren.fleet.many_sharded import sharded_of, sharded_owners_of
 from suiren.fleet.model import Model
 from suiren.fleet.sharded_framework import Sharded
 from suiren.hw.cluster import Cluster
@@ -98,6 +98,20 @@ def steps_of(
             progress(min(len(layouts), low + BLOCK_ROWS))
     owners = {name: numbers.pop(name) for name in OWNERS}
     return Many(layouts, known.refusals, reason, owners_bytes=owners, **numbers)
+
+
+def memory_of_rows(
+    model: Model, layouts: Layouts, cluster: Cluster, framework: Framework = MEGATRON_CORE
+) -> Floats:
+    """`Many.memory_bytes` of every row [rows], without timing anything."""
+    known = known_of(Job(model, cluster, framework))
+    reason = _reasons(layouts, known.job)
+    found = np.full(len(layouts), np.inf)
+    for is_sharded, told in ((False, owners_of), (True, sharded_owners_of)):
+        rows = np.flatnonzero((reason == 0) & ((layouts.zero > 1) == is_sharded))
+        if len(rows):
+            found[rows] = total_of(told(layouts.select(rows), known))
+    return found
 
 
 _NUMBERS = (*OWNERS, "step_s", "clock", "power_w", "mfu", "tokens_per_s", "memory_bytes",

@@ -42,7 +42,14 @@ def sharded_of(rows: Layouts, known: Known) -> dict[str, Floats]:
     adam_s, at = known.table("adam", rows, ("dp", "tp", "offload"), lambda one: _adam(one, known))
     step_s = rows.micro_batches * one_s + adam_s[at]
     found = {"step_s": step_s, "clock": clock, "power_w": power_w}
-    return found | owners_of(rows, known) | _states(rows, known, how)
+    return found | sharded_owners_of(rows, known)
+
+
+def sharded_owners_of(rows: Layouts, known: Known) -> dict[str, Floats]:
+    """Bytes by owner, [rows] each, of rows whose ranks hold shards of the weights."""
+    how = known.job.framework
+    assert isinstance(how, Sharded)
+    return owners_of(rows, known) | _states(rows, known, how)
 
 
 def _units(layout: Layout, known: Known) -> list[list[tuple[float, ...]]]:

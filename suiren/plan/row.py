@@ -52,7 +52,7 @@ def label_of(layout: Layout) -> str:
              if (v := getattr(layout, n)) > 1 or n == "dp"]  # fmt: skip
     words.append(f"mb{layout.micro_batch}")
     words += [f"zero{layout.zero}"] if layout.zero else []
-    words += ["sp"] if layout.sequence_parallel else []
+    words += ["sp"] if layout.sequence_parallel and layout.tp > 1 else []
     words += [layout.recompute] if layout.recompute != "none" else []
     words += ["offload"] if layout.offload != "none" else []
     words += [layout.schedule] if layout.pp > 1 and layout.schedule != "1f1b" else []

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from suiren.fleet.columns import Layouts
 from suiren.fleet.framework import Framework
-from suiren.fleet.many import Many, steps_of
+from suiren.fleet.many import Many, memory_of_rows, steps_of
 from suiren.fleet.model import Model
+from suiren.hw.cluster import Cluster
 from suiren.plan.problem import Problem
 from suiren.plan.row import Row, breaks, front, measure, memory_of, row_from_json, spread
 
@@ -78,8 +79,9 @@ class Evaluator:
         """What is kept of a unit."""
         problem, machine = self.problem, self.problem.machines[unit.machine]
         cluster = machine.cluster()
-        many = steps_of(self.model, unit.layouts, cluster, self.framework)
         limit = memory_of(problem, machine)
+        rows, over = self._worth(unit.layouts, cluster, limit)
+        many = steps_of(self.model, rows, cluster, self.framework)
         possible = np.isfinite(many.step_s)
         broken = _broken(many, self, unit.machine, limit)
         fits = possible & (broken == 0)
@@ -95,12 +97,26 @@ class Evaluator:
             return self.row(many, int(number), unit.machine)
 
         drawn = spread([row(n) for n in spread(list(order), DRAWN)], DRAWN)
-        counts = [(name, int((broken[possible] == n).sum())) for n, name in enumerate(_LIMITS, 1)]
+        counts = [(name, int((broken[possible] == n).sum()) + over * (n == 1))
+                  for n, name in enumerate(_LIMITS, 1)]  # fmt: skip
         return Found(
             len(unit.layouts), int(fits.sum()), tuple(c for c in counts if c[1]),
             tuple(row(n) for n in best), tuple(row(n) for n in _front(many, fits)),
             tuple(row(n) for n in near), tuple((r, not breaks(r, problem, limit)) for r in drawn),
         )  # fmt: skip
+
+    def _worth(
+        self, layouts: Layouts, cluster: Cluster, limit: float
+    ) -> tuple[Layouts, int]:
+        """The rows worth timing, those that fit and the nearest others, and how many are left out.
+
+        Memory is known without a price of a kernel, and most rows of a space do not fit.
+        """
+        needed = memory_of_rows(self.model, layouts, cluster, self.framework)
+        fits = np.flatnonzero(needed <= limit)
+        over = np.flatnonzero((needed > limit) & np.isfinite(needed))
+        near = over[np.argsort(needed[over], kind="stable")][:NEAR]
+        return layouts.select(np.sort(np.concatenate([fits, near]))), len(over) - len(near)
 
     def row(self, many: Many, number: int, machine: int) -> Row:
         """A row of the columns with what its machine costs."""
