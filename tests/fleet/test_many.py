@@ -16,7 +16,7 @@ from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.layouts import Layouts
 from suiren.fleet.many import Many, steps_of
 from suiren.fleet.model import Model
-from suiren.fleet.models import gpt, llama
+from suiren.fleet.models import find_model, gpt, llama
 from suiren.fleet.part import Part
 from suiren.fleet.sharded import ShardedStep, sharded_step
 from suiren.fleet.sharded_framework import LLM_FOUNDRY, Sharded
@@ -112,8 +112,14 @@ def agree(many: Many, row: int, one: StepResult | ShardedStep, ranks: int) -> No
 def test_every_number_is_the_one_of_a_single_step(
     model: Model, cluster: Cluster, how: Framework
 ) -> None:
-    @settings(max_examples=6, deadline=None, derandomize=True)
-    @given(st.lists(SOME, min_size=1, max_size=30))
+    _holds_for(model, cluster, how, SOME, 6)
+
+
+def _holds_for(
+    model: Model, cluster: Cluster, how: Framework, some: st.SearchStrategy[Layout], examples: int
+) -> None:
+    @settings(max_examples=examples, deadline=None, derandomize=True)
+    @given(st.lists(some, min_size=1, max_size=30))
     def holds(layouts: list[Layout]) -> None:
         many = steps_of(model, Layouts.of(layouts), cluster, how)
         for row, layout in enumerate(layouts):
@@ -127,6 +133,33 @@ def test_every_number_is_the_one_of_a_single_step(
             agree(many, row, one, layout.ranks)
 
     holds()
+
+
+WIDE = st.builds(
+    Layout, global_batch=options(8, 64, 96, 128), micro_batch=options(1, 2, 4),
+    tp=options(1, 2, 4, 8), pp=options(1, 2, 3, 4), vpp=options(1, 1, 2, 3),
+    cp=options(1, 1, 2), ep=options(1, 1, 2, 4), dp=options(1, 2, 4), sequence_parallel=st.booleans(), zero=options(0, 0, 1, 2, 3),
+    recompute=options("none", "selective", "full"),
+    schedule=options("1f1b", "gpipe", "interleaved", "zero-bubble"),
+    precision=options("fp32", "tf32", "fp16", "bf16", "fp8"), offload=options("none", "optimizer"),
+    overlap_gradients=st.booleans(), overlap_tensor=st.booleans(), distinct_tokens=st.booleans(),
+    first_stage_layers=options(0, 0, 1), last_stage_layers=options(0, 0, 2),
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("on", "ranks"), [
+    ("dgx-a100*8", 64), ("t21x8*8", 64), ("hgx-h100*8", 64), ("tpu-v4", 64),
+])
+@pytest.mark.parametrize("model", [
+    find_model("gpt3-13b"), find_model("mixtral-8x7b"), find_model("deepseek-v3"),
+    find_model("t5-11b"), GPT,
+], ids=lambda model: model.name)  # fmt: skip
+def test_every_number_is_the_one_of_a_single_step_of_real_models(
+    model: Model, on: str, ranks: int
+) -> None:
+    for how in (MEGATRON_CORE, EAGER, LLM_FOUNDRY):
+        _holds_for(model, cluster_of(on, ranks), how, WIDE, 2)
 
 
 def test_rows_are_independent_of_what_stands_beside_them() -> None:
