@@ -138,7 +138,8 @@ def _holds_for(
 WIDE = st.builds(
     Layout, global_batch=options(8, 64, 96, 128), micro_batch=options(1, 2, 4),
     tp=options(1, 2, 4, 8), pp=options(1, 2, 3, 4), vpp=options(1, 1, 2, 3),
-    cp=options(1, 1, 2), ep=options(1, 1, 2, 4), dp=options(1, 2, 4), sequence_parallel=st.booleans(), zero=options(0, 0, 1, 2, 3),
+    cp=options(1, 1, 2), ep=options(1, 1, 2, 4), dp=options(1, 2, 4),
+    sequence_parallel=st.booleans(), zero=options(0, 0, 1, 2, 3),
     recompute=options("none", "selective", "full"),
     schedule=options("1f1b", "gpipe", "interleaved", "zero-bubble"),
     precision=options("fp32", "tf32", "fp16", "bf16", "fp8"), offload=options("none", "optimizer"),
