@@ -105,7 +105,7 @@ def memory_of_rows(
 ) -> Floats:
     """`Many.memory_bytes` of every row [rows], without timing anything."""
     known = known_of(Job(model, cluster, framework))
-    reason = _reasons(layouts, known.job)
+    reason = _reasons(layouts, known)
     found = np.full(len(layouts), np.inf)
     for is_sharded, told in ((False, owners_of), (True, sharded_owners_of)):
         rows = np.flatnonzero((reason == 0) & ((layouts.zero > 1) == is_sharded))
