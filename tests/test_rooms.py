@@ -22,10 +22,10 @@ FLOORS = (
     {"kernels"},
     {"mapper"},
     {"fleet"},
-    {"advise", "truth"},
+    {"advise", "truth", "centre"},
     {"report", "history", "live"},
     {"torch"},
-    {"conformance", "numerics", "port", "plan"},
+    {"conformance", "numerics", "port", "plan", "view"},
     {"commands"},
     {"cli"},
 )

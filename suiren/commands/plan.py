@@ -27,6 +27,7 @@ def _choices(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.argument("model", metavar="MODEL")
+@click.argument("arguments", nargs=-1, metavar="[-- ARGUMENTS OF A SCRIPT]")
 @click.option("--on", "machines", metavar="MACHINE", multiple=True, required=True,
               help="A node, cluster, card or TOML file; several are compared.")  # fmt: skip
 @click.option("--ranks", metavar="N,M,…", help="Cards used; all of the machine's.")
@@ -67,11 +68,12 @@ def _choices(command: Callable[..., Any]) -> Callable[..., Any]:
 def plan(**options: Any) -> None:
     """Search the layouts of MODEL on machines: which is fastest, what it needs, why.
 
-    MODEL is a bundled name (`suiren plan --help` lists none; a wrong one names those near it) or a
-    transformers `config.json`.
+    MODEL is a bundled name (a wrong one is told those near it), a transformers `config.json`, or a
+    training script of your own: `{micro_batch}` in its arguments stands for what is tried.
 
     \b
     suiren plan llama3-8b --on t20x8 --global-batch 64 --seq 4096
+    suiren plan train.py --on t20x8 --global-batch 256 -- --batch-size {micro_batch}
     suiren plan llama3-70b --on t21x8*125 --global-batch 1000 --tokens 2e12 --days 60 --power 2e6
     """  # noqa: D301 - click reads the control character
     from suiren.commands.plan_problem import mistakes, problem_of

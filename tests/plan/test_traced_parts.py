@@ -11,7 +11,7 @@ from suiren.fleet.sharded_framework import PYTORCH
 from suiren.fleet.share import share_of
 from suiren.fleet.step import train_step
 from suiren.hw.find_cluster import cluster_of
-from suiren.mapper.work import work_of
+from suiren.mapper.families import work_of
 from suiren.plan.affine import NotAlike, at
 from suiren.plan.configs import config_of, find_known, with_layer_params
 from suiren.plan.pieces import Stack, stack_from_json
