@@ -28,7 +28,8 @@ def config_of(model: Model, kind: str = "llama") -> dict[str, Any]:
     return {
         "model_type": kind, "hidden_size": model.d_model, "num_hidden_layers": model.layers,
         "num_attention_heads": model.heads, "num_key_value_heads": model.groups,
-        "intermediate_size": model.d_ff, "vocab_size": model.vocab, "tie_word_embeddings": model.tied,
+        "intermediate_size": model.d_ff, "vocab_size": model.vocab,
+        "tie_word_embeddings": model.tied,
         "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "head_dim": model.head,
     }  # fmt: skip
 

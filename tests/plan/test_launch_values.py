@@ -14,7 +14,7 @@ from layouts import Case, cases, write
 from suiren.torch.distributed.launch import run_devices
 from suiren.torch.how import How
 
-HERE = Path(__file__).parent
+SCRIPT = Path(__file__).parent / "scripts" / "on_the_host.py"
 #: The default run takes these; the others are slow.
 QUICK = ("tp sp tied", "pp dp")
 
@@ -33,9 +33,10 @@ def on_the_host(folder: Path, names: list[str]) -> dict[str, list[float]]:
         alone = write(folder / f"{name} alone", one.alone().launch())
         script = write(folder / name, one.launch())
         start = folder / f"{name} start"
-        jobs += [f"1:{alone}::{start}", f"1:{alone}:{start}:", f"{one.layout.ranks}:{script}:{start}:"]
+        jobs += [f"1:{alone}::{start}", f"1:{alone}:{start}:"]
+        jobs.append(f"{one.layout.ranks}:{script}:{start}:")
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(HERE / "on_the_host.py"), str(free_port()), *jobs],
+        [sys.executable, "-W", "ignore", str(SCRIPT), str(free_port()), *jobs],
         capture_output=True, text=True, check=False, timeout=1500,
     )  # fmt: skip
     assert "failed" not in done.stdout, done.stdout

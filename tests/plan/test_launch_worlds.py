@@ -73,8 +73,8 @@ def held_bytes(one: Case, stage: int) -> float:
     """Weights, gradients and states of a rank between two steps, as the plan has them."""
     layout = one.layout
     memory = memory_of(one.model, layout, MEGATRON_CORE, stage)
-    if layout.zero >= 2:  # FP32 weights and both moments are shards; gradients are gone
-        return 12 * one.model.params / (layout.dp * layout.cp * layout.tp)
+    if layout.zero >= 2:  # shards in FP32: weights, gradients until they are used, both moments
+        return 16 * one.model.params / (layout.dp * layout.cp * layout.tp)
     return memory.fixed_bytes
 
 
@@ -101,7 +101,8 @@ def check_meetings(one: Case, outcomes: list[RankOutcome]) -> None:
         rank = outcome.ranks[0]
         stage = rank // per_stage
         met = meetings(outcome)
-        tensor = tuple(range(rank // layout.tp * layout.tp, rank // layout.tp * layout.tp + layout.tp))
+        first = rank // layout.tp * layout.tp
+        tensor = tuple(range(first, first + layout.tp))
         ends = (stage == 0) + (stage == layout.pp - 1)
         if layout.tp > 1 and sp and layout.zero < 2:
             # a layer: two each forward (again where it is computed again) and backward;

@@ -1,6 +1,6 @@
 """Runs generated scripts as real ranks on the host's processors, with gloo in the place of NCCL.
 
-    python on_the_host.py FOLDER JOB...     where a JOB is RANKS:SCRIPT:FOLDER TO LOAD:FOLDER TO SAVE
+    python on_the_host.py PORT JOB...     where a JOB is RANKS:SCRIPT:TO LOAD:TO SAVE
 
 PyTorch is loaded once; every rank is a fork. Prints one line of losses for each job.
 """
