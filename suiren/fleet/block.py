@@ -43,7 +43,8 @@ def recomputed(whole: Part, share: Share) -> Part:
         return whole
     cheap = tuple(t for t in whole.forward if isinstance(t, Call) and not _is_dear(t))
     kept = tuple((name, size) for name, size in whole.saved if name in DEAR)
-    return Part(whole.forward, (*cheap, *whole.backward), kept)
+    again_bytes = whole.saved_bytes - sum(size for _, size in kept)
+    return Part(whole.forward, (*cheap, *whole.backward), kept, whole.working_bytes + again_bytes)
 
 
 #: Names of kept tensors that selective recomputation does not compute again.

@@ -8,6 +8,7 @@ neither hides is exposed.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 
 from suiren.fleet.block import layer
 from suiren.fleet.collective import time_collective
@@ -59,8 +60,12 @@ class Unit:
         return Unit(self.forward.at_clock(clock), self.backward.at_clock(clock), self.params)
 
 
-def sharded_step(model: Model, layout: Layout, cluster: Cluster, how: Sharded) -> ShardedStep:
+def sharded_step(
+    model: Model, layout: Layout, cluster: Cluster, how: Sharded, cap_w: float = inf
+) -> ShardedStep:
     """The step of a layout with zero 2 (weights stay from forward to backward) or 3.
+
+    `cap_w` holds every card below its own power limit.
 
     Raises BadLayout for a layout that no job could run or that is not sharded.
     """
@@ -69,12 +74,12 @@ def sharded_step(model: Model, layout: Layout, cluster: Cluster, how: Sharded) -
                         f"not zero {layout.zero} and pp {layout.pp}")  # fmt: skip
     layout.check(model, cluster.num_ranks)
     share = share_of(model, layout, how)
-    block, root = _units(share, cluster, layout, how)
+    block, root = units_of(share, cluster, layout, how)
     full = _work(block, root, model.layers)
-    clock = clock_of(full, full.device_s, cluster.card)
+    clock = clock_of(full, full.device_s, cluster.card, cap_w)
     block, root = block.at_clock(clock.share), root.at_clock(clock.share)
     work = _work(block, root, model.layers)
-    run = _micro_batch(block, root, model.layers, layout, _wire(cluster, layout, how))
+    run = _micro_batch(block, root, model.layers, layout, wire_of(cluster, layout, how))
     beside_s = contention_s(run.hidden_s, cluster)
     device_s = run.end_s + beside_s
     # the host runs ahead over a whole micro-batch: only the longer of both counts
@@ -105,7 +110,7 @@ def _work(block: Unit, root: Unit, layers: int) -> Cost:
     return (block.forward + block.backward).times(layers) + root.forward + root.backward
 
 
-def _units(share: Share, cluster: Cluster, layout: Layout, how: Sharded) -> tuple[Unit, Unit]:
+def units_of(share: Share, cluster: Cluster, layout: Layout, how: Sharded) -> tuple[Unit, Unit]:
     """A block, and what stands around the blocks."""
     model = share.model
 
@@ -177,7 +182,8 @@ class Wire:
         return time_collective(self.cluster, op, size_bytes / self.layout.tp, place).seconds
 
 
-def _wire(cluster: Cluster, layout: Layout, how: Sharded) -> Wire:
+def wire_of(cluster: Cluster, layout: Layout, how: Sharded) -> Wire:
+    """What moves weights and gradients of a layout."""
     wide = layout.precision in ("fp32", "tf32")
     return Wire(cluster, layout, 4 if wide or how.reduces_fp32 else 2, 4 if wide else 2)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import inf
 
 from suiren.fleet.after import after, send_s
 from suiren.fleet.block import layer
@@ -11,7 +12,7 @@ from suiren.fleet.cost import NOTHING, Cost, clock_of, cost_of
 from suiren.fleet.ends import embedding, head
 from suiren.fleet.framework import MEGATRON_CORE, Framework
 from suiren.fleet.layout import BadLayout, Layout
-from suiren.fleet.memory import StageMemory, layers_before, memory_of
+from suiren.fleet.memory import StageMemory, memory_of
 from suiren.fleet.model import Model
 from suiren.fleet.offload import HOST_BYTES_PER_S
 from suiren.fleet.part import Part
@@ -102,9 +103,10 @@ def _pieces(share: Share, cluster_id: int, ranks: tuple[int, ...], same: _Same) 
 
 
 def train_step(
-    model: Model, layout: Layout, cluster: Cluster, framework: Framework = MEGATRON_CORE
-) -> StepResult:
-    """The step of a layout on a cluster.
+    model: Model, layout: Layout, cluster: Cluster, framework: Framework = MEGATRON_CORE,
+    cap_w: float = inf,
+) -> StepResult:  # fmt: skip
+    """The step of a layout on a cluster; `cap_w` holds every card below its own power limit.
 
     Raises BadLayout for a layout that no job could run.
     """
@@ -117,7 +119,7 @@ def train_step(
     share = share_of(model, layout, framework)
     pieces = pieces_of(share, cluster, layout)
     chunks = _chunks(model, layout, pieces)
-    clock, power_w = _clock(chunks, cluster, layout)
+    clock, power_w = _clock(chunks, cluster, layout, cap_w)
     if clock < 1.0:
         chunks = [[(f.at_clock(clock), b.at_clock(clock)) for f, b in stage] for stage in chunks]
     message_s = send_s(layout, share, cluster)
@@ -150,22 +152,35 @@ Chunks = list[tuple[Cost, Cost]]
 
 
 def _chunks(model: Model, layout: Layout, pieces: Pieces) -> list[Chunks]:
-    """Costs of every stage's chunks; stages that hold the same are added up once."""
-    last = layout.pp - 1, layout.vpp - 1
-    known: dict[tuple[int, int, int, bool, bool], tuple[Cost, Cost]] = {}
+    """Costs of every stage's chunks; chunks that hold the same are added up once."""
+    known: dict[Content, tuple[Cost, Cost]] = {}
     found: list[Chunks] = []
-    for stage in range(layout.pp):
-        held: Chunks = []
-        for chunk, (first, count) in enumerate(layers_before(model, layout, stage)):
+    for stage in held_by(model, layout):
+        for one in stage:
+            if one not in known:
+                known[one] = _chunk(pieces, *one)
+        found.append([known[one] for one in stage])
+    return found
+
+
+#: What a chunk holds: plain layers, mixtures, layers that attend to an encoder, embedding? head?
+Content = tuple[int, int, int, bool, bool]
+
+
+def held_by(model: Model, layout: Layout) -> list[list[Content]]:
+    """What each chunk of each stage holds, `[stage][chunk]`."""
+    found: list[list[Content]] = [[] for _ in range(layout.pp)]
+    counts = layout.stage_layers(model)
+    first = 0
+    for chunk in range(layout.vpp):
+        for stage in range(layout.pp):
+            count = counts[stage][chunk]
             dense = max(0, min(first + count, model.dense_layers) - first)
             mixed = count - dense if model.experts else 0
             cross = max(0, first + count - max(first, model.layers - model.decoder_layers))
-            key = (count - mixed - cross, mixed, cross, (stage, chunk) == (0, 0),
-                   (stage, chunk) == last)  # fmt: skip
-            if key not in known:
-                known[key] = _chunk(pieces, *key)
-            held.append(known[key])
-        found.append(held)
+            last = (stage, chunk) == (layout.pp - 1, layout.vpp - 1)
+            found[stage].append((count - mixed - cross, mixed, cross, stage + chunk == 0, last))
+            first += count
     return found
 
 
@@ -183,14 +198,16 @@ def _chunk(
     return way(0), way(1)
 
 
-def _clock(chunks: list[Chunks], cluster: Cluster, layout: Layout) -> tuple[float, float]:
+def _clock(
+    chunks: list[Chunks], cluster: Cluster, layout: Layout, cap_w: float
+) -> tuple[float, float]:
     """The clock of the stage that draws most."""
     found = []
     m, p, v = layout.micro_batches, layout.pp, layout.vpp
     for stage in chunks:
         cost = sum((f + b for f, b in stage), NOTHING)
         busy = cost.seconds * (1 + (p - 1) / (v * m))
-        found.append(clock_of(cost, busy, cluster.card))
+        found.append(clock_of(cost, busy, cluster.card, cap_w))
     lowest = min(found, key=lambda c: c.share)
     return lowest.share, max(c.power_w for c in found)
 
