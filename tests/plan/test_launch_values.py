@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from layouts import Case, cases, write
+from launch_cases import Case, cases, write
 
 from suiren.torch.distributed.launch import run_devices
 from suiren.torch.how import How

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from layouts import Case, cases, mixtures, write
+from launch_cases import Case, cases, mixtures, write
 
 from suiren.fleet.framework import MEGATRON_CORE
 from suiren.fleet.memory import memory_of

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from layouts import GPT, LLAMA, MIXTURE, case, cases, mixtures, write
+from launch_cases import GPT, LLAMA, MIXTURE, case, cases, mixtures, write
 
 from suiren.fleet.layout import BadLayout
 from suiren.fleet.models import find_model
