@@ -1,4 +1,4 @@
-"""Every test process remembers tuned plans in a folder of its own and computes on one core."""
+"""Test processes remember tuned plans in one folder of the run and compute on one core each."""
 
 from __future__ import annotations
 
@@ -6,4 +6,5 @@ import os
 import tempfile
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run on all cores, one process each
-os.environ["XDG_CACHE_HOME"] = os.environ.get("SUIREN_TEST_CACHE") or tempfile.mkdtemp("suiren")
+if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers take over what the first process chose
+    os.environ["XDG_CACHE_HOME"] = os.environ.get("SUIREN_TEST_CACHE") or tempfile.mkdtemp("suiren")
