@@ -11,12 +11,16 @@ from suiren import __version__
 from suiren.commands import (
     chips,
     conformance,
+    diff,
     goodput,
     kernel,
     numerics,
+    plan,
     port,
     replay,
     run,
+    runs,
+    smi,
     step,
     topology,
     validate,
@@ -42,12 +46,18 @@ suiren.add_command(port.port)
 suiren.add_command(numerics.numerics)
 suiren.add_command(step.step)
 suiren.add_command(goodput.goodput)
+suiren.add_command(plan.plan)
+suiren.add_command(runs.runs)
+suiren.add_command(diff.diff)
+suiren.add_command(smi.smi)
+suiren.add_command(smi.exporter)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line; a user's mistake is one sentence and exit code 2."""
     try:
-        code = suiren.main(args=arguments, prog_name="suiren", standalone_mode=False)
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        code = suiren.main(args=given, prog_name="suiren", standalone_mode=False, obj=given)
     except click.ClickException as problem:
         problem.show()
         sys.exit(2)

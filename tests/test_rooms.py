@@ -23,9 +23,9 @@ FLOORS = (
     {"mapper"},
     {"fleet"},
     {"advise", "truth"},
-    {"report"},
+    {"report", "history", "live"},
     {"torch"},
-    {"conformance", "numerics", "port"},
+    {"conformance", "numerics", "port", "plan"},
     {"commands"},
     {"cli"},
 )

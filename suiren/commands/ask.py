@@ -81,6 +81,16 @@ def write_files(*wanted: tuple[Path | None, Callable[[Path], None]]) -> None:
             )
 
 
+def write_scalars(answer: Answer, folder: Path | None) -> None:
+    """Writes the scalars of every step for TensorBoard."""
+    from suiren.report.tensorboard import write_events
+
+    def write(path: Path) -> None:
+        write_events(answer, path)
+
+    write_files((folder, write))
+
+
 def _json(answer: Answer, path: Path) -> None:
     from suiren.report.document import write_document
 

@@ -12,6 +12,7 @@ import click
 
 from suiren.commands.ask import must_be_writable, notices, screen
 from suiren.commands.goodput_inputs import fleet, number_of_bytes, step_time
+from suiren.commands.keep import keep, no_history
 
 if TYPE_CHECKING:
     from suiren.fleet.faults import Faults, Recovery
@@ -64,10 +65,11 @@ SEARCHED = 8
               help="Share of a step that waits for links.")  # fmt: skip
 @click.option("--json", "json_path", type=PATH, help="Write everything as JSON.")
 @click.option("--report", "page_path", type=PATH, help="Write a self-contained HTML page.")
+@no_history
 def goodput(
     on: str | None, chips: int | None, chips_per_node: int | None, step_s: float | None,
     step_file: Path | None, checkpoint_bytes: str, storage: str | None, days: float,
-    json_path: Path | None, page_path: Path | None, **given: object,
+    json_path: Path | None, page_path: Path | None, no_history: bool, **given: object,
 ) -> None:  # fmt: skip
     """What share of a month of training is kept: failures, checkpoints, slow chips, weak links.
 
@@ -91,6 +93,7 @@ def goodput(
     )  # fmt: skip
     answer = _answer(title, job, size, rate, days * 86400, given)
     screen.print(render(answer))
+    keep("goodput", title, lambda: document(answer), off=no_history)
     if json_path:
         json_path.write_text(json.dumps(document(answer), indent=1) + "\n", encoding="utf-8")
         notices.print(f"wrote {json_path}", markup=False)

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from suiren.commands.ask import card_named, must_be_writable, notices, screen
+from suiren.commands.keep import how_asked, keep, no_history
 from suiren.commands.run import PASS_THROUGH, PATH, nearest
 from suiren.hw.spec import Card
 
@@ -53,6 +54,7 @@ def numerics() -> None:
 @click.option("--json", "json_path", type=PATH, help="Write everything as JSON.")
 @click.option("--with-fix", hidden=True, help="A fix to apply, as JSON.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no report on screen.")
+@no_history
 def run(script: Path, arguments: tuple[str, ...], on: str, against: str, **options: Any) -> int:
     """Run SCRIPT op by op beside a better run and tell where they part, and why.
 
@@ -69,6 +71,7 @@ def run(script: Path, arguments: tuple[str, ...], on: str, against: str, **optio
             f"there is no script {str(script)!r} in {Path.cwd()}{nearest(script)}"
         )
     must_be_writable(options["json_path"])
+    options["asked"] = how_asked(script)
     found = _run(script, arguments, card, other, options)
     return _tell(found, script, arguments, on, options)
 
@@ -126,8 +129,12 @@ def _tell(
     fixes = _try_fixes(found, script, arguments, on, options) if options["tries"] else []
     if not options["quiet"]:
         screen.print(render(found, fixes, step_time_s(found)))
+    told = document(found, fixes)
+    if found.seen.num_ops:
+        keep("numerics", script.name, lambda: told, off=options["no_history"],
+             asked=options["asked"])  # fmt: skip
     if options["json_path"] is not None:
-        write(document(found, fixes), options["json_path"])
+        write(told, options["json_path"])
         notices.print(f"wrote {options['json_path']}", markup=False, soft_wrap=True)
     if found.seen.num_ops == 0 and outcome.exit_code == 0:
         notices.print("nothing ran on the card", style="yellow")

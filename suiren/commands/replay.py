@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from suiren.commands.ask import card_named, must_be_writable, screen, write_results
+from suiren.commands.keep import how_asked, keep_run, no_history
 
 PATH = click.Path(path_type=Path, dir_okay=False)
 
@@ -21,12 +22,14 @@ PATH = click.Path(path_type=Path, dir_okay=False)
     "--trace", "perfetto_path", type=PATH, help="Write a Perfetto/Chrome trace of the step."
 )
 @click.option("--report", "page_path", type=PATH, help="Write a self-contained HTML page.")
+@no_history
 def replay(
     trace_file: Path,
     on: str,
     json_path: Path | None,
     perfetto_path: Path | None,
     page_path: Path | None,
+    no_history: bool,
 ) -> None:
     """Predict a saved trace on another chip; the script does not run."""
     from suiren.report.answer import NothingRan, answer
@@ -41,3 +44,5 @@ def replay(
         raise click.UsageError(str(problem)) from None
     screen.print(render(found))
     write_results(found, json_path, perfetto_path, page_path)
+    asked = how_asked(trace_file)
+    keep_run(found, trace_file, {"no_history": no_history, "asked": asked}, replayed=True)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.markup import escape
 
-from suiren.commands.ask import card_named, must_be_writable, notices, screen, write_results
+from suiren.commands.ask import (
+    card_named,
+    must_be_writable,
+    notices,
+    screen,
+    write_results,
+    write_scalars,
+)
+from suiren.commands.keep import how_asked, keep_run, no_history
 from suiren.hw.fact import assumed
 from suiren.hw.spec import Card
-from suiren.units import show_bytes
 
 if TYPE_CHECKING:
     from suiren.torch.how import How
@@ -89,8 +92,13 @@ def _memory_bytes(text: str | None) -> int | None:
 @click.option(
     "--save-trace", "trace_path", type=PATH, help="Save what was asked, for `suiren replay`."
 )
+@click.option(
+    "--tensorboard", "events_path", type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR", help="Write scalars of every step for TensorBoard.",
+)
 @click.option("--fit-to", type=float, hidden=True, help="Capacity in bytes that fits are told for.")
 @click.option("--quiet", is_flag=True, help="No progress bar and no report on screen.")
+@no_history
 def run(script: Path, arguments: tuple[str, ...], on: str, **options: Any) -> int:
     """Run SCRIPT on a virtual chip and tell what its step takes and why.
 
@@ -113,6 +121,8 @@ def run(script: Path, arguments: tuple[str, ...], on: str, **options: Any) -> in
         )
     files = [options[k] for k in ("json_path", "perfetto_path", "page_path", "trace_path")]
     must_be_writable(*files)
+    _must_write_events(options["events_path"])
+    options["asked"] = how_asked(script)
     memory_bytes = _memory_bytes(options["memory"])
     card = _with_memory(card, memory_bytes, options["fit_to"])
     if cluster is not None:
@@ -120,6 +130,23 @@ def run(script: Path, arguments: tuple[str, ...], on: str, **options: Any) -> in
         return run_many(script, arguments, cluster, how_to_run(memory_bytes, options), options)
     outcome = _run(script, arguments, card, memory_bytes, options)
     return _tell(outcome, script, arguments, card, on, options)
+
+
+def _must_write_events(folder: Path | None) -> None:
+    from suiren.report.tensorboard import NoTensorBoard, must_be_there
+
+    if folder is None:
+        return
+    try:
+        must_be_there()
+        folder.mkdir(parents=True, exist_ok=True)
+    except NoTensorBoard as problem:
+        raise click.UsageError(str(problem)) from None
+    except OSError as problem:
+        raise click.UsageError(
+            f"{folder} cannot be made ({problem.strerror}); nothing was run: give a folder that "
+            "you may write to"
+        ) from None
 
 
 def _with_memory(card: Card, memory_bytes: int | None, fit_to: float | None) -> Card:
@@ -178,6 +205,7 @@ def _tell(
     on: str,
     options: dict[str, Any],
 ) -> int:
+    from suiren.commands.would_fit import advise_fit
     from suiren.report.answer import NothingRan, answer
     from suiren.report.screen import render
     from suiren.trace.text import save_program
@@ -185,7 +213,7 @@ def _tell(
     if outcome.error:
         notices.print(escape(outcome.error), soft_wrap=True)
     if outcome.ended == "out of memory":
-        _advise_fit(outcome, script, arguments, card, on)
+        advise_fit(outcome, script, arguments, card, on)
     elif outcome.ended != "finished":
         notices.print(
             f"[yellow]the script {_ENDED[outcome.ended]}; what was learnt until then follows[/]"
@@ -201,6 +229,8 @@ def _tell(
         save_program(outcome.program, options["trace_path"])
         notices.print(f"wrote {options['trace_path']}", markup=False, soft_wrap=True)
     write_results(found, options["json_path"], options["perfetto_path"], options["page_path"])
+    write_scalars(found, options["events_path"])
+    keep_run(found, script, options, exit_code=outcome.exit_code)
     return outcome.exit_code
 
 
@@ -209,43 +239,3 @@ _ENDED = {
     "exited": "exited with a status of its own",
     "interrupted": "was interrupted",
 }
-
-#: Seconds that the probe for what would fit may take.
-PROBE_TIMEOUT_S = 120
-
-
-def _advise_fit(
-    outcome: Outcome, script: Path, arguments: tuple[str, ...], card: Card, on: str
-) -> None:
-    """Traces one step without values or limit, in its own process, for what would fit."""
-    notices.print(
-        "[yellow]the model does not fit; tracing one step without values to see what would …[/]"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        found = Path(folder) / "probe.json"
-        command = [
-            sys.executable, "-P", "-m", "suiren.cli", "run", str(script.resolve()), "--on", on,
-            "--no-numerics", "--memory", "unlimited", "--max-steps", "3", "--quiet",
-            "--fit-to", str(float(card.memory_bytes)), "--json", str(found), "--", *arguments,
-        ]  # fmt: skip
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False
-            )
-            answer = json.loads(found.read_text())
-        except subprocess.TimeoutExpired:
-            notices.print(f"no step was traced in {PROBE_TIMEOUT_S} s: what would fit is not known")
-            return
-        except (OSError, ValueError):
-            last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-            notices.print(
-                f"no step could be traced, so what would fit is not known: {last}", markup=False
-            )
-            return
-    outcome.program.facts["fit"] = answer["fit"]
-    notices.print(
-        f"a whole step needs {show_bytes(answer['fit']['needed_bytes'])} on a card of "
-        f"{show_bytes(card.memory_bytes)}: {answer['fit']['sentence']}",
-        style="bold",
-        markup=False,
-    )

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from suiren.commands.ask import must_be_writable, notices, screen
+from suiren.commands.keep import keep, no_history
 from suiren.hw.chipfile import BadChipFile
 from suiren.hw.names import UnknownChip
 
@@ -77,6 +78,7 @@ def _degrees(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--json", "json_path", type=click.Path(path_type=Path, dir_okay=False),
               help="Write everything here.")  # fmt: skip
+@no_history
 def step(**options: Any) -> None:
     """Predict one training step of MODEL on a cluster from its parallel layout.
 
@@ -117,8 +119,9 @@ def step(**options: Any) -> None:
             BadChipFile) as problem:  # fmt: skip
         raise click.UsageError(str(problem)) from None
     screen.print(render(found, model, layout, cluster))
+    told = document(found, model, layout, replace(cluster))
+    keep("step", model.name, lambda: told, off=options["no_history"])
     if options["json_path"]:
-        told = document(found, model, layout, replace(cluster))
         options["json_path"].write_text(json.dumps(told, indent=1) + "\n")
         notices.print(f"wrote {options['json_path']}", markup=False)
 

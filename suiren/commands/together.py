@@ -12,6 +12,7 @@ import click
 from rich.markup import escape
 
 from suiren.commands.ask import notices, screen
+from suiren.commands.keep import keep_ranks
 from suiren.hw.cluster import Cluster
 from suiren.hw.spec import Card
 
@@ -88,7 +89,7 @@ def run_many(
         outcomes = _devices(script, arguments, cluster, how, options)
     else:
         outcomes = _ranks(script, arguments, cluster, how, options)
-    return _tell(outcomes, cluster, options)
+    return _tell(outcomes, script, cluster, options)
 
 
 def _devices(
@@ -140,7 +141,9 @@ def _bar(title: str, shown: bool, unit: str = "step") -> Iterator[Callable[[int]
         yield lambda step: progress.update(task, description=f"on {title}: {unit} {step}")
 
 
-def _tell(outcomes: list[RankOutcome], cluster: Cluster, options: dict[str, Any]) -> int:
+def _tell(
+    outcomes: list[RankOutcome], script: Path, cluster: Cluster, options: dict[str, Any]
+) -> int:
     """Prints how ranks ended and what a step takes."""
     from suiren.fleet.placed import ClusterTooSmall
     from suiren.fleet.together import RanksPart
@@ -162,6 +165,7 @@ def _tell(outcomes: list[RankOutcome], cluster: Cluster, options: dict[str, Any]
     if not options["quiet"]:
         screen.print(render_ranks(found))
     _write(found, options)
+    keep_ranks(found, script, options, exit_code=code)
     return code
 
 
@@ -209,7 +213,7 @@ def _that_ran(outcomes: list[RankOutcome], cards_per_node: int) -> list[RankProg
 
 
 def _write(found: Any, options: dict[str, Any]) -> None:
-    from suiren.commands.ask import write_files
+    from suiren.commands.ask import write_files, write_scalars
     from suiren.report.ranks_document import write_ranks_document
     from suiren.report.ranks_page import write_ranks_page
     from suiren.report.ranks_perfetto import write_ranks_trace
@@ -221,3 +225,4 @@ def _write(found: Any, options: dict[str, Any]) -> None:
         (options["page_path"], lambda path: write_ranks_page(found, path)),
         (options["trace_path"], lambda path: save_program(found.main.program, path)),
     )
+    write_scalars(found.main, options["events_path"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from suiren.commands.ask import notices, screen
+from suiren.commands.keep import keep, no_history
 from suiren.hw.chipfile import BadChipFile
 from suiren.hw.load import resolve_card
 from suiren.hw.names import UnknownChip
@@ -16,6 +17,9 @@ from suiren.hw.names import UnknownChip
 if TYPE_CHECKING:
     from suiren.truth.predict import Prediction
     from suiren.truth.rows import Row
+
+#: Rows that a kept validation holds one by one.
+MOST_POINTS = 5000
 
 
 @click.command()
@@ -31,9 +35,10 @@ if TYPE_CHECKING:
 @click.option(
     "--processes", type=click.IntRange(min=1), help="Local processes; all cores if not given."
 )
+@no_history
 def validate(
     files: tuple[str, ...], on: str | None, split: str | None, sample: int | None, kernels: str,
-    json_path: str | None, out: str | None, processes: int | None,
+    json_path: str | None, out: str | None, processes: int | None, no_history: bool,
 ) -> None:  # fmt: skip
     """Predict every row of measured tables and say how far off it is.
 
@@ -61,6 +66,8 @@ def validate(
         _tell(found, "corrected by the nearest measured rows")
     else:
         _tell(found, "")
+    title = ", ".join(Path(file).name for file in files[:3]) + (" …" if len(files) > 3 else "")
+    keep("validation", title, lambda: {**_document(found), **_points(found, files)}, off=no_history)
     if out:
         write_rows(out, found)
     if json_path:
@@ -146,6 +153,15 @@ def _document(found: list[Prediction]) -> dict[str, object]:
             {"hardware": h, "op": o, "reason": r, "rows": n} for h, o, r, n in score.refused(found)
         ],
     }  # fmt: skip
+
+
+def _points(found: list[Prediction], files: tuple[str, ...]) -> dict[str, object]:
+    """What a scatter plot needs: every row's measured and predicted seconds, evenly thinned."""
+    told = [p for p in found if p.seconds is not None and p.row.measured_s]
+    thin = told[:: -(-len(told) // MOST_POINTS) or 1]
+    columns = ("id", "card", "op", "measured_s", "predicted_s")
+    rows = [[p.row.id, p.card, p.row.op, p.row.measured_s, p.seconds] for p in thin]
+    return {"files": list(files), "points": [dict(zip(columns, r, strict=True)) for r in rows]}
 
 
 def _score(one: object) -> dict[str, object]:

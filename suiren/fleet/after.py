@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from suiren.fleet.collective import time_collective
 from suiren.fleet.cost import cost_of
 from suiren.fleet.ends import optimizer
 from suiren.fleet.framework import Framework
 from suiren.fleet.layout import Layout
-from suiren.fleet.memory import weights_of
+from suiren.fleet.memory import Weights, adapters_of, weights_of
 from suiren.fleet.model import Model
+from suiren.fleet.offload import host_optimizer_s
 from suiren.fleet.pipeline import Stages
 from suiren.fleet.share import Share
 from suiren.hw.cluster import Cluster
@@ -30,14 +33,48 @@ def send_s(layout: Layout, share: Share, cluster: Cluster) -> float:
     return part + time_collective(cluster, "all_gather", whole, tp).seconds
 
 
+@dataclass(frozen=True, slots=True)
+class After:
+    """What follows the last backward pass where nothing runs beside it; seconds."""
+
+    reduce_s: float
+    """Gradients summed."""
+    gather_s: float
+    """Weights passed on where ranks share the optimizer's states."""
+    buckets: float
+    """Parts in which a framework reduces: the last one is never hidden."""
+    tied_s: float
+    optimizer_s: float
+
+    def hidden_s(self, backward_s: float, forward_s: float) -> tuple[float, float]:
+        """What of both hides behind the last backward and the next forward pass of a stage."""
+        part = 1 - 1 / self.buckets
+        return min(self.reduce_s * part, backward_s), min(self.gather_s * part, forward_s)
+
+
 def after(
     model: Model, layout: Layout, framework: Framework, cluster: Cluster, stages: Stages, most: int
 ) -> dict[str, float]:
     """What follows the last backward pass: gradients, the tied embedding, the optimizer."""
+    found = after_stage(model, layout, framework, cluster, 0 if layout.pp == 1 else most)
+    gradients_s = found.reduce_s + found.gather_s
+    if layout.overlap_gradients:
+        hidden = found.hidden_s(sum(stages.backward_s[most]), sum(stages.forward_s[most]))
+        gradients_s = (found.reduce_s - hidden[0]) + (found.gather_s - hidden[1])
+    return {"gradients": gradients_s, "tied embedding": found.tied_s,
+            "optimizer": found.optimizer_s}  # fmt: skip
+
+
+def after_stage(
+    model: Model, layout: Layout, framework: Framework, cluster: Cluster, stage: int
+) -> After:
+    """The same before anything of it hides, for the weights of a stage."""
+    weights = weights_of(model, layout, stage)
     if framework.accumulate == "frozen":
-        return {"gradients": 0.0, "tied embedding": 0.0, "optimizer": 0.0}
+        weights = Weights(adapters_of(model, layout, framework, stage), 0.0)
+        if not weights.all:
+            return After(0.0, 0.0, 1.0, 0.0, 0.0)
     cards = cluster.cards_per_node
-    weights = weights_of(model, layout, 0 if layout.pp == 1 else most)
     wide = layout.precision in ("fp32", "tf32")
     item = 4 if wide else 2
     grad_item = 4 if wide or framework.fp32_gradients else item
@@ -58,18 +95,17 @@ def after(
         reduce_s += time_collective(cluster, op, grad_item * count, place).seconds
         if layout.zero:
             gather_s += time_collective(cluster, "all_gather", item * count, place).seconds
-    if layout.overlap_gradients:
-        buckets = max(1.0, grad_item * weights.all / BUCKET_BYTES)
-        room = sum(stages.backward_s[most]), sum(stages.forward_s[most])
-        reduce_s -= min(reduce_s * (1 - 1 / buckets), room[0])
-        gather_s -= min(gather_s * (1 - 1 / buckets), room[1])
     tied_s = 0.0
-    if model.tied and layout.pp > 1:
+    if model.tied and layout.pp > 1 and framework.accumulate != "frozen":
         size = grad_item * model.embedding_params / layout.tp
         tied_s = time_collective(
             cluster, "all_reduce", size, layout.place("embedding", cards)
         ).seconds
-    dtype = "f32" if wide else "bf16"
-    tasks = optimizer(framework, shared if layout.zero else weights.all, dtype)
-    step = cost_of(tasks, cluster, layout, float(framework.host_op_s))
-    return {"gradients": reduce_s + gather_s, "tied embedding": tied_s, "optimizer": step.seconds}
+    count = shared if layout.zero else weights.all
+    if layout.offload == "optimizer":
+        optimizer_s = host_optimizer_s(count, grad_item, item, cluster.card)
+    else:
+        tasks = optimizer(framework, count, "f32" if wide else "bf16")
+        optimizer_s = cost_of(tasks, cluster, layout, float(framework.host_op_s)).seconds
+    buckets = max(1.0, grad_item * weights.all / BUCKET_BYTES)
+    return After(reduce_s, gather_s, buckets, tied_s, optimizer_s)

@@ -10,7 +10,7 @@ from suiren.fleet.mixture import mixture
 from suiren.fleet.ops import Ops
 from suiren.fleet.part import Comm, Part, Task, again, chain
 from suiren.fleet.share import Share
-from suiren.trace.call import Tensor
+from suiren.trace.call import Call, Tensor
 
 
 @lru_cache(maxsize=4096)
@@ -18,6 +18,8 @@ def layer(share: Share, experts: bool = False, cross: bool = False) -> Part:
     """One layer; `experts`: a mixture; `cross`: it attends to an encoder too."""
     model, ops, rows = share.model, share.ops, share.rows
     rms, d = model.norm == "rms", model.d_model
+    if share.framework.source is not None:
+        return recomputed(share.framework.source.layer(share, experts, cross), share)
     parts = [ops.norm(rows, d, rms), enter(share), attention(share), leave(share), rest(share)]
     if cross:
         parts += parts
@@ -27,6 +29,32 @@ def layer(share: Share, experts: bool = False, cross: bool = False) -> Part:
     if share.recompute == "full":
         return again(whole, (("layer input", ops.size(rows, d)),))
     return whole
+
+
+def recomputed(whole: Part, share: Share) -> Part:
+    """A traced layer with what the layout computes again before backward.
+
+    `selective`: results of products and of attention are kept, everything else is computed again.
+    """
+    if share.recompute == "full":
+        size = share.ops.size(share.rows, share.model.d_model)
+        return again(whole, (("layer input", size),))
+    if share.recompute == "none":
+        return whole
+    cheap = tuple(t for t in whole.forward if isinstance(t, Call) and not _is_dear(t))
+    kept = tuple((name, size) for name, size in whole.saved if name in DEAR)
+    again_bytes = whole.saved_bytes - sum(size for _, size in kept)
+    return Part(whole.forward, (*cheap, *whole.backward), kept, whole.working_bytes + again_bytes)
+
+
+#: Names of kept tensors that selective recomputation does not compute again.
+DEAR = ("layer input", "product", "attention")
+
+
+def _is_dear(call: Call) -> bool:
+    """Whether a call is a product or fused attention."""
+    name = call.name.partition(".")[0].removeprefix("aten::")
+    return name in ("mm", "addmm", "bmm", "baddbmm", "convolution") or "attention" in name
 
 
 def enter(share: Share) -> Part:

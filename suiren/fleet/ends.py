@@ -15,6 +15,8 @@ from suiren.trace.call import Call, Tensor, Value
 @lru_cache(maxsize=1024)
 def embedding(share: Share) -> Part:
     """Tokens looked up, positions added, dropout; a vocabulary split over tp is summed."""
+    if share.framework.source is not None:
+        return share.framework.source.embedding(share)
     model, ops, rows = share.model, share.ops, share.tokens
     x, table = ops.tensor(rows, model.d_model), ops.tensor(share.vocab, model.d_model)
     ids = Tensor("i64", (rows,))
@@ -40,6 +42,8 @@ def embedding(share: Share) -> Part:
 @lru_cache(maxsize=1024)
 def head(share: Share) -> Part:
     """Last norm, logits and the cross entropy over a vocabulary split over tp."""
+    if share.framework.source is not None:
+        return share.framework.source.head(share)
     model, ops, rows = share.model, share.ops, share.tokens
     d = model.d_model
     beside = input_gradient(share) if is_async(share) else ()

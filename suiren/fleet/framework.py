@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from suiren.fleet.source import Source
 from suiren.hw.fact import Fact, assumed, derived
 from suiren.units import us
 
@@ -42,6 +43,10 @@ class Framework:
     """The vocabulary is padded to a multiple of this times tp; 0 for no padding."""
     fp32_gradients: bool = False
     """Gradients are kept and reduced in FP32."""
+    adapter_params: float = 0.0
+    """Weights of adapters in a layer of the whole model, where all others are frozen."""
+    source: Source | None = None
+    """Parts traced from real modules; without it they are listed by formula."""
 
 
 #: Host time of one eager ATen call where an A100 was measured: 26.4 µs between two events

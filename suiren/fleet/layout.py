@@ -39,6 +39,8 @@ class Layout:
     recompute: Recompute = "none"
     schedule: Schedule = "1f1b"
     precision: Literal["fp32", "tf32", "fp16", "bf16", "fp8"] = "bf16"
+    offload: Literal["none", "optimizer"] = "none"
+    """`optimizer`: its states lie in the host's memory, which updates the weights."""
     overlap_gradients: bool = False
     """Gradients are reduced while the last micro-batch is still in its backward pass."""
     overlap_tensor: bool = False

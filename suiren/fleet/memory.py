@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from suiren.fleet.block import layer
 from suiren.fleet.ends import embedding, head
@@ -35,6 +35,8 @@ class StageMemory:
     logits: float
     recomputed: float
     """One layer's activations while it is computed again."""
+    working: float
+    """Tensors of a pass that nothing keeps, at their peak; known of traced parts only."""
     fragmentation: float
     workspace: float
     in_flight: float
@@ -44,7 +46,7 @@ class StageMemory:
     def total_bytes(self) -> float:
         """Peak of the rank."""
         return (self.fixed_bytes + self.activations + self.logits + self.recomputed
-                + self.fragmentation + self.workspace)  # fmt: skip
+                + self.working + self.fragmentation + self.workspace)  # fmt: skip
 
     @property
     def fixed_bytes(self) -> float:
@@ -54,7 +56,7 @@ class StageMemory:
     def owners(self) -> dict[str, float]:
         """Bytes by owner, the largest first."""
         names = ("weights", "gradients", "optimizer", "activations", "logits", "recomputed",
-                 "fragmentation", "workspace")  # fmt: skip
+                 "working", "fragmentation", "workspace")  # fmt: skip
         found = {name: float(getattr(self, name)) for name in names}
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
@@ -125,40 +127,55 @@ def memory_of(model: Model, layout: Layout, framework: Framework, stage: int) ->
     shared = weights.dense / replicas + weights.experts / apart
     states = 8 if wide else 12
     grad_item = 4 if wide or framework.fp32_gradients else item
+    trained = weights.all
     if framework.accumulate == "frozen":
-        states = grad_item = 0
+        trained = adapters_of(model, layout, framework, stage)
+        shared = trained / replicas
     main = 4 if framework.optimizer == "megatron" and grad_item == 2 else 0
+    if layout.offload == "optimizer":
+        states = main = 0
     kept = in_flight(layout, stage)
-    activations, working = _activations(model, layout, share, stage)
+    activations, again, working = _activations(model, layout, share, stage)
     logits = _ends(share, layout, stage)
-    moving = activations * kept + logits + working
+    if stage == layout.pp - 1:
+        working = max(head(share).working_bytes, working - logits)
+    moving = activations * kept + logits + again + working
+    held = weights.all + (trained if framework.accumulate == "frozen" else 0.0)
     return StageMemory(
-        stage, item * (shared if layout.zero == 3 else weights.all),
-        grad_item * (shared if layout.zero >= 2 else weights.all),
-        (states + main) * (shared if layout.zero else weights.all), activations * kept, logits,
-        working, float(FRAGMENTATION) * moving, float(WORKSPACE_BYTES), kept,
+        stage, item * (shared if layout.zero == 3 else held),
+        grad_item * (shared if layout.zero >= 2 else trained),
+        (states + main) * (shared if layout.zero else trained), activations * kept, logits,
+        again, max(0.0, working), float(FRAGMENTATION) * moving, float(WORKSPACE_BYTES), kept,
     )  # fmt: skip
 
 
-def _activations(model: Model, layout: Layout, share: Share, stage: int) -> tuple[float, float]:
-    """Bytes that one micro-batch keeps in a stage, and those of a layer computed again."""
-    kept = largest = 0.0
+def adapters_of(model: Model, layout: Layout, framework: Framework, stage: int) -> float:
+    """Trained weights of one rank of a stage where all others are frozen."""
+    layers = sum(count for _, count in layers_before(model, layout, stage))
+    return framework.adapter_params * layers / layout.tp
+
+
+def _activations(
+    model: Model, layout: Layout, share: Share, stage: int
+) -> tuple[float, float, float]:
+    """Bytes that one micro-batch keeps in a stage, of a layer computed again, and of a pass."""
+    kept = largest = working = 0.0
     for first, count in layers_before(model, layout, stage):
         for n in range(first, first + count):
             cross = n >= model.layers - model.decoder_layers
             part = layer(share, model.has_experts(n), cross)
             kept += part.saved_bytes
+            working = max(working, part.working_bytes)
             if layout.recompute == "full":
-                whole = layer(_kept_whole(share), model.has_experts(n), cross)
+                whole = layer(kept_whole(share), model.has_experts(n), cross)
                 largest = max(largest, whole.saved_bytes)
     if stage == 0:
         kept += embedding(share).saved_bytes
-    return kept, largest
+    return kept, largest, working
 
 
-def _kept_whole(share: Share) -> Share:
-    from dataclasses import replace
-
+def kept_whole(share: Share) -> Share:
+    """The share with nothing computed again."""
     return replace(share, recompute="none")
 
 

@@ -60,6 +60,8 @@ class Model:
     """Part of a latent query that carries positions."""
     value_dim: int = 0
     """Width of a value head; 0 for head_dim."""
+    counted_params: int = 0
+    """Weights of a layer as its modules hold them; 0 where the sizes above say it."""
 
     def __post_init__(self) -> None:
         if self.head_dim == 0 and self.d_model % self.heads:
@@ -113,6 +115,8 @@ class Model:
 
     def layer_params(self, layer: int = 10**9) -> int:
         """Weights of a layer, all experts counted."""
+        if self.counted_params:
+            return self.counted_params
         fixed = self.attention_params() + 2 * self.norm_params
         if not self.has_experts(layer):
             return fixed + self.mlp_params(self.d_ff)
@@ -156,10 +160,22 @@ class Model:
 
 def model_from_config(path: str | Path, seq: int = 0) -> Model:
     """A model from a transformers `config.json`; raises BadModel where sizes are missing."""
+    return model_of_config(read_config(path), str(path), seq)
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The fields of a `config.json`; raises BadModel where it cannot be read."""
     try:
         found: dict[str, Any] = json.loads(Path(path).read_text())
     except (OSError, ValueError) as problem:
         raise BadModel(f"{path} cannot be read as a config.json: {problem}") from None
+    if not isinstance(found, dict):
+        raise BadModel(f"{path} is no config.json: it holds no object")
+    return found
+
+
+def model_of_config(found: dict[str, Any], path: str, seq: int = 0) -> Model:
+    """A model from the fields of a transformers configuration; `path` names it in sentences."""
 
     def first(*names: str, default: Any = None) -> Any:
         for name in names:
@@ -173,7 +189,7 @@ def model_from_config(path: str | Path, seq: int = 0) -> Model:
     kind = str(found.get("model_type", ""))
     act = str(first("hidden_act", "activation_function", default="gelu"))
     gated = act.startswith(("silu", "sw"))
-    rotary = "rope_theta" in found or "rope_scaling" in found
+    rotary = any(name.startswith(("rope_", "rotary_")) for name in found)
     experts = int(first("num_local_experts", "n_routed_experts", "num_experts", default=0))
     one = int(first("moe_intermediate_size", default=0))
     encoder = kind in ("bert", "roberta", "t5")

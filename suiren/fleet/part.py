@@ -31,6 +31,8 @@ class Part:
     backward: tuple[Task, ...] = ()
     saved: tuple[tuple[str, float], ...] = ()
     """(what, bytes) of what forward keeps for backward."""
+    working_bytes: float = 0.0
+    """What its passes hold at their peak besides what is kept; 0 where nobody looked."""
 
     @property
     def saved_bytes(self) -> float:
@@ -45,9 +47,10 @@ def chain(parts: Iterable[Part]) -> Part:
         tuple(task for part in found for task in part.forward),
         tuple(task for part in reversed(found) for task in part.backward),
         tuple(one for part in found for one in part.saved),
+        max((part.working_bytes for part in found), default=0.0),
     )
 
 
 def again(part: Part, kept: tuple[tuple[str, float], ...] = ()) -> Part:
     """The part with its forward pass computed again before backward; `kept` is all it keeps."""
-    return Part(part.forward, part.forward + part.backward, kept)
+    return Part(part.forward, part.forward + part.backward, kept, part.working_bytes)

@@ -69,7 +69,7 @@ def _total_ps(stages: Stages, micro_batches: int, schedule: str) -> int:
     unit = p if v > 1 else 1
     rounds, rest = divmod(micro_batches, unit)
     depth = 3 if v > 1 else p
-    if schedule == "gpipe" and rounds > 4:  # no pass waits for a later one: every round adds alike
+    if schedule == "gpipe" and v == 1 and rounds > 4:  # a flow line: every round adds alike
         two, three = (_simulated(stages, n * unit, schedule).end_ps for n in (3, 4))
         return three + (rounds - 4) * (three - two)
     few = 4 * depth + 4

@@ -16,6 +16,7 @@ from suiren.fleet.ends import embedding, head
 from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.memory import StageMemory, memory_of
 from suiren.fleet.model import Model
+from suiren.fleet.offload import HOST_BYTES_PER_S, host_optimizer_s
 from suiren.fleet.part import Task
 from suiren.fleet.sharded_framework import Sharded, adam, flat_gradient, metrics
 from suiren.fleet.share import Share, share_of
@@ -68,31 +69,35 @@ def sharded_step(model: Model, layout: Layout, cluster: Cluster, how: Sharded) -
                         f"not zero {layout.zero} and pp {layout.pp}")  # fmt: skip
     layout.check(model, cluster.num_ranks)
     share = share_of(model, layout, how)
-    block, root = _units(share, cluster, layout, how)
+    block, root = units_of(share, cluster, layout, how)
     full = _work(block, root, model.layers)
     clock = clock_of(full, full.device_s, cluster.card)
     block, root = block.at_clock(clock.share), root.at_clock(clock.share)
     work = _work(block, root, model.layers)
-    run = _micro_batch(block, root, model.layers, layout, _wire(cluster, layout, how))
+    run = _micro_batch(block, root, model.layers, layout, wire_of(cluster, layout, how))
     beside_s = contention_s(run.hidden_s, cluster)
     device_s = run.end_s + beside_s
     # the host runs ahead over a whole micro-batch: only the longer of both counts
     host_s = work.host_s + model.layers * how.host_unit_ops * float(how.host_op_s)
     one_s, m = max(device_s, host_s), layout.micro_batches
-    adam_s = cost_of(adam(how, model.params / layout.dp), cluster, layout, float(how.host_op_s))
-    step_s = m * one_s + adam_s.seconds
+    shard = model.params / layout.dp / layout.tp
+    adam_s = cost_of(adam(how, shard), cluster, layout, float(how.host_op_s))
+    optimizer_s = adam_s.seconds
+    if layout.offload == "optimizer":
+        optimizer_s = host_optimizer_s(shard, 4, 4, cluster.card)
+    step_s = m * one_s + optimizer_s
     parts = {
         "matrix": m * work.matrix_s, "vector": m * work.vector_s, "memory": m * work.memory_s,
         "launch": m * work.launch_s, "tensor parallel": m * work.tp_s,
         "gather and scatter": m * (run.end_s - work.device_s), "beside collectives": m * beside_s,
-        "host": m * (one_s - device_s), "optimizer": adam_s.seconds,
+        "host": m * (one_s - device_s), "optimizer": optimizer_s,
     }  # fmt: skip
     peak = cluster.card.peak_flop_per_s(layout.precision) or cluster.card.peak_flop_per_s("bf16")
     useful = model.flop_per_sample() * layout.global_batch
     return ShardedStep(
         step_s, parts, m, _memory(model, layout, how, block.params), clock.share, clock.power_w,
         useful / (step_s * layout.ranks * peak) if peak else 0.0,
-        layout.global_batch * model.seq / step_s, m * run.hidden_s, _assumed(cluster, how),
+        layout.global_batch * model.seq / step_s, m * run.hidden_s, _assumed(cluster, how, layout),
     )  # fmt: skip
 
 
@@ -100,7 +105,7 @@ def _work(block: Unit, root: Unit, layers: int) -> Cost:
     return (block.forward + block.backward).times(layers) + root.forward + root.backward
 
 
-def _units(share: Share, cluster: Cluster, layout: Layout, how: Sharded) -> tuple[Unit, Unit]:
+def units_of(share: Share, cluster: Cluster, layout: Layout, how: Sharded) -> tuple[Unit, Unit]:
     """A block, and what stands around the blocks."""
     model = share.model
 
@@ -172,7 +177,8 @@ class Wire:
         return time_collective(self.cluster, op, size_bytes / self.layout.tp, place).seconds
 
 
-def _wire(cluster: Cluster, layout: Layout, how: Sharded) -> Wire:
+def wire_of(cluster: Cluster, layout: Layout, how: Sharded) -> Wire:
+    """What moves weights and gradients of a layout."""
     wide = layout.precision in ("fp32", "tf32")
     return Wire(cluster, layout, 4 if wide or how.reduces_fp32 else 2, 4 if wide else 2)
 
@@ -241,11 +247,13 @@ def _memory(model: Model, layout: Layout, how: Sharded, block_params: float) -> 
     # FP32 weights and both moments are sharded; gradients add up in FP32 beside one whole block
     shard = model.params / layout.dp / layout.tp
     return replace(held, weights=gathered, gradients=4 * shard + block_params * reduce / count,
-                   optimizer=12 * shard)  # fmt: skip
+                   optimizer=0.0 if layout.offload == "optimizer" else 12 * shard)  # fmt: skip
 
 
-def _assumed(cluster: Cluster, how: Sharded) -> dict[str, str]:
+def _assumed(cluster: Cluster, how: Sharded, layout: Layout) -> dict[str, str]:
     facts = {f"card.{n}": f for n, f in cluster.card.assumed().items()}
+    if layout.offload == "optimizer":
+        facts["host memory bandwidth a card"] = HOST_BYTES_PER_S
     facts["framework.host_op_s"] = how.host_op_s
     facts["cores that a collective keeps"] = COLLECTIVE_CORES
     return {n: f.source for n, f in facts.items() if f.kind == "assumed"}

@@ -103,3 +103,8 @@ MAXTEXT = Sharded(
     accumulate="none", optimizer="none", loss="fused", vocab_multiple=1, host_unit_ops=0,
     lays_gradients_flat=False,
 )  # fmt: skip
+PYTORCH = Sharded(
+    name="pytorch", title="PyTorch modules with DTensor, FSDP2 and torch's pipelines",
+    host_op_s=assumed(5 * us, "the host of `suiren run`: one eager call issued"),
+    fused=False, merged_qkv=False, optimizer="fused", blocking_sends=False, vocab_multiple=0,
+)  # fmt: skip

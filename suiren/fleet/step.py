@@ -11,8 +11,9 @@ from suiren.fleet.cost import NOTHING, Cost, clock_of, cost_of
 from suiren.fleet.ends import embedding, head
 from suiren.fleet.framework import MEGATRON_CORE, Framework
 from suiren.fleet.layout import BadLayout, Layout
-from suiren.fleet.memory import StageMemory, layers_before, memory_of
+from suiren.fleet.memory import StageMemory, memory_of
 from suiren.fleet.model import Model
+from suiren.fleet.offload import HOST_BYTES_PER_S
 from suiren.fleet.part import Part
 from suiren.fleet.pipeline import Stages, pipeline_s
 from suiren.fleet.share import Share, share_of
@@ -140,7 +141,8 @@ def train_step(
               for s in sorted({0, layout.pp // 2, layout.pp - 1})),
         clock, power_w, useful / (step_s * ranks * peak) if peak else 0.0,
         done / (step_s * layout.pp * peak) if peak else 0.0,
-        layout.global_batch * model.seq / step_s, total.hidden_s * m, _assumed(cluster, framework),
+        layout.global_batch * model.seq / step_s, total.hidden_s * m,
+        _assumed(cluster, framework, layout),
     )  # fmt: skip
 
 
@@ -148,22 +150,35 @@ Chunks = list[tuple[Cost, Cost]]
 
 
 def _chunks(model: Model, layout: Layout, pieces: Pieces) -> list[Chunks]:
-    """Costs of every stage's chunks; stages that hold the same are added up once."""
-    last = layout.pp - 1, layout.vpp - 1
-    known: dict[tuple[int, int, int, bool, bool], tuple[Cost, Cost]] = {}
+    """Costs of every stage's chunks; chunks that hold the same are added up once."""
+    known: dict[Content, tuple[Cost, Cost]] = {}
     found: list[Chunks] = []
-    for stage in range(layout.pp):
-        held: Chunks = []
-        for chunk, (first, count) in enumerate(layers_before(model, layout, stage)):
+    for stage in held_by(model, layout):
+        for one in stage:
+            if one not in known:
+                known[one] = _chunk(pieces, *one)
+        found.append([known[one] for one in stage])
+    return found
+
+
+#: What a chunk holds: plain layers, mixtures, layers that attend to an encoder, embedding? head?
+Content = tuple[int, int, int, bool, bool]
+
+
+def held_by(model: Model, layout: Layout) -> list[list[Content]]:
+    """What each chunk of each stage holds, `[stage][chunk]`."""
+    found: list[list[Content]] = [[] for _ in range(layout.pp)]
+    counts = layout.stage_layers(model)
+    first = 0
+    for chunk in range(layout.vpp):
+        for stage in range(layout.pp):
+            count = counts[stage][chunk]
             dense = max(0, min(first + count, model.dense_layers) - first)
             mixed = count - dense if model.experts else 0
             cross = max(0, first + count - max(first, model.layers - model.decoder_layers))
-            key = (count - mixed - cross, mixed, cross, (stage, chunk) == (0, 0),
-                   (stage, chunk) == last)  # fmt: skip
-            if key not in known:
-                known[key] = _chunk(pieces, *key)
-            held.append(known[key])
-        found.append(held)
+            last = (stage, chunk) == (layout.pp - 1, layout.vpp - 1)
+            found[stage].append((count - mixed - cross, mixed, cross, stage + chunk == 0, last))
+            first += count
     return found
 
 
@@ -232,8 +247,10 @@ def _parts(
     }  # fmt: skip
 
 
-def _assumed(cluster: Cluster, framework: Framework) -> dict[str, str]:
+def _assumed(cluster: Cluster, framework: Framework, layout: Layout) -> dict[str, str]:
     facts = {f"card.{n}": f for n, f in cluster.card.assumed().items()}
+    if layout.offload == "optimizer":
+        facts["host memory bandwidth a card"] = HOST_BYTES_PER_S
     facts["framework.host_op_s"] = framework.host_op_s
     return {n: f.source for n, f in facts.items() if f.kind == "assumed"}
 

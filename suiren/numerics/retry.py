@@ -102,7 +102,7 @@ def tried(
         found = Path(folder) / "found.json"
         command = [
             sys.executable, "-P", "-m", "suiren.cli", "numerics", "run", str(script), *options,
-            "--max-steps", str(steps), "--no-fix", "--quiet", "--json", str(found),
+            "--no-history", "--max-steps", str(steps), "--no-fix", "--quiet", "--json", str(found),
             "--with-fix", json.dumps(fix.as_json()), "--", *arguments,
         ]  # fmt: skip
         try:

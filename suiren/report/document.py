@@ -14,8 +14,8 @@ SCHEMA = 1
 MAX_ROWS = 200
 
 
-def document(answer: Answer) -> dict[str, Any]:
-    """Everything an answer says."""
+def document(answer: Answer, most_rows: int = MAX_ROWS) -> dict[str, Any]:
+    """Everything an answer says; of each long table the `most_rows` longest."""
     return {
         "schema": SCHEMA,
         "suiren": __version__,
@@ -31,7 +31,7 @@ def document(answer: Answer) -> dict[str, Any]:
             "step_times_s": list(answer.step_times_s),
         },
         **_speed(answer),
-        **_memory(answer),
+        **_memory(answer, most_rows),
         "energy_j": answer.energy_j,
         "clock_share": answer.clock_share,
         "average_power_w": answer.average_power_w,
@@ -39,9 +39,9 @@ def document(answer: Answer) -> dict[str, Any]:
         "time_split_s": answer.split_s,
         "time_split_share": {k: _share(v, answer) for k, v in answer.split_s.items()},
         "phases_s": answer.phases_s,
-        "ops": [_row(r, answer) for r in answer.ops[:MAX_ROWS]],
-        "modules": [_row(r, answer) for r in answer.modules[:MAX_ROWS]],
-        "calls": [_row(r, answer) for r in answer.shapes[:MAX_ROWS]],
+        "ops": [_row(r, answer) for r in answer.ops[:most_rows]],
+        "modules": [_row(r, answer) for r in answer.modules[:most_rows]],
+        "calls": [_row(r, answer) for r in answer.shapes[:most_rows]],
         **_doubts(answer),
     }
 
@@ -86,7 +86,7 @@ def _speed(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _memory(answer: Answer) -> dict[str, Any]:
+def _memory(answer: Answer, most_rows: int) -> dict[str, Any]:
     return {
         "peak_memory_bytes": answer.peak_bytes,
         "steady_peak_memory_bytes": answer.memory.peak_bytes,
@@ -94,7 +94,7 @@ def _memory(answer: Answer) -> dict[str, Any]:
         "memory_by_kind_bytes": answer.memory.by_kind(),
         "memory_owners": [
             {"kind": o.kind, "name": o.name, "bytes": o.bytes}
-            for o in answer.memory.owners[:MAX_ROWS]
+            for o in answer.memory.owners[:most_rows]
         ],
         "out_of_memory": answer.program.facts.get("out_of_memory"),
         "fit": answer.program.facts.get("fit") or _fit(answer),

@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from suiren.report.document import document
+from suiren.report.document import MAX_ROWS, document
 from suiren.report.ranks import CollectiveRow, RankRow, RanksAnswer
 
 
-def ranks_document(found: RanksAnswer) -> dict[str, Any]:
-    """Everything the answer says; `busiest_rank` is the whole answer of the rank that bounds it."""
+def ranks_document(found: RanksAnswer, most_rows: int = MAX_ROWS) -> dict[str, Any]:
+    """Everything the answer says; `busiest_rank` is the whole answer of the rank that bounds it.
+
+    Of each long table in that the `most_rows` longest are kept.
+    """
     seconds = found.step_time_s
     return {
         "schema": 1,
@@ -36,7 +39,7 @@ def ranks_document(found: RanksAnswer) -> dict[str, Any]:
         "num_walked": found.num_walked,
         "ranks": [_rank(row) for row in found.rows],
         "collectives": [_collective(row) for row in found.collectives],
-        "busiest_rank": {"rank": found.rank, **document(found.main)},
+        "busiest_rank": {"rank": found.rank, **document(found.main, most_rows)},
     }
 
 

@@ -43,6 +43,7 @@ def run_script(
 ) -> Outcome:
     """Runs the script in this process on the session's card, inside what `around` makes."""
     from suiren.torch import transfer
+    from suiren.torch.living import living
 
     session.facts["script"] = script.name
     on_step = session.on_step
@@ -57,7 +58,8 @@ def run_script(
     transfer.install()
     if how.seed is not None:
         _seed(how.seed)
-    return _run(script, arguments, session, around)
+    with living(session, script):
+        return _run(script, arguments, session, around)
 
 
 def _seed(seed: int) -> None:

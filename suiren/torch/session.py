@@ -67,6 +67,17 @@ class Session:
             facts={**self.facts, **_model_facts()},
         )
 
+    def alone(self, key: int) -> Program:
+        """One distinct step as a program of its own, with all calls."""
+        self._read_calls()
+        return Program(
+            calls=self.calls,
+            contexts=self._contexts(),
+            distinct=[_step(_shim.distinct_step(key))],
+            order=[0],
+            facts={**self.facts, **_model_facts()},
+        )
+
     def _contexts(self) -> list[Context]:
         return [Context(PHASES[phase], watch.paths[path]) for phase, path in _shim.contexts()]
 

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -74,25 +75,37 @@ def _print_step(step: Step) -> Iterator[str]:
         yield f"live {number} {size} {context}"
 
 
-def save_program(program: Program, path: Path) -> None:
-    """Writes the text form, gzip-compressed; equal programs give equal bytes."""
+def pack_program(program: Program) -> bytes:
+    """The text form, gzip-compressed; equal programs give equal bytes."""
     text = "\n".join(print_program(program)) + "\n"
-    with path.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as out:
-        out.write(text.encode())
+    return gzip.compress(text.encode(), 6, mtime=0)
+
+
+def save_program(program: Program, path: Path) -> None:
+    """Writes what `pack_program` gives."""
+    path.write_bytes(pack_program(program))
 
 
 def load_program(path: Path) -> Program:
     """Reads a trace, compressed or plain; raises TraceError in one sentence."""
     try:
         data = path.read_bytes()
-        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
     except FileNotFoundError:
         raise TraceError(f"there is no trace at {path}") from None
-    except (OSError, EOFError, UnicodeDecodeError, gzip.BadGzipFile) as error:
+    except OSError as error:
         raise TraceError(f"{path} is not a readable trace: {error}") from None
-    except Exception as error:  # zlib raises its own class on a damaged stream
-        raise TraceError(f"{path} is damaged: {error}") from None
-    return parse_program(text, str(path))
+    return unpack_program(data, str(path))
+
+
+def unpack_program(data: bytes, name: str) -> Program:
+    """Reads a trace's bytes, compressed or plain; `name` is what a TraceError calls them."""
+    try:
+        text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise TraceError(f"{name} is not a readable trace: {error}") from None
+    except zlib.error as error:
+        raise TraceError(f"{name} is damaged: {error}") from None
+    return parse_program(text, name)
 
 
 def parse_program(text: str, name: str = "trace") -> Program:

@@ -5,6 +5,7 @@ Runs are few and say much; one of them loads everything itself.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from suiren_runs import COMMAND, TRAIN, Ran, is_one_sentence, script, suiren
+
+from suiren.history.store import History
 
 OURS = ("--on", "toy", "--seed", "7")
 
@@ -49,6 +52,20 @@ def test_a_script_that_ends_well_ends_with_zero(trained: Ran) -> None:
         assert part in trained.out
     for name in ("a.json", "t.gz", "r.html", "p.json"):
         assert f"wrote {name}" in trained.words
+
+
+def test_a_run_is_kept_with_its_trace_and_how_it_was_asked(folder: Path, trained: Ran) -> None:
+    history = History()
+    record = next(r for r in reversed(history.records()) if r.facts["folder"] == str(folder))
+    assert (record.kind, record.title, record.card) == ("run", "train.py", "Toy card")
+    facts = record.facts
+    assert facts["command"].startswith("suiren run train.py --on toy --seed 7 --json a.json ")
+    assert facts["command"].endswith(" -- --on mine --lr=3 'x y'")
+    assert facts["script"] == str(folder / "train.py")
+    assert facts["script_sha256"] == hashlib.sha256(TRAIN.encode()).hexdigest()
+    assert facts["versions"]["torch"].startswith("2.") and facts["exit_code"] == 0
+    assert history.document(record) == json.loads((folder / "a.json").read_text())
+    assert history.part(record, "trace") == (folder / "t.gz").read_bytes()
 
 
 def test_arguments_of_the_script_pass_with_and_without_dashes(

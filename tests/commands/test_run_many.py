@@ -21,6 +21,9 @@ net = DistributedDataParallel(net.to(f"cuda:{local}"), device_ids=[local])
 optimizer = torch.optim.SGD(net.parameters(), 0.1)
 torch.manual_seed(dist.get_rank())
 for step in range(5):
+    if step == 2 and dist.get_rank() == 0:  # the other rank cannot end before this one
+        from suiren.live.folder import devices
+        print("running:", [(d.rank, d.world_size, d.script) for d in devices()])
     x = torch.randn(32, 64, device="cuda")
     loss = (net(x) - x).pow(2).mean()
     loss.backward(); optimizer.step(); optimizer.zero_grad()
@@ -56,6 +59,7 @@ def test_every_rank_runs_and_the_answer_is_that_of_all(folder: Path, on_devices:
     assert on_devices.code == 0, on_devices.err
     assert "rank 0 of 2 loss" in on_devices.out
     assert "2 × Enflame CloudBlazer T21" in on_devices.out
+    assert "running: [(0, 2, 'train.py'), (1, 2, 'train.py')]" in on_devices.out
     found = json.loads((folder / "d.json").read_text())
     assert found["world_size"] == 2
     assert found["samples"] == 64

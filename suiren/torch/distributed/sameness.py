@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ class _Words:
     def call(self, call: Call) -> str:
         """A call's text, with a group's place and a peer's distance for their numbers."""
         if not call.op.startswith("eccl::"):
-            return str(call)
+            return str(_without_offset(call))
         ranks = self.groups[_integer(call, "group")]
         peer = _integer(call, "peer")
         distance = -1
@@ -73,6 +74,18 @@ class _Words:
         stride = local[1] - local[0] if len(local) > 1 else per_node
         span = max(1, abs(local[-1] - local[0]) + abs(stride))
         return hash((where, card % span // max(1, abs(stride))))
+
+
+#: Pointwise ops that take as long whatever number stands beside their tensor.
+_WITH_OFFSET = {"lt", "le", "gt", "ge", "eq", "ne", "add", "sub", "add_", "sub_"}
+
+
+def _without_offset(call: Call) -> Call:
+    """The call without the number that says where a rank's part begins, as in a vocabulary's."""
+    other = call.arguments.get("other")
+    if call.name.partition(".")[0] in _WITH_OFFSET and isinstance(other, (int, float)):
+        return replace(call, arguments={**call.arguments, "other": 0})
+    return call
 
 
 def _integer(call: Call, name: str) -> int:

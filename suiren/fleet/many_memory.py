@@ -1,0 +1,107 @@
+"""Memory of many layouts: `memory.memory_of` for the first, middle and last stage of every row."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suiren.fleet.columns import CODES, Layouts
+from suiren.fleet.framework import Framework
+from suiren.fleet.known import SHAPE, Known, distinct
+from suiren.fleet.memory import FRAGMENTATION, WORKSPACE_BYTES
+from suiren.fleet.model import Model
+from suiren.fleet.shape import Shape, shape_of
+
+Floats = NDArray[np.float64]
+OWNERS = ("weights", "gradients", "optimizer", "activations", "logits", "recomputed",
+          "working", "fragmentation", "workspace")  # fmt: skip
+_WIDE = [name in ("fp32", "tf32") for name in CODES["precision"]]
+
+
+def shapes(rows: Layouts, model: Model) -> tuple[list[Shape], NDArray[np.intp]]:
+    """The distinct shapes and the place of every row among them."""
+    first, place = distinct([getattr(rows, name) for name in SHAPE])
+    found = [shape_of(model, *(int(getattr(rows, name)[row]) for name in SHAPE)) for row in first]
+    return found, place
+
+
+def is_wide(rows: Layouts) -> NDArray[np.bool_]:
+    """Rows whose weights take four bytes."""
+    return np.array(_WIDE)[rows.precision]
+
+
+def owners_of(rows: Layouts, known: Known) -> dict[str, Floats]:
+    """Bytes by owner of the stage that needs most, [rows] each; their sum is the peak."""
+    found = _stages(rows, known)
+    # in the order in which StageMemory adds them
+    total = found["weights"] + found["gradients"] + found["optimizer"]
+    for name in OWNERS[3:]:
+        total = total + found[name]
+    worst = np.argmax(total, 0)[None]
+    return {name: np.take_along_axis(found[name], worst, 0)[0] for name in OWNERS}
+
+
+def total_of(owners: dict[str, Floats]) -> Floats:
+    """The peak of each row."""
+    return np.asarray(sum(owners[name] for name in OWNERS))
+
+
+def _stages(rows: Layouts, known: Known) -> dict[str, Floats]:
+    """Bytes by owner, [3 watched stages, rows] each."""
+    model, framework = known.job.model, known.job.framework
+    found, shape = shapes(rows, model)
+    layers = np.stack([one.layers.reshape(3, 4) for one in found], -1)[..., shape]
+    kept, share = known.kept(rows)
+    mine = kept[:, share]
+    alone = (layers * mine[None, :4]).sum(1)
+    alone[0] += mine[12]
+    watched = np.array([one.watched for one in found]).T[:, shape]
+    activations = alone * _in_flight(rows, watched)
+    again = np.where(layers > 0, mine[None, 4:8], 0.0).max(1)
+    working = np.where(layers > 0, mine[None, 8:12], 0.0).max(1)
+    is_last = watched == rows.pp - 1
+    logits = np.where(is_last, mine[13], 0.0)
+    working = np.where(is_last, np.maximum(mine[14], working - logits), working)
+    states = _states(rows, known, layers.sum(1), framework)
+    moving = activations + logits + again + working
+    return states | {
+        "activations": activations, "logits": logits, "recomputed": again,
+        "working": np.maximum(0.0, working),
+        "fragmentation": float(FRAGMENTATION) * moving,
+        "workspace": np.full_like(moving, float(WORKSPACE_BYTES)),
+    }  # fmt: skip
+
+
+def _in_flight(rows: Layouts, stage: NDArray[np.int64]) -> Floats:
+    """`memory.in_flight` of stages [3, rows]."""
+    p, v, m = rows.pp, rows.vpp, rows.micro_batches
+    chunked = np.minimum(m * v, (p - stage - 1) * 2 + (v - 1) * p + 1) / v
+    plain = np.where(v > 1, chunked, np.minimum(m, p - stage))
+    return np.where(rows.schedule == CODES["schedule"].index("gpipe"), m, plain)
+
+
+def _states(
+    rows: Layouts, known: Known, layers: NDArray[np.int64], framework: Framework
+) -> dict[str, Floats]:
+    """Weights, gradients and optimizer states, [3, rows] each."""
+    weights, place = known.weights(rows)
+    dense, experts = weights[:, 0][:, place], weights[:, 1][:, place]
+    wide = is_wide(rows)
+    item = np.where(wide, 4, 2)
+    grad_item = np.where(wide | framework.fp32_gradients, 4, item)
+    states = np.where(wide, 8, 12)
+    if framework.optimizer == "megatron":
+        states = states + np.where(grad_item == 2, 4, 0)
+    states = np.where(rows.offload == CODES["offload"].index("optimizer"), 0, states)
+    replicas = rows.dp * rows.cp
+    apart = np.where(rows.ep > 1, np.maximum(1, replicas * rows.tp // rows.ep), replicas)
+    shared, held = dense / replicas + experts / apart, dense + experts
+    trained = held
+    if framework.accumulate == "frozen":
+        trained = framework.adapter_params * layers / rows.tp
+        shared, held = trained / replicas, held + trained
+    return {
+        "weights": item * np.where(rows.zero == 3, shared, held),
+        "gradients": grad_item * np.where(rows.zero >= 2, shared, trained),
+        "optimizer": states * np.where(rows.zero > 0, shared, trained),
+    }

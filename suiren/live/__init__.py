@@ -1,0 +1,1 @@
+"""WHAT IS HAPPENING NOW: the virtual devices of running processes, for tables and dashboards."""

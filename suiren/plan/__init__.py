@@ -1,0 +1,1 @@
+"""The planner: which layout of which machine trains a model best."""

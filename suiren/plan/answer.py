@@ -1,0 +1,74 @@
+"""The answer to a planner's question, complete: rows, reasons, changes, swings, how to launch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from suiren.fleet.layout import BadLayout
+from suiren.plan.change import Change, smallest_change
+from suiren.plan.launch import Launch, launch_of
+from suiren.plan.planner import Planner, distinct
+from suiren.plan.row import Row
+from suiren.plan.search import Outcome
+from suiren.plan.sensitivity import Swing, swings
+from suiren.plan.why import parts_of, reason
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A row with its place, the parts of its step, and why it is not one place higher."""
+
+    place: int
+    row: Row
+    parts_s: dict[str, float]
+    why: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Everything a plan says."""
+
+    planner: Planner
+    outcome: Outcome
+    best: tuple[Ranked, ...]
+    change: Change | None
+    """What would have to give, where nothing keeps all limits."""
+    swings: tuple[Swing, ...]
+    launch: Launch | None
+    assumed: dict[str, str]
+    seconds: float
+
+
+def answer_of(
+    planner: Planner, outcome: Outcome, count: int, sensitivity: str, seconds: Callable[[], float]
+) -> Answer:
+    """The answer to a search. `sensitivity`: `none`, `main` or `all`."""
+    ranked: list[Ranked] = []
+    for place, row in enumerate(distinct(outcome.found.best, count), 1):
+        parts = parts_of(planner, row)
+        above = ranked[-1] if ranked else None
+        why = reason(above.row, row, above.parts_s, parts) if above else "the best found"
+        ranked.append(Ranked(place, row, parts, why))
+    if not ranked:
+        change = smallest_change(planner) if outcome.is_whole else None
+        return Answer(planner, outcome, (), change, (), None, {}, seconds())
+    best = ranked[0].row
+    moved = () if sensitivity == "none" else tuple(
+        sorted(swings(planner, best, sensitivity == "all"), key=lambda s: -s.swing_s)
+    )  # fmt: skip
+    return Answer(planner, outcome, tuple(ranked), None, moved, _launch(planner, best),
+                  _assumed(planner, best), seconds())  # fmt: skip
+
+
+def _launch(planner: Planner, row: Row) -> Launch:
+    cluster = planner.problem.machines[row.machine].cluster()
+    return launch_of(planner.model, row.layout, cluster, planner.known.config,
+                     planner.problem.lora_rank)  # fmt: skip
+
+
+def _assumed(planner: Planner, row: Row) -> dict[str, str]:
+    try:
+        return planner.step(row).assumed
+    except BadLayout:
+        return {}

@@ -1,0 +1,122 @@
+"""Which layouts a planner tries where the user leaves a choice open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from suiren.fleet.columns import CODES, Layouts
+from suiren.fleet.known import SHARE
+from suiren.fleet.layout import Layout
+from suiren.fleet.layouts import blocks, divisors
+from suiren.fleet.model import Model
+from suiren.hw.cluster import Cluster
+from suiren.plan.problem import BadProblem, Machine, Problem
+from suiren.plan.unit import Unit
+
+#: Largest micro-batch that is tried.
+MOST_MICRO_BATCH = 32
+#: Rows of a unit at most.
+UNIT_ROWS = 40_000
+_PRECISIONS = ("bf16", "fp16", "tf32", "fp32")
+
+
+def choices_of(problem: Problem, model: Model, machine: Machine) -> dict[str, tuple[Any, ...]]:
+    """Values of every choice for a machine; raises BadProblem where nothing is left."""
+    cluster = machine.cluster()
+    traced = problem.framework == "pytorch"
+    found: dict[str, tuple[Any, ...]] = {
+        "tp": tuple(_tensor(model, cluster, traced)),
+        "pp": tuple(p for p in divisors(machine.ranks) if p <= model.layers),
+        "micro_batch": tuple(m for m in _powers(MOST_MICRO_BATCH)
+                             if problem.global_batch % m == 0),
+        "cp": (1,), "ep": _experts(model, traced), "zero": _zero(problem),
+        "recompute": ("none", "selective", "full"), "offload": ("none", "optimizer"),
+        "schedule": ("1f1b", "interleaved", "zero-bubble"),
+        "precision": (_precision(cluster),), "sequence_parallel": (True,),
+        "overlap_gradients": (True,), "overlap_tensor": (not traced,),
+    }  # fmt: skip
+    for name, values in problem.choices.items():
+        found[name] = values
+    return found | {"global_batch": (problem.global_batch,)}
+
+
+def _powers(most: int) -> list[int]:
+    return [1 << n for n in range(most.bit_length()) if 1 << n <= most]
+
+
+def _tensor(model: Model, cluster: Cluster, traced: bool) -> Iterable[int]:
+    """Degrees that divide the heads, those of keys too where modules split them."""
+    shared = model.groups if traced else model.heads
+    return (t for t in _powers(cluster.cards_per_node) if model.heads % t == shared % t == 0)
+
+
+def _experts(model: Model, traced: bool) -> tuple[int, ...]:
+    del traced
+    return tuple(e for e in _powers(64) if model.experts % e == 0) if model.experts else (1,)
+
+
+def _zero(problem: Problem) -> tuple[int, ...]:
+    # adapters' gradients are too small to share, frozen weights are not gathered here
+    sharded = problem.framework == "pytorch" and not problem.lora_rank
+    return (0, 1, 2, 3) if sharded else (0, 1)
+
+
+def _precision(cluster: Cluster) -> str:
+    """The narrowest usual format that the card multiplies in."""
+    formats = cluster.card.formats()
+    return next((p for p in _PRECISIONS if p in formats), "fp32")
+
+
+def units_of(problem: Problem, model: Model) -> list[Unit]:
+    """The whole space in units; raises BadProblem for a choice that does not exist."""
+    found: list[Unit] = []
+    for number, machine in enumerate(problem.machines):
+        try:
+            pieces = list(blocks(model, machine.ranks, **choices_of(problem, model, machine)))
+        except ValueError as unknown:
+            raise BadProblem(str(unknown)) from None
+        for piece in pieces:
+            for low in range(0, len(piece), UNIT_ROWS):
+                rows = piece.select(slice(low, low + UNIT_ROWS))
+                found.append(Unit(len(found), number, rows))
+    if not found:
+        wanted = ", ".join(f"{n} {'/'.join(map(str, v))}" for n, v in problem.choices.items())
+        raise BadProblem(
+            f"no layout of {model.name} on {problem.machines[0].ranks} cards has a global batch of "
+            f"{problem.global_batch}{' and ' + wanted if wanted else ''}: dp x micro_batch must "
+            f"divide it, tp the {model.heads} heads"
+        )
+    return found
+
+
+def shares_of(units: Iterable[Unit]) -> list[Layout]:
+    """One layout for each distinct share of the layers."""
+    seen: dict[tuple[int, ...], Layout] = {}
+    for unit in units:
+        columns = np.stack([getattr(unit.layouts, name) for name in _traced_columns()], axis=1)
+        keys, first = np.unique(columns, axis=0, return_index=True)
+        for key, at in zip(keys.tolist(), first, strict=True):
+            seen.setdefault(tuple(key), unit.layouts[int(at)])
+    return list(seen.values())
+
+
+def _traced_columns() -> list[str]:
+    """Columns that a recording depends on."""
+    return ["tp", "cp", "micro_batch", "sequence_parallel", "precision"]
+
+
+def same_share(rows: Layouts, layout: Layout) -> NDArray[np.bool_]:
+    """Rows whose layers are those of a layout."""
+    found = np.ones(len(rows), np.bool_)
+    for name in _traced_columns():
+        value = getattr(layout, name)
+        number = CODES[name].index(value) if name in CODES else value
+        found &= getattr(rows, name) == number
+    return found
+
+
+__all__ = ["SHARE", "choices_of", "same_share", "shares_of", "units_of"]

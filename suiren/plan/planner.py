@@ -1,0 +1,164 @@
+"""From a question to the best layouts, with reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from suiren.fleet.framework import Framework
+from suiren.fleet.layout import BadLayout, Layout
+from suiren.fleet.model import Model
+from suiren.fleet.sharded import ShardedStep, sharded_step
+from suiren.fleet.sharded_framework import PYTORCH, Sharded
+from suiren.fleet.share import share_of
+from suiren.fleet.step import StepResult, train_step
+from suiren.plan.choices import same_share, shares_of, units_of
+from suiren.plan.configs import Known, find_known, with_layer_params
+from suiren.plan.problem import BadProblem, Problem
+from suiren.plan.row import Row
+from suiren.plan.search import Outcome, Runner, Told, runner_for, search
+from suiren.plan.store import Store
+from suiren.plan.traced import Traced
+from suiren.plan.unit import Evaluator, Unit, framework_for
+
+
+@dataclass(frozen=True)
+class Planner:
+    """A question made ready: the model, its parts, and how a step of it is worked out."""
+
+    problem: Problem
+    known: Known
+    model: Model
+    framework: Framework
+
+    @property
+    def source(self) -> Traced | None:
+        """Where traced parts come from; None for formulas."""
+        found = self.framework.source
+        return found if isinstance(found, Traced) else None
+
+    def step(self, row: Row) -> StepResult | ShardedStep:
+        """The step of a row, whole."""
+        return self.step_of(row.layout, row.machine)
+
+    def step_of(self, layout: Layout, machine: int) -> StepResult | ShardedStep:
+        """The step of a layout on a machine of the problem; raises BadLayout."""
+        cluster = self.problem.machines[machine].cluster()
+        if layout.zero > 1:
+            if not isinstance(self.framework, Sharded):
+                raise BadLayout(f"zero {layout.zero} needs a framework that shards weights")
+            return sharded_step(self.model, layout, cluster, self.framework)
+        return train_step(self.model, layout, cluster, self.framework)
+
+
+def prepare(problem: Problem) -> Planner:
+    """The model and its parts; raises BadModel, BadProblem, BadLayout."""
+    problem.check()
+    known = find_known(problem.model, problem.seq)
+    framework = problem.framework_of()
+    if framework is not PYTORCH:
+        frozen = framework_for(framework, None, problem.lora_rank, _adapters(known, problem))
+        return Planner(problem, known, known.model, frozen)
+    if known.config is None:
+        frozen = framework_for(PYTORCH, None, problem.lora_rank, _adapters(known, problem))
+        return Planner(problem, known, known.model, frozen)
+    source = Traced(known.config, problem.lora_rank)
+    counted = source.count()["layer"]
+    adapters = counted[1] if problem.lora_rank else 0
+    model = with_layer_params(known, counted[0] - adapters)
+    return Planner(problem, known, model,
+                   framework_for(PYTORCH, source, problem.lora_rank, adapters))  # fmt: skip
+
+
+def _adapters(known: Known, problem: Problem) -> float:
+    """Weights of a layer's adapters by formula: two low-rank parts beside each product."""
+    model, rank = known.model, problem.lora_rank
+    q, kv = model.heads * model.head, model.groups * model.head
+    products = [(model.d_model, q), (model.d_model, kv), (model.d_model, kv), (q, model.d_model)]
+    wide = (model.d_model, model.d_ff)
+    products += [wide] * (3 if model.gated else 2)
+    return float(rank * sum(a + b for a, b in products))
+
+
+def space_of(planner: Planner, told: Told) -> list[Unit]:
+    """The units of a question whose layers can be had; records them where they are traced.
+
+    Modules that cannot be sequence parallel are tried without. Raises BadProblem where no
+    layout is left.
+    """
+    source = planner.source
+    units = units_of(planner.problem, planner.model)
+    if source is None:
+        return units
+    kept, reason = _record(planner, source, units, told)
+    if reason and "sequence_parallel" not in planner.problem.choices:
+        plain = replace(planner.problem, choices=planner.problem.choices
+                        | {"sequence_parallel": (False,)})  # fmt: skip
+        more = units_of(plain, planner.model)
+        also, other = _record(planner, source, more, told)
+        split = {one.tp for one in kept if one.sequence_parallel}
+        kept += [one for one in also if one.tp not in split]
+        units += more
+        reason = other or reason
+    found: list[Unit] = []
+    for unit in units:
+        mask = np.zeros(len(unit.layouts), np.bool_)
+        for layout in kept:
+            mask |= same_share(unit.layouts, layout)
+        if mask.any():
+            found.append(Unit(len(found), unit.machine, unit.layouts.select(mask)))
+    if not found:
+        raise BadProblem(f"no layout is left to try: {reason}")
+    return found
+
+
+def _record(
+    planner: Planner, source: Traced, units: list[Unit], told: Told
+) -> tuple[list[Layout], str]:
+    """One layout for each share that could be recorded, and why another could not be."""
+    layouts = shares_of(units)
+    shares = [share_of(planner.model, one, planner.framework) for one in layouts]
+    told("record", 0, len(shares))
+    count = iter(range(1, len(shares) + 1))
+    source.record(shares, lambda: told("record", next(count), len(shares)))
+    kept, reason = [], ""
+    for layout, share in zip(layouts, shares, strict=True):
+        try:
+            source.stack(share)
+            kept.append(layout)
+        except BadLayout as problem:
+            reason = str(problem)
+    return kept, reason
+
+
+def find(
+    planner: Planner, told: Told, jobs: int = 1, store: Store | None = None,
+    runner: Runner | None = None,
+) -> Outcome:  # fmt: skip
+    """Searches the whole space of a question."""
+    units = space_of(planner, told)
+    job = Evaluator(planner.problem, planner.model, planner.framework)
+    run = runner or runner_for(sum(len(u.layouts) for u in units), jobs)
+    return search(units, job, run, store, told)
+
+
+def quick(planner: Planner, problem: Problem, told: Told) -> Outcome:
+    """The same model under a changed question, in this process."""
+    changed = replace(planner, problem=problem)
+    return find(changed, told)
+
+
+def distinct(rows: Sequence[Row], count: int) -> list[Row]:
+    """The first `count` rows that differ in what the user would notice."""
+    seen: set[tuple[object, ...]] = set()
+    found: list[Row] = []
+    for row in rows:
+        key = (row.machine, row.layout.ranks, row.label)
+        if key not in seen:
+            seen.add(key)
+            found.append(row)
+        if len(found) == count:
+            break
+    return found
