@@ -94,6 +94,7 @@ def _console(block: Block, folder: Path, said: dict[str, str]) -> int:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SUIREN_HISTORY", str(tmp_path / "history.sqlite"))
     taken = TAKES.get(request.node.callspec.params["chapter"].stem)
     if taken:
         shutil.copy(ROOT / taken, tmp_path)

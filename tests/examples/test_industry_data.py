@@ -11,7 +11,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from warm_python import python
+
+from suiren.cli import suiren
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "examples" / "industries"
@@ -68,11 +71,32 @@ def test_a_whole_training_reaches_what_the_readme_states(name: str) -> None:
     assert float(reached[1]) == pytest.approx(stated[name], rel=0.05)
 
 
+#: `| language | BERT-large | `bert-large --global-batch …` | dp8 mb16 zero1 | 1.96 s | 18.1 GiB |`
+PLAN = re.compile(r"^\| ([\w ]+) \| [^|]+ \| `([^`]+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", re.M)
+
+
+@pytest.mark.parametrize("row", [
+    pytest.param(row, id=row[0], marks=() if row[0] == "molecules" else pytest.mark.slow)
+    for row in PLAN.findall(README)
+])  # fmt: skip
+def test_a_plan_is_what_the_readme_states(row: tuple[str, ...], tmp_path: Path) -> None:
+    _, asked, layout, _, memory = row
+    command = ["plan", *asked.split(), "--on", "t21x8", "--formula", "--vpp", "1",
+               "--schedule", "1f1b", "--jobs", "1", "--store", str(tmp_path / "plan.sqlite"),
+               "--json", str(tmp_path / "plan.json")]  # fmt: skip
+    done = CliRunner().invoke(suiren, command)
+    assert done.exit_code == 0, done.output
+    best = json.loads((tmp_path / "plan.json").read_text())["best"][0]
+    assert best["label"].startswith(layout)
+    assert best["memory_bytes"] / 2**30 == pytest.approx(float(memory.split()[0]), rel=0.05)
+
+
 def test_the_readme_has_a_row_for_every_script() -> None:
     named = set(re.findall(r"\]\((\w+)\.py\)", README))
     assert named == {path.stem for path in FOLDER.glob("*.py")}
     assert {name for name, _ in ROW.findall(README)} == set(BRINGS)
     assert set(LAST) == set(BRINGS)
+    assert len(PLAN.findall(README)) == len(BRINGS)
 
 
 def test_every_package_of_the_data_is_in_the_extra() -> None:
