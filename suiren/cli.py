@@ -9,6 +9,7 @@ import click
 
 from suiren import __version__
 from suiren.commands import (
+    centre,
     chips,
     conformance,
     diff,
@@ -46,6 +47,7 @@ suiren.add_command(port.port)
 suiren.add_command(numerics.numerics)
 suiren.add_command(step.step)
 suiren.add_command(goodput.goodput)
+suiren.add_command(centre.centre)
 suiren.add_command(plan.plan)
 suiren.add_command(runs.runs)
 suiren.add_command(diff.diff)

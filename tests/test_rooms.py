@@ -22,7 +22,7 @@ FLOORS = (
     {"kernels"},
     {"mapper"},
     {"fleet"},
-    {"advise", "truth"},
+    {"advise", "truth", "centre"},
     {"report", "history", "live"},
     {"torch"},
     {"conformance", "numerics", "port", "plan"},

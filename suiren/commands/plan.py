@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from suiren.commands.ask import must_be_writable, notices, screen
+from suiren.commands.keep import keep, no_history
 
 _CHOICES = ("tp", "pp", "vpp", "cp", "ep", "micro-batch", "zero", "recompute", "schedule",
             "precision", "offload")  # fmt: skip
@@ -26,6 +27,7 @@ def _choices(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.argument("model", metavar="MODEL")
+@click.argument("arguments", nargs=-1, metavar="[-- ARGUMENTS OF A SCRIPT]")
 @click.option("--on", "machines", metavar="MACHINE", multiple=True, required=True,
               help="A node, cluster, card or TOML file; several are compared.")  # fmt: skip
 @click.option("--ranks", metavar="N,M,…", help="Cards used; all of the machine's.")
@@ -62,14 +64,16 @@ def _choices(command: Callable[..., Any]) -> Callable[..., Any]:
               help="Write everything here.")  # fmt: skip
 @click.option("--launch", "launch_folder", type=click.Path(path_type=Path, file_okay=False),
               help="Write the best layout's script and configurations here.")  # fmt: skip
+@no_history
 def plan(**options: Any) -> None:
     """Search the layouts of MODEL on machines: which is fastest, what it needs, why.
 
-    MODEL is a bundled name (`suiren plan --help` lists none; a wrong one names those near it) or a
-    transformers `config.json`.
+    MODEL is a bundled name (a wrong one is told those near it), a transformers `config.json`, or a
+    training script of your own: `{micro_batch}` in its arguments stands for what is tried.
 
     \b
     suiren plan llama3-8b --on t20x8 --global-batch 64 --seq 4096
+    suiren plan train.py --on t20x8 --global-batch 256 -- --batch-size {micro_batch}
     suiren plan llama3-70b --on t21x8*125 --global-batch 1000 --tokens 2e12 --days 60 --power 2e6
     """  # noqa: D301 - click reads the control character
     from suiren.commands.plan_problem import mistakes, problem_of
@@ -93,19 +97,25 @@ def plan(**options: Any) -> None:
                            lambda: time.monotonic() - started)  # fmt: skip
     screen.print(render(answer))
     told_document = document(answer)
-    if options["json_path"]:
-        options["json_path"].write_text(json.dumps(told_document, indent=1) + "\n")
-        notices.print(f"wrote {options['json_path']}", markup=False)
-    if options["launch_folder"] and answer.launch is not None:
-        options["launch_folder"].mkdir(parents=True, exist_ok=True)
-        for name, text in answer.launch.files.items():
-            (options["launch_folder"] / name).write_text(text)
-        notices.print(f"wrote {', '.join(answer.launch.files)} in {options['launch_folder']}",
-                      markup=False)  # fmt: skip
+    keep("plan", planner.model.name, lambda: told_document, off=options["no_history"])
+    _write(answer, told_document, options)
     if not outcome.is_whole and not outcome.lost:
         raise click.exceptions.Exit(130)
     if not answer.best:
         raise click.exceptions.Exit(1)
+
+
+def _write(answer: Any, document: dict[str, Any], options: dict[str, Any]) -> None:
+    """The files that were asked for."""
+    if options["json_path"]:
+        options["json_path"].write_text(json.dumps(document, indent=1) + "\n")
+        notices.print(f"wrote {options['json_path']}", markup=False)
+    folder: Path | None = options["launch_folder"]
+    if folder is not None and answer.launch is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in answer.launch.files.items():
+            (folder / name).write_text(text)
+        notices.print(f"wrote {', '.join(answer.launch.files)} in {folder}", markup=False)
 
 
 def _runner(address: str | None) -> Any:

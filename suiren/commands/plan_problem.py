@@ -38,7 +38,8 @@ def problem_of(options: dict[str, Any]) -> Problem:
         global_batch=options["global_batch"], seq=options["seq"], goal=options["goal"],
         limits=Limits(memory_bytes=options["memory_gib"] * 2**30, power_w=options["power_w"],
                       deadline_s=options["days"] * 86400, budget=options["budget"]),
-        choices=dict(_choices(options)), lora_rank=options["lora_rank"], tokens=tokens,
+        choices=dict(_choices(options)), arguments=options["arguments"],
+        lora_rank=options["lora_rank"], tokens=tokens,
         framework=options["framework"] or ("megatron-core" if options["formula"] else "pytorch"),
     )  # fmt: skip
 

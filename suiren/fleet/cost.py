@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import lru_cache
+from math import inf
 
 from suiren.fleet.collective import time_collective
 from suiren.fleet.layout import Layout
@@ -172,17 +173,22 @@ class Clock:
     power_w: float
 
 
-def clock_of(cost: Cost, seconds: float, card: Card) -> Clock:
-    """The highest clock at which the average power of the work stays within the limit."""
+def clock_of(cost: Cost, seconds: float, card: Card, cap_w: float = inf) -> Clock:
+    """The highest clock at which the average power of the work stays within the limit.
+
+    The limit is the card's own, or `cap_w` where that is lower. Three tenths of the full clock are
+    the least: below it, `power_w` stays above the limit.
+    """
+    limit_w = min(float(card.tdp_w), cap_w)
 
     def power_w(clock: float) -> float:
         time_s = max(seconds, seconds + cost.engine_s * (1 / clock - 1))
         return float(card.idle_w + (cost.engine_j * clock**2 + cost.memory_j) / time_s)
 
-    if seconds <= 0 or power_w(1.0) <= card.tdp_w:
+    if seconds <= 0 or power_w(1.0) <= limit_w:
         return Clock(1.0, power_w(1.0) if seconds > 0 else float(card.idle_w))
     low, high = 0.3, 1.0
     for _ in range(20):
         middle = (low + high) / 2
-        low, high = (middle, high) if power_w(middle) <= card.tdp_w else (low, middle)
+        low, high = (middle, high) if power_w(middle) <= limit_w else (low, middle)
     return Clock(low, power_w(low))

@@ -8,6 +8,7 @@ neither hides is exposed.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 
 from suiren.fleet.block import layer
 from suiren.fleet.collective import time_collective
@@ -59,8 +60,12 @@ class Unit:
         return Unit(self.forward.at_clock(clock), self.backward.at_clock(clock), self.params)
 
 
-def sharded_step(model: Model, layout: Layout, cluster: Cluster, how: Sharded) -> ShardedStep:
+def sharded_step(
+    model: Model, layout: Layout, cluster: Cluster, how: Sharded, cap_w: float = inf
+) -> ShardedStep:
     """The step of a layout with zero 2 (weights stay from forward to backward) or 3.
+
+    `cap_w` holds every card below its own power limit.
 
     Raises BadLayout for a layout that no job could run or that is not sharded.
     """
@@ -71,7 +76,7 @@ def sharded_step(model: Model, layout: Layout, cluster: Cluster, how: Sharded) -
     share = share_of(model, layout, how)
     block, root = units_of(share, cluster, layout, how)
     full = _work(block, root, model.layers)
-    clock = clock_of(full, full.device_s, cluster.card)
+    clock = clock_of(full, full.device_s, cluster.card, cap_w)
     block, root = block.at_clock(clock.share), root.at_clock(clock.share)
     work = _work(block, root, model.layers)
     run = _micro_batch(block, root, model.layers, layout, wire_of(cluster, layout, how))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import inf
 
 from suiren.fleet.after import after, send_s
 from suiren.fleet.block import layer
@@ -102,9 +103,10 @@ def _pieces(share: Share, cluster_id: int, ranks: tuple[int, ...], same: _Same) 
 
 
 def train_step(
-    model: Model, layout: Layout, cluster: Cluster, framework: Framework = MEGATRON_CORE
-) -> StepResult:
-    """The step of a layout on a cluster.
+    model: Model, layout: Layout, cluster: Cluster, framework: Framework = MEGATRON_CORE,
+    cap_w: float = inf,
+) -> StepResult:  # fmt: skip
+    """The step of a layout on a cluster; `cap_w` holds every card below its own power limit.
 
     Raises BadLayout for a layout that no job could run.
     """
@@ -117,7 +119,7 @@ def train_step(
     share = share_of(model, layout, framework)
     pieces = pieces_of(share, cluster, layout)
     chunks = _chunks(model, layout, pieces)
-    clock, power_w = _clock(chunks, cluster, layout)
+    clock, power_w = _clock(chunks, cluster, layout, cap_w)
     if clock < 1.0:
         chunks = [[(f.at_clock(clock), b.at_clock(clock)) for f, b in stage] for stage in chunks]
     message_s = send_s(layout, share, cluster)
@@ -196,14 +198,16 @@ def _chunk(
     return way(0), way(1)
 
 
-def _clock(chunks: list[Chunks], cluster: Cluster, layout: Layout) -> tuple[float, float]:
+def _clock(
+    chunks: list[Chunks], cluster: Cluster, layout: Layout, cap_w: float
+) -> tuple[float, float]:
     """The clock of the stage that draws most."""
     found = []
     m, p, v = layout.micro_batches, layout.pp, layout.vpp
     for stage in chunks:
         cost = sum((f + b for f, b in stage), NOTHING)
         busy = cost.seconds * (1 + (p - 1) / (v * m))
-        found.append(clock_of(cost, busy, cluster.card))
+        found.append(clock_of(cost, busy, cluster.card, cap_w))
     lowest = min(found, key=lambda c: c.share)
     return lowest.share, max(c.power_w for c in found)
 

@@ -17,7 +17,8 @@ _PLACES: dict[str, tuple[str, str, str]] = {
     "validation": ("", "", ""),
     "numerics": ("on", "step_time_s", ""),
     "plan": ("best.0.machine", "best.0.step_s", "best.0.memory_bytes"),
-    "centre": ("title", "step_s", ""),
+    "centre": ("centres.0.machines.card_title", "centres.0.jobs.0.step_s",
+               "centres.0.jobs.0.memory_bytes"),
 }
 #: Kinds of records, in the order lists offer them.
 KINDS = tuple(_PLACES)

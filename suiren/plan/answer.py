@@ -61,7 +61,9 @@ def answer_of(
                   _assumed(planner, best), seconds())  # fmt: skip
 
 
-def _launch(planner: Planner, row: Row) -> Launch:
+def _launch(planner: Planner, row: Row) -> Launch | None:
+    if planner.problem.is_script:
+        return None  # the script itself is what is run
     cluster = planner.problem.machines[row.machine].cluster()
     return launch_of(planner.model, row.layout, cluster, planner.known.config,
                      planner.problem.lora_rank)  # fmt: skip

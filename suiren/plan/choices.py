@@ -31,7 +31,7 @@ def choices_of(problem: Problem, model: Model, machine: Machine) -> dict[str, tu
     found: dict[str, tuple[Any, ...]] = {
         "tp": tuple(_tensor(model, cluster, traced)),
         "pp": tuple(p for p in divisors(machine.ranks) if p <= model.layers),
-        "micro_batch": tuple(m for m in _powers(MOST_MICRO_BATCH)
+        "micro_batch": tuple(m for m in powers(MOST_MICRO_BATCH)
                              if problem.global_batch % m == 0),
         "cp": (1,), "ep": _experts(model, traced), "zero": _zero(problem),
         "recompute": ("none", "selective", "full"), "offload": ("none", "optimizer"),
@@ -44,19 +44,20 @@ def choices_of(problem: Problem, model: Model, machine: Machine) -> dict[str, tu
     return found | {"global_batch": (problem.global_batch,)}
 
 
-def _powers(most: int) -> list[int]:
+def powers(most: int) -> list[int]:
+    """Powers of two up to a number."""
     return [1 << n for n in range(most.bit_length()) if 1 << n <= most]
 
 
 def _tensor(model: Model, cluster: Cluster, traced: bool) -> Iterable[int]:
     """Degrees that divide the heads, those of keys too where modules split them."""
     shared = model.groups if traced else model.heads
-    return (t for t in _powers(cluster.cards_per_node) if model.heads % t == shared % t == 0)
+    return (t for t in powers(cluster.cards_per_node) if model.heads % t == shared % t == 0)
 
 
 def _experts(model: Model, traced: bool) -> tuple[int, ...]:
     del traced
-    return tuple(e for e in _powers(64) if model.experts % e == 0) if model.experts else (1,)
+    return tuple(e for e in powers(64) if model.experts % e == 0) if model.experts else (1,)
 
 
 def _zero(problem: Problem) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from suiren.fleet.part import Comm, Part, Task
 from suiren.trace.call import Call, parse_call
-from suiren.trace.program import Context, Kind
+from suiren.trace.program import Context, Kind, Program, Step
 
 #: Recorded names of collectives that a tensor parallel group runs.
 COMMS = {"all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast"}
@@ -134,6 +134,30 @@ def read_stack(
     if not any(isinstance(t, Call) for t in middle.forward):
         raise ValueError(f"no op was recorded under {prefix}")
     return Stack(middle.part(), parts[-1].part(), parts[depth].part())
+
+
+def whole_step(step: Step, program: Program) -> Part:
+    """Forward and backward of a script's step as one part; its optimizer is left out.
+
+    Gradients that are allocated while backward runs are no working memory: a layout counts them.
+    """
+    standing = {n for n, label in program.labels.items() if label.kind == "gradients"}
+    rows: list[Taken] = []
+    is_forward = True
+    for kind, what, context, _, value in step.events.tolist():
+        phase = program.contexts[context].phase if kind in (Kind.OP, Kind.ALLOC) else ""
+        if phase == "optimizer" or (kind in (Kind.ALLOC, Kind.FREE) and what in standing):
+            continue
+        is_forward = is_forward and phase not in ("backward", "recompute")
+        rows.append(Taken(Kind(kind), what, value, 0, is_forward))
+    opened = {0: _Open()}
+    for row in rows:
+        if row.kind == Kind.OP:
+            task = _as_task(program.calls[row.what])
+            if task is not None:
+                (opened[0].forward if row.is_forward else opened[0].backward).append(task)
+    _keep(rows, program.calls, opened)
+    return opened[0].part()
 
 
 def _as_task(call: Call) -> Task | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -14,10 +15,11 @@ from suiren.fleet.sharded import ShardedStep, sharded_step
 from suiren.fleet.sharded_framework import PYTORCH, Sharded
 from suiren.fleet.share import share_of
 from suiren.fleet.step import StepResult, train_step
-from suiren.plan.choices import same_share, shares_of, units_of
+from suiren.plan.choices import MOST_MICRO_BATCH, powers, same_share, shares_of, units_of
 from suiren.plan.configs import Known, find_known, with_layer_params
 from suiren.plan.problem import BadProblem, Problem
 from suiren.plan.row import Row
+from suiren.plan.script import read_script
 from suiren.plan.search import Outcome, Runner, Told, runner_for, search
 from suiren.plan.store import Store
 from suiren.plan.traced import Traced
@@ -56,6 +58,8 @@ class Planner:
 def prepare(problem: Problem) -> Planner:
     """The model and its parts; raises BadModel, BadProblem, BadLayout."""
     problem.check()
+    if problem.is_script:
+        return _script(problem)
     known = find_known(problem.model, problem.seq)
     framework = problem.framework_of()
     if framework is not PYTORCH:
@@ -70,6 +74,24 @@ def prepare(problem: Problem) -> Planner:
     model = with_layer_params(known, counted[0] - adapters)
     return Planner(problem, known, model,
                    framework_for(PYTORCH, source, problem.lora_rank, adapters))  # fmt: skip
+
+
+def _script(problem: Problem) -> Planner:
+    """A user's script as a model of one layer."""
+    names = {m.cluster().card.name for m in problem.machines}
+    card = sorted(names)[0]
+    wanted = problem.choices.get("micro_batch") or tuple(
+        m for m in powers(MOST_MICRO_BATCH) if problem.global_batch % m == 0
+    )
+    read = read_script(Path(problem.model), problem.arguments, card, wanted)
+    choices = {"tp": (1,), "pp": (1,), "cp": (1,), "ep": (1,), "vpp": (1,), "zero": (0, 1),
+               "recompute": ("none",), "schedule": ("1f1b",), "precision": (read.precision,),
+               "micro_batch": tuple(read.source.parts), "sequence_parallel": (False,)}  # fmt: skip
+    asked = {n: v for n, v in problem.choices.items() if n in ("zero", "offload")}
+    whole = replace(problem, choices=choices | asked)
+    source = f"{problem.model}, run once for each micro-batch"
+    return Planner(whole, Known(read.model, None, source), read.model,
+                   framework_for(PYTORCH, read.source, 0, 0.0))  # fmt: skip
 
 
 def _adapters(known: Known, problem: Problem) -> float:

@@ -54,7 +54,7 @@ class Problem:
     """The whole question."""
 
     model: str
-    """A bundled name or the path of a `config.json`."""
+    """A bundled name, or the path of a `config.json` or of a training script."""
     machines: tuple[Machine, ...]
     global_batch: int
     seq: int = 0
@@ -68,6 +68,13 @@ class Problem:
     lora_rank: int = 0
     tokens: float = 0.0
     """To be trained on, for deadlines and budgets."""
+    arguments: tuple[str, ...] = ()
+    """Of a script; `{micro_batch}` in them stands for the micro-batch that is tried."""
+
+    @property
+    def is_script(self) -> bool:
+        """Whether the model is a user's own training script."""
+        return self.model.endswith(".py")
 
     @property
     def key(self) -> str:

@@ -1,0 +1,207 @@
+"""The search: the optimum of the whole space, kept through interruptions and dying workers."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from suiren.fleet.layout import BadLayout
+from suiren.plan.change import smallest_change
+from suiren.plan.choices import units_of
+from suiren.plan.planner import Planner, distinct, find, prepare
+from suiren.plan.problem import BadProblem, Limits, Machine, Problem
+from suiren.plan.row import Row, breaks, front, measure, memory_of
+from suiren.plan.search import here, in_processes, search
+from suiren.plan.store import Store
+from suiren.plan.unit import Evaluator, Found
+
+T20 = Machine(name="t20x8", ranks=4)
+CHOICES = {"micro_batch": (1, 2, 4), "vpp": (1, 2), "schedule": ("1f1b", "interleaved")}
+SMALL = Problem(
+    model="gpt3-1.3b", machines=(T20,), global_batch=16, seq=512, framework="megatron-core",
+    choices=CHOICES,
+)  # fmt: skip
+
+
+def quiet(what: str, done: int, total: int) -> None:
+    assert 0 <= done <= total and what in ("record", "layouts")
+
+
+def best(problem: Problem) -> Row:
+    found = find(prepare(problem), quiet).found
+    return min(found.best, key=lambda row: measure(row, problem))
+
+
+@pytest.fixture(scope="module")
+def planner() -> Planner:
+    return prepare(SMALL)
+
+
+@pytest.fixture(scope="module")
+def exhaustive(planner: Planner) -> list[Row]:
+    """Every layout of the space, each worked out by itself by the step of one layout."""
+    rows = []
+    for unit in units_of(SMALL, planner.model):
+        for number in range(len(unit.layouts)):
+            layout = unit.layouts[number]
+            step = planner.step_of(layout, 0)
+            memory = step.memory if not isinstance(step.memory, tuple) else step.peak_memory
+            rows.append(Row(0, layout, step.step_s, memory.total_bytes,
+                            step.power_w * layout.ranks * step.step_s,
+                            step.power_w * layout.ranks, step.mfu, step.tokens_per_s, 0.0,
+                            memory.owners()))  # fmt: skip
+    return rows
+
+
+@pytest.mark.parametrize("goal", ["time", "energy"])
+def test_the_planner_finds_the_optimum_of_the_whole_space(planner, exhaustive, goal):
+    problem = replace(SMALL, goal=goal)
+    limit = memory_of(problem, T20)
+    fitting = [row for row in exhaustive if not breaks(row, problem, limit)]
+    want = min(fitting, key=lambda row: measure(row, problem))
+    got = best(problem)
+    assert measure(got, problem)[0] == pytest.approx(measure(want, problem)[0], rel=1e-9)
+    outcome = find(replace(planner, problem=problem), quiet)
+    assert (outcome.found.searched, outcome.found.fitting) == (len(exhaustive), len(fitting))
+
+
+def test_nothing_beats_the_front(exhaustive):
+    kept = front(exhaustive)
+    assert 1 < len(kept) < len(exhaustive)
+    for row in exhaustive:
+        assert any(
+            k.step_s <= row.step_s and k.memory_bytes <= row.memory_bytes
+            and k.energy_j <= row.energy_j for k in kept
+        )  # fmt: skip
+
+
+def test_a_search_that_was_stopped_goes_on_where_it_was(planner, tmp_path: Path):
+    units = units_of(SMALL, planner.model)
+    job = Evaluator(SMALL, planner.model, planner.framework)
+    whole = search(units, job, here, None, quiet)
+    store = Store(tmp_path / "s.sqlite")
+
+    def stopped(left, job):
+        for unit in left[:2]:
+            yield unit, job(unit)
+        raise KeyboardInterrupt
+
+    part = search(units, job, stopped, store, quiet)
+    assert not part.is_whole and part.found.searched == sum(len(u.layouts) for u in units[:2])
+    again: list[int] = []
+
+    def counted(left, job):
+        for unit in left:
+            again.append(unit.number)
+            yield unit, job(unit)
+
+    rest = search(units, job, counted, Store(tmp_path / "s.sqlite"), quiet)
+    assert again == [u.number for u in units[2:]]
+    assert rest.is_whole and rest.found == whole.found
+
+
+class Dying(Evaluator):
+    """Ends its process at one unit, as often as a file allows."""
+
+    def __call__(self, unit) -> Found:
+        mark = Path(os.environ["SUIREN_TEST_DEATHS"])
+        if unit.number == 1 and len(mark.read_text()) < int(os.environ["SUIREN_TEST_MOST"]):
+            mark.write_text(mark.read_text() + "x")
+            os._exit(9)
+        return Evaluator.__call__(self, unit)
+
+
+@pytest.mark.parametrize(
+    "deaths", [1, pytest.param(99, marks=pytest.mark.slow)], ids=["once", "always"]
+)
+def test_a_worker_that_is_killed_loses_nothing_of_the_others(
+    planner, tmp_path, monkeypatch, deaths
+):
+    (tmp_path / "deaths").write_text("")
+    monkeypatch.setenv("SUIREN_TEST_DEATHS", str(tmp_path / "deaths"))
+    monkeypatch.setenv("SUIREN_TEST_MOST", str(deaths))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    units = units_of(replace(SMALL, choices=CHOICES | {"tp": (1,), "micro_batch": (1,)}),
+                     planner.model)[:3]  # fmt: skip
+    job = Dying(SMALL, planner.model, planner.framework)
+    plain = search(units, Evaluator(SMALL, planner.model, planner.framework), here, None, quiet)
+    outcome = search(units, job, in_processes(1), None, quiet)
+    if deaths == 1:
+        assert outcome.is_whole and outcome.found == plain.found
+    else:
+        assert not outcome.is_whole and "ended 3 times" in outcome.lost[0]
+        assert outcome.found.searched == sum(len(u.layouts) for u in (units[0], units[2]))
+
+
+def test_limits_leave_out_what_breaks_them():
+    free = best(SMALL)
+    tight = best(replace(SMALL, limits=Limits(memory_bytes=0.6 * free.memory_bytes)))
+    assert tight.memory_bytes <= 0.6 * free.memory_bytes and tight.step_s > free.step_s
+    cool = best(replace(SMALL, limits=Limits(power_w=0.9 * free.power_w)))
+    assert cool.power_w <= 0.9 * free.power_w
+    tokens = 1e9
+    days = replace(SMALL, tokens=tokens, limits=Limits(deadline_s=0.5 * tokens / free.tokens_per_s))
+    outcome = find(prepare(days), quiet)
+    assert not outcome.found.best and dict(outcome.found.broken)["deadline"]
+
+
+def test_fewest_chips_are_as_many_as_the_deadline_needs():
+    machines = tuple(Machine(name="t20x8", ranks=n) for n in (1, 2, 4, 8))
+    slowest = best(replace(SMALL, machines=machines[1:2]))
+    tokens = 1e9
+    problem = replace(SMALL, machines=machines, tokens=tokens, goal="chips",
+                      limits=Limits(deadline_s=1.01 * tokens / slowest.tokens_per_s))  # fmt: skip
+    assert best(problem).layout.ranks == 2
+
+
+def test_machines_of_a_price_are_compared_by_it():
+    machines = (replace(T20, price_per_card_hour=1.0),
+                Machine(name="dgx-a100", ranks=4, price_per_card_hour=100.0))  # fmt: skip
+    both = replace(SMALL, machines=machines)
+    assert best(replace(both, goal="time")).machine == 1
+    assert best(replace(both, goal="cost")).machine == 0
+
+
+def test_what_does_not_fit_is_told_with_the_smallest_change():
+    problem = Problem(
+        model="llama3-8b", machines=(T20,), global_batch=16, framework="megatron-core",
+        choices={"tp": (1,), "pp": (1,), "recompute": ("none",), "offload": ("none",)},
+    )  # fmt: skip
+    planner = prepare(problem)
+    outcome = find(planner, quiet)
+    assert not outcome.found.best and outcome.found.near
+    change = smallest_change(planner)
+    assert change is not None
+    assert change.row.memory_bytes <= memory_of(problem, T20)
+    # one thing released would not do, two do: the sentence names the least that does
+    assert "vary" in change.sentence
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"model": "lama3-8b"}, "near it"),
+        ({"goal": "cost"}, "no price of t20x8"),
+        ({"goal": "chips"}, "--tokens"),
+        ({"limits": Limits(deadline_s=5.0)}, "--tokens"),
+        ({"framework": "megatrom"}, "known are pytorch, megatron"),
+        ({"choices": {"tp": (3,)}}, "no layout of gpt3-1.3b on 4 cards"),
+        ({"choices": {"pt": (3,)}}, "pt is no choice of a layout"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_question_that_cannot_be_answered_says_why(changes, sentence):
+    with pytest.raises((BadProblem, BadLayout, ValueError), match=sentence):
+        find(prepare(replace(SMALL, **changes)), quiet)
+
+
+def test_a_store_that_is_no_store_is_named(tmp_path):
+    (tmp_path / "s.sqlite").write_text("no database, surely not one")
+    with pytest.raises(BadProblem, match="cannot hold a search"):
+        Store(tmp_path / "s.sqlite")
+
+
+def test_a_table_shows_no_row_twice(exhaustive):
+    shown = distinct(exhaustive + exhaustive, 10)
+    assert len({(row.label, row.layout.ranks) for row in shown}) == 10

@@ -1,0 +1,144 @@
+"""Layers recorded from real modules: what they compute, keep and exchange, split over ranks."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from suiren.fleet.layout import BadLayout, Layout
+from suiren.fleet.part import Comm, Part
+from suiren.fleet.sharded_framework import PYTORCH
+from suiren.fleet.share import share_of
+from suiren.fleet.step import train_step
+from suiren.hw.find_cluster import cluster_of
+from suiren.mapper.families import work_of
+from suiren.plan.affine import NotAlike, at
+from suiren.plan.configs import config_of, find_known, with_layer_params
+from suiren.plan.pieces import Stack, stack_from_json
+from suiren.plan.recorder import Wanted
+from suiren.plan.traced import Traced, recording
+from suiren.trace.call import Call
+
+SEQ = 256
+LLAMA = {
+    "model_type": "llama", "hidden_size": 256, "num_hidden_layers": 8, "num_attention_heads": 8,
+    "num_key_value_heads": 4, "intermediate_size": 512, "vocab_size": 1024,
+    "max_position_embeddings": SEQ, "tie_word_embeddings": False,
+}  # fmt: skip
+
+
+def wanted(tp: int = 1, micro_batch: int = 1, sp: bool = False, lora: int = 0) -> Wanted:
+    return Wanted(json.dumps(LLAMA, sort_keys=True), tp, micro_batch, SEQ, "bf16", sp, lora)
+
+
+@pytest.fixture(scope="module")
+def stack():
+    """Recorded stacks by their split, each once."""
+    known: dict[Wanted, Stack] = {}
+
+    def record(**how) -> Stack:
+        one = wanted(**how)
+        if one not in known:
+            known[one] = stack_from_json(recording().ask(one))
+        return known[one]
+
+    yield record
+    recording().close()
+
+
+def products(part: Part, way: str) -> float:
+    return sum(work_of(t).product_flop for t in getattr(part, way) if isinstance(t, Call))
+
+
+def exchanged(part: Part, way: str) -> list[str]:
+    return [t.op for t in getattr(part, way) if isinstance(t, Comm)]
+
+
+def test_a_layer_multiplies_what_its_weights_say(stack):
+    weights = 256 * 256 * 2 + 256 * 128 * 2 + 3 * 256 * 512
+    layer = stack().layer
+    scores = 2 * 2 * 8 * SEQ * SEQ * 32
+    assert products(layer, "forward") == pytest.approx(2 * SEQ * weights + scores / 2, rel=0.15)
+    linear = 2 * SEQ * weights
+    mm = sum(work_of(t).product_flop for t in layer.backward
+             if isinstance(t, Call) and t.name in ("mm", "addmm"))  # fmt: skip
+    assert mm == 2 * linear
+
+
+def test_a_group_halves_the_products_and_exchanges_twice_each_way(stack):
+    one, two = stack().layer, stack(tp=2).layer
+    assert products(two, "forward") == pytest.approx(products(one, "forward") / 2)
+    assert exchanged(two, "forward") == exchanged(two, "backward") == ["all_reduce"] * 2
+    assert exchanged(one, "forward") == []
+    size = SEQ * 256 * 2
+    assert {t.size_bytes for t in two.forward if isinstance(t, Comm)} == {size}
+
+
+def test_sequence_parallel_layers_gather_and_scatter_and_keep_less(stack):
+    plain, split = stack(tp=2).layer, stack(tp=2, sp=True).layer
+    assert exchanged(split, "forward") == ["all_gather", "reduce_scatter"] * 2
+    assert sorted(exchanged(split, "backward")) == ["all_gather"] * 2 + ["reduce_scatter"] * 2
+    assert split.saved_bytes < 0.9 * plain.saved_bytes
+
+
+def test_sizes_of_a_larger_micro_batch_lie_on_the_line(stack):
+    guess = at(stack(micro_batch=2), stack(micro_batch=3), 6)
+    real = stack(micro_batch=6)
+    for name in ("embedding", "layer", "head"):
+        a, b = getattr(guess, name), getattr(real, name)
+        assert a.saved == b.saved
+        assert a.forward == b.forward or [str(t) for t in a.forward if "scalar" not in str(t)] == [
+            str(t) for t in b.forward if "scalar" not in str(t)
+        ]
+        assert a.backward == b.backward
+        assert a.working_bytes == pytest.approx(b.working_bytes, rel=0.2)
+
+
+def test_recordings_of_other_structure_are_no_line(stack):
+    with pytest.raises(NotAlike):
+        at(stack(micro_batch=2), stack(tp=2, micro_batch=2), 4)
+
+
+def test_adapters_leave_the_weights_gradients_out(stack):
+    whole, adapted = stack().layer, stack(lora=8).layer
+    assert products(adapted, "forward") > products(whole, "forward")
+    assert products(adapted, "backward") < 0.75 * products(whole, "backward")
+
+
+def test_parts_survive_the_file(stack):
+    one = stack(tp=2, sp=True)
+    assert stack_from_json(json.loads(json.dumps(one.as_json()))) == one
+
+
+def test_modules_that_cannot_be_split_say_why():
+    source = Traced(LLAMA | {"num_key_value_heads": 2})
+    model = find_known("llama3-8b", SEQ).model
+    share = share_of(model, Layout(global_batch=8, tp=4), replace(PYTORCH, source=source))
+    with pytest.raises(BadLayout, match="tp 4"):
+        source.stack(share)
+
+
+def test_full_recomputation_keeps_the_input_and_selective_the_products(stack):
+    source = Traced(LLAMA)
+    model = replace(find_known("llama3-8b", SEQ).model, d_model=256, heads=8, kv_heads=4,
+                    d_ff=512, vocab=1024, layers=8)  # fmt: skip
+    cluster = cluster_of("t20x8", 2)
+    framework = replace(PYTORCH, source=source)
+    found = {
+        r: train_step(model, Layout(global_batch=8, dp=2, micro_batch=2, recompute=r), cluster,
+                      framework)
+        for r in ("none", "selective", "full")
+    }  # fmt: skip
+    kept = [found[r].peak_memory.activations for r in ("full", "selective", "none")]
+    assert kept == sorted(kept) and kept[0] < 0.2 * kept[2]
+    assert found["none"].step_s < found["selective"].step_s < found["full"].step_s
+
+
+def test_bundled_models_have_modules_of_their_sizes():
+    known = find_known("qwen2.5-7b")
+    assert known.config is not None and known.config["model_type"] == "qwen2"
+    said = known.model.layer_params()
+    assert with_layer_params(known, said + 4608).layer_params() == said + 4608
+    with pytest.raises(ValueError, match="plan with --formula"):
+        with_layer_params(known, 3 * said)
+    assert config_of(find_known("mixtral-8x7b").model) is None
