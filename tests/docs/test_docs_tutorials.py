@@ -20,7 +20,10 @@ from warm_python import python
 FOLDER = ROOT / "docs" / "tutorials"
 TUTORIALS = sorted(FOLDER.glob("*.md"))
 #: Files of the repository that a tutorial says it uses.
-TAKES = {"change_a_chip": "examples/kernels/matmul.py"}
+TAKES = {
+    "change_a_chip": "examples/kernels/matmul.py",
+    "plan_a_centre": "examples/centres/t21_1000.toml",
+}
 #: Commands that load PyTorch and so get a process of their own.
 LOADING = ("run", "numerics")
 NUMBER = re.compile(r"\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
