@@ -15,6 +15,9 @@ from mkdocs.structure.files import File, Files
 from pages import MADE, ROOT, page
 
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]+)(#[^)]*)?\)")
+#: What stands behind the language of a block: for the tests a mark or a file's name.
+_NAMED = re.compile(r"^```(\w+) file=(\S+)$", re.MULTILINE)
+_MARKED = re.compile(r"^```(\w+) slow$", re.MULTILINE)
 #: Files of the repository that are pages of the book.
 PLACES = {"README.md": "index.md", "examples/README.md": "reference/examples.md",
           "examples/industries/README.md": "reference/industries.md"}  # fmt: skip
@@ -42,4 +45,5 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
             return f"{mark}[{text}]({relative(inside, Path(here).parent.as_posix())}{anchor})"
         return f"{text} (`{path}`)" if (ROOT / path).exists() else match[0]
 
-    return _LINK.sub(place, markdown)
+    shown = _NAMED.sub(r'```\1 title="\2"', _MARKED.sub(r"```\1", markdown))
+    return _LINK.sub(place, shown)

@@ -139,3 +139,4 @@ def test_the_book_is_built_and_loads_nothing_from_outside(tmp_path: Path) -> Non
         loaded = re.findall(r'<(?:script|img|iframe)[^>]*\ssrc="(https?:[^"]+)"', text)
         loaded += re.findall(r'<link[^>]*rel="stylesheet"[^>]*href="(https?:[^"]+)"', text)
         assert loaded == [], page
+        assert "```" not in text, f"{page} shows a fence"
