@@ -40,10 +40,10 @@ def commands() -> str:
 def _command(command: click.Command, parent: click.Context, name: str) -> Iterator[str]:
     context = click.Context(command, info_name=name, parent=parent)
     said = command.get_usage(context).removeprefix("Usage: ")
-    yield f"## {context.command_path}\n\n```\n{said}\n```\n\n{_plain(command.help or '')}"
+    yield f"## {context.command_path}\n\n```\n{said}\n```\n\n{_told(command.help or '')}"
     rows = [row for p in command.params if (row := p.get_help_record(context)) is not None]
     if rows:
-        lines = [f"| `{_cell(option)}` | {_cell(text)} |" for option, text in rows]
+        lines = [f"| <code>{_cell(option)}</code> | {_cell(text)} |" for option, text in rows]
         yield "\n".join(["| option | |", "|---|---|", *lines])
     if isinstance(command, click.Group):
         for inner in command.list_commands(context):
@@ -52,12 +52,17 @@ def _command(command: click.Command, parent: click.Context, name: str) -> Iterat
                 yield from _command(found, context, inner)
 
 
-def _plain(text: str) -> str:
-    return cleandoc(text.replace("\b", "")).replace("<", "&lt;")
+def _told(text: str) -> str:
+    """A command's help: paragraphs, and as they stand those that click does not wrap."""
+    parts = cleandoc(text).split("\n\n")
+    return "\n\n".join(
+        f"```\n{part[2:]}\n```" if part.startswith("\b\n") else part.replace("<", "&lt;")
+        for part in parts
+    )
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
+    return " ".join(text.replace("<", "&lt;").replace("|", "&#124;").split())
 
 
 def chips() -> str:
