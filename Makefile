@@ -12,6 +12,7 @@ help:            ## this list
 demo: $(VENV)/demo.stamp  ## install Suiren and train the character GPT on a virtual T21
 	$(BIN)/suiren run examples/char_gpt.py --on $(CARD) --report report.html
 
+# Tests of pages in a browser are skipped where there is none; Debian: apt-get install chromium chromium-driver
 test: $(VENV)/test.stamp  ## install what the tests need and pass them
 	$(BIN)/ruff check suiren torch_gcu tests benchmarks examples
 	$(BIN)/mypy

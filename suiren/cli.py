@@ -25,6 +25,7 @@ from suiren.commands import (
     step,
     topology,
     validate,
+    view,
 )
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -47,6 +48,7 @@ suiren.add_command(port.port)
 suiren.add_command(numerics.numerics)
 suiren.add_command(step.step)
 suiren.add_command(goodput.goodput)
+suiren.add_command(view.view)
 suiren.add_command(centre.centre)
 suiren.add_command(plan.plan)
 suiren.add_command(runs.runs)

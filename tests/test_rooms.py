@@ -25,7 +25,7 @@ FLOORS = (
     {"advise", "truth", "centre"},
     {"report", "history", "live"},
     {"torch"},
-    {"conformance", "numerics", "port", "plan"},
+    {"conformance", "numerics", "port", "plan", "view"},
     {"commands"},
     {"cli"},
 )

@@ -54,11 +54,11 @@ def step_time(step_s: float | None, file: Path | None) -> float:
 
 
 def _found(document: object) -> float | None:
-    """`step_time_s` at the top of a document or one level below."""
+    """`step_time_s` or `step_s` at the top of a document or one level below."""
     if not isinstance(document, dict):
         return None
     for part in (document, *(v for v in document.values() if isinstance(v, dict))):
-        value = part.get("step_time_s")
+        value = part.get("step_time_s", part.get("step_s"))
         if isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0:
             return float(value)
     return None

@@ -68,21 +68,24 @@ def keep(
 
 
 def keep_run(found: Answer, script: Path, options: Mapping[str, Any], **facts: Any) -> None:
-    """Keeps the answer for one card, with the trace it was worked out from."""
+    """Keeps the answer for one card, with the trace it was worked out from and what is drawn."""
     from suiren.report.document import document
+    from suiren.view.payload import drawn_of
 
     title = str(found.program.facts.get("script") or script.name)
-    keep("run", title, lambda: document(found, KEPT_ROWS), off=options["no_history"],
-         asked=options["asked"], parts=lambda: _trace(found.program), **facts)  # fmt: skip
+    keep("run", title, lambda: document(found, KEPT_ROWS),
+         off=options["no_history"], asked=options["asked"],
+         parts=lambda: _trace(found.program) | drawn_of(found), **facts)  # fmt: skip
 
 
 def keep_ranks(found: RanksAnswer, script: Path, options: Mapping[str, Any], **facts: Any) -> None:
-    """Keeps the answer for many cards, with the trace of the busiest rank."""
+    """Keeps the answer for many cards, with the trace of the busiest rank and what is drawn."""
     from suiren.report.ranks_document import ranks_document
+    from suiren.view.payload import drawn_of
 
     keep("ranks", script.name, lambda: ranks_document(found, KEPT_ROWS),
          off=options["no_history"], asked=options["asked"],
-         parts=lambda: _trace(found.main.program), **facts)  # fmt: skip
+         parts=lambda: _trace(found.main.program) | drawn_of(found), **facts)  # fmt: skip
 
 
 def _trace(program: Program) -> dict[str, bytes]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from suiren.commands.ask import screen
+from suiren.commands.keep import keep, no_history
 
 
 @click.command()
@@ -16,9 +17,11 @@ from suiren.commands.ask import screen
 @click.option("--json", "json_path", type=click.Path(dir_okay=False), help="Everything, as JSON.")
 @click.option("--report", "page_path", type=click.Path(dir_okay=False),
               help="One self-contained HTML page.")  # fmt: skip
+@no_history
 def topology(
-    name: str | None, ranks: int | None, json_path: str | None, page_path: str | None
-) -> None:
+    name: str | None, ranks: int | None, json_path: str | None, page_path: str | None,
+    no_history: bool,
+) -> None:  # fmt: skip
     """Draw how cards are joined, with rates, bisection and what is assumed.
 
     \b
@@ -43,6 +46,7 @@ def topology(
         raise click.UsageError(str(problem)) from None
     report = describe(cluster)
     screen.print(screen_of(report, cluster))
+    keep("topology", cluster.name, lambda: document(report), off=no_history)
     if json_path:
         _write(json_path, json.dumps(document(report), indent=1) + "\n")
     if page_path:

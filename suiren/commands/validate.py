@@ -139,6 +139,7 @@ def _tell(found: list[Prediction], title: str) -> None:
 
 
 def _document(found: list[Prediction]) -> dict[str, object]:
+    from suiren.report.truth import rows_document
     from suiren.truth import score
 
     told = [p for p in found if p.error is not None]
@@ -152,6 +153,7 @@ def _document(found: list[Prediction]) -> dict[str, object]:
         "not_predicted": [
             {"hardware": h, "op": o, "reason": r, "rows": n} for h, o, r, n in score.refused(found)
         ],
+        **rows_document(found),
     }  # fmt: skip
 
 

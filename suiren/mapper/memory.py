@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from suiren.trace.program import Kind, Program, Step
 
@@ -93,6 +94,34 @@ def memory_use(program: Program, step: Step) -> MemoryUse:
         tuple(curve),
         _corners(program, before, moves, survivors),
     )
+
+
+def kinds_over_time(
+    program: Program, step: Step
+) -> tuple[npt.NDArray[np.int64], dict[str, npt.NDArray[np.int64]]]:
+    """Event indices and live bytes by kind after every change of a step, event 0 first.
+
+    The sums at the highest point are those of `memory_use(…).by_kind()`.
+    """
+    before = {
+        n: _Allocation(n, size, context, in_step=False)
+        for n, (size, context) in live_before(step).items()
+    }
+    moves, after = _moves(step, before)
+    survivors = {id(a) for a in after.values() if a.in_step}
+    moved = {kind: np.zeros(len(moves) + 1, np.int64) for kind in KINDS}
+    kinds: dict[int, str] = {}
+    at_start = [(0, 0, 1, allocation) for allocation in before.values()]
+    for row, _, sign, allocation in at_start + [(n, *m) for n, m in enumerate(moves, 1)]:
+        kind = kinds.get(id(allocation))
+        if kind is None:
+            kind = _kind_and_name(program, allocation, survivors, just_labelled=False)[0]
+            kinds[id(allocation)] = kind
+            if kind not in moved:
+                moved[kind] = np.zeros(len(moves) + 1, np.int64)
+        moved[kind][row] += sign * allocation.bytes
+    indices = np.array([0, *(index for index, _, _ in moves)], np.int64)
+    return indices, {kind: np.cumsum(column) for kind, column in moved.items()}
 
 
 _Move = tuple[int, int, "_Allocation"]

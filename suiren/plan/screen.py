@@ -46,9 +46,9 @@ def _head(answer: Answer) -> RenderableType:
     machines = ", ".join(f"{m.cluster().title}, {m.ranks:,} cards" for m in problem.machines)
     lora = f", LoRA rank {problem.lora_rank}" if problem.lora_rank else ""
     broken = ", ".join(f"{count:,} break {name}" for name, count in found.broken)
+    sizes = "" if problem.is_script else f", {model.layers} layers, sequences of {model.seq:,}"
     rows = [
-        ("model", f"{model.params / 1e9:.2f} G weights, {model.layers} layers, sequences of "
-                  f"{model.seq:,}{lora}; {planner.known.source}"),
+        ("model", f"{model.params / 1e9:.2f} G weights{sizes}{lora}; {planner.known.source}"),
         ("machine", machines),
         ("searched", f"{found.searched:,} of {answer.outcome.total:,} layouts, {found.fitting:,} "
                      f"keep all limits{'; ' + broken if broken else ''}"),
@@ -86,7 +86,8 @@ def _table(answer: Answer) -> RenderableType:
     many = len(problem.machines) > 1
     priced = any(m.price_per_card_hour for m in problem.machines)
     table = Table(box=None, padding=(0, 1), title="best layouts", title_justify="left")
-    heads = ["", *(["machine"] if many else []), "layout", "cards", "step", "tokens/s", "MFU",
+    rate = "samples/s" if problem.is_script and answer.planner.model.seq == 1 else "tokens/s"
+    heads = ["", *(["machine"] if many else []), "layout", "cards", "step", rate, "MFU",
              "memory", "of", "energy", "power", *(["cost"] if priced else []),
              *(["days"] if problem.tokens else [])]  # fmt: skip
     for name in heads:

@@ -117,7 +117,7 @@ function drawOps(pen, lane, view, left, scale, right, look) {
       if (!dim) {
         const lead = byPhase ? 0 : s.launch * scale;
         sums[column * names.length + (byPhase ? s.turn : s.part)] += x1 - x0 - lead;
-        if (lead) sums[column * names.length + 5] += lead;
+        if (lead) sums[column * names.length + PARTS.indexOf("launch")] += lead;
       }
       continue;
     }

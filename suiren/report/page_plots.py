@@ -23,10 +23,10 @@ MAX_OWNERS = 200
 
 def plots(answer: Answer) -> dict[str, Any]:
     """Everything that is drawn besides the timeline."""
-    return {"roofline": _roofline(answer), "memory": _memory(answer), "tables": _tables(answer)}
+    return {"roofline": roofline(answer), "memory": _memory(answer), "tables": tables(answer)}
 
 
-def _roofline(answer: Answer) -> dict[str, Any]:
+def roofline(answer: Answer) -> dict[str, Any]:
     """Roofs of the card, and a row of `_point` for each call that ran matrix FLOP or none."""
     card = answer.card
     roofs: dict[float, list[str]] = {}
@@ -77,6 +77,13 @@ def _memory(answer: Answer) -> dict[str, Any]:
     return {
         "time_s": [t for t, _ in points],
         "bytes": [b for _, b in points],
+        **peak_of_memory(answer),
+    }
+
+
+def peak_of_memory(answer: Answer) -> dict[str, Any]:
+    """What a memory plot tells beside its curve: the peak, its owners, the card's limit."""
+    return {
         "step_time_s": answer.step_time_s,
         "capacity_bytes": int(answer.card.memory_bytes),
         "peak_bytes": answer.memory.peak_bytes,
@@ -98,7 +105,8 @@ def _thinned(points: list[tuple[float, int]]) -> list[tuple[float, int]]:
     return kept
 
 
-def _tables(answer: Answer) -> dict[str, Any]:
+def tables(answer: Answer) -> dict[str, Any]:
+    """The long tables, cut to `MAX_ROWS`, and how many rows each has."""
     return {
         "ops": _rows(answer.ops, answer),
         "modules": _rows(answer.modules, answer),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from suiren.events.span import Span
-from suiren.report.answer import Answer
+from suiren.report.answer import Answer, Row
+from suiren.trace.program import Program
 from suiren.units import PS_PER_S
 
 #: Records a page keeps; a longer step is cut at its end, and the page says so.
@@ -36,46 +38,59 @@ def timeline(answer: Answer) -> dict[str, Any]:
 
     A shape is (call, context, why, launch ps, busy ps); a gap's call is -1.
     """
-    writer = _Writer(answer)
+    writer = SpanWriter()
+    writer.begin(answer.program, answer.time.start_ps, answer.shapes)
     for span in answer.spans:
         writer.add(span)
-    return {
-        "period_ps": answer.time.period_ps,
-        "tracks": [
-            {"name": _stream_name(t.stream), "shapes": t.shapes, "gaps_ps": t.gaps_ps}
-            for t in sorted(writer.tracks.values(), key=lambda t: t.stream)
-        ],
-        "shapes": [list(shape) for shape in writer.shapes],
-        "calls": writer.calls,
-        "contexts": writer.contexts,
-        "num_records": writer.kept,
-        "num_dropped": writer.dropped,
-    }
+    return writer.document(answer.time.period_ps)
 
 
 def _stream_name(stream: int) -> str:
     return f"gcu:{stream >> 16} stream {stream & 0xFFFF}"
 
 
-class _Writer:
+class SpanWriter:
     """Interns calls, contexts and shapes while spans are added in the order they ran."""
 
-    def __init__(self, answer: Answer) -> None:
-        self.program = answer.program
-        self.start_ps = answer.time.start_ps
-        self.tracks: dict[int, _Track] = {}
+    def __init__(self) -> None:
+        self.tracks: dict[tuple[int, int], _Track] = {}
         self.shapes: dict[tuple[int, int, str, int, int], int] = {}
         self.calls: list[list[Any]] = []
         self.contexts: list[list[str]] = []
         self.kept = self.dropped = 0
+        self._rank = -1
+
+    def begin(
+        self, program: Program, start_ps: int, rows: Sequence[Row], rank: int = -1
+    ) -> None:
+        """The spans that follow are of this program, and of this rank if there are many."""
+        self.program, self.start_ps, self._rank = program, start_ps, rank
         self._call_of: dict[int, int] = {-1: -1}
         self._context_of: dict[int, int] = {}
-        self._roofline_s = {r.name: r.roofline_s / r.calls for r in answer.shapes if r.calls}
+        self._roofline_s = {r.name: r.roofline_s / r.calls for r in rows if r.calls}
+
+    def document(self, period_ps: int) -> dict[str, Any]:
+        """What was added, tracks by rank and stream."""
+        return {
+            "period_ps": period_ps,
+            "tracks": [
+                {"name": _stream_name(t.stream), "rank": rank, "shapes": t.shapes,
+                 "gaps_ps": t.gaps_ps}
+                for (rank, _), t in sorted(self.tracks.items())
+            ],
+            "shapes": [list(shape) for shape in self.shapes],
+            "calls": self.calls,
+            "contexts": self.contexts,
+            "num_records": self.kept,
+            "num_dropped": self.dropped,
+        }  # fmt: skip
 
     def add(self, span: Span) -> None:
-        track = self.tracks.get(span.stream)
+        """The next span of the program that was begun."""
+        key = (self._rank, span.stream)
+        track = self.tracks.get(key)
         if track is None:
-            track = self.tracks[span.stream] = _Track(span.stream, self.start_ps)
+            track = self.tracks[key] = _Track(span.stream, self.start_ps)
         if span.kind == "launch":
             track.launch = span
             return

@@ -23,7 +23,7 @@ def colour_of(medium: str, media: tuple[str, ...]) -> str:
 
 def svg(topology: Topology) -> str:
     """The picture; hovering over a wire tells its medium, rate and latency."""
-    places = _places(topology)
+    places = places_of(topology)
     width = max(x for x, _ in places.values()) + 80
     height = max(y for _, y in places.values()) + 60
     deepest = _deepest(topology, places)
@@ -38,8 +38,8 @@ def svg(topology: Topology) -> str:
     return "\n".join([*parts, "</svg>"])
 
 
-def _places(topology: Topology) -> dict[str, tuple[float, float]]:
-    """Centres: cards in a row, all else in rows spread over the same width."""
+def places_of(topology: Topology) -> dict[str, tuple[float, float]]:
+    """Centres in pixels: cards in a row, all else in rows spread over the same width."""
     cards = topology.cards
     width = max(4, len(cards)) * _STEP
     found = {}

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.table import Table
 from rich.text import Text
 
 from suiren.truth.predict import Prediction
 from suiren.truth.score import Score, score
 from suiren.units import show_time
+
+#: Rows that a document keeps for a picture; more are thinned evenly, the farthest off are kept.
+MOST_POINTS = 4000
+MOST_WORST = 50
+
+
+def rows_document(found: list[Prediction]) -> dict[str, Any]:
+    """Rows for a picture, and the worst with their shapes. Seconds; errors as shares of one."""
+    told = [p for p in found if p.error is not None]
+    stride = max(1, -(-len(told) // MOST_POINTS))
+    order = sorted(told, key=lambda p: -abs(p.error or 0.0))
+    return {
+        "points": [_point(p) for p in told[::stride]],
+        "worst": [{**_point(p), "shape": p.row.text} for p in order[:MOST_WORST]],
+    }
+
+
+def _point(one: Prediction) -> dict[str, Any]:
+    return {"id": one.row.id, "card": one.card, "op": one.row.op, "dtype": one.row.dtype,
+            "measured_s": one.row.measured_s, "predicted_s": one.seconds}  # fmt: skip
 
 
 def summary(found: list[Prediction]) -> Text:

@@ -30,6 +30,7 @@ class Session:
         self.num_walked = 0
         self.on_step: Callable[[int], None] = lambda _: None
         self.facts: dict[str, Any] = {}
+        self.model_facts: dict[str, Any] = {}
 
     def begin(
         self, *, numerics: bool = True, tf32: str = "auto", memory_bytes: int | None = None
@@ -48,6 +49,8 @@ class Session:
         _shim.recording(True)
 
     def _stepped(self) -> None:
+        if _shim.num_steps() <= 2:  # a script that is ended from outside frees its modules
+            self.model_facts = _model_facts()
         self.on_step(int(_shim.num_steps()))
 
     # ---- the record
@@ -55,6 +58,9 @@ class Session:
     def program(self) -> Program:
         """Everything recorded so far."""
         self._read_calls()
+        model_facts = _model_facts()
+        if not model_facts["parameters"]:
+            model_facts = self.model_facts or model_facts
         distinct = [_step(_shim.distinct_step(i)) for i in range(_shim.num_distinct_steps())]
         rest = _step(_shim.events_now())
         return Program(
@@ -64,7 +70,7 @@ class Session:
             order=list(_shim.steps()),
             rest=rest if len(rest.events) else None,
             labels=dict(watch.labels),
-            facts={**self.facts, **_model_facts()},
+            facts={**self.facts, **model_facts},
         )
 
     def alone(self, key: int) -> Program:

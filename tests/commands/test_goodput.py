@@ -43,8 +43,9 @@ def test_the_page_is_whole_and_needs_no_network(tmp_path: Path) -> None:
     assert text.count("<rect") > 10
 
 
-def test_the_step_comes_from_the_json_of_a_run(tmp_path: Path) -> None:
-    (tmp_path / "step.json").write_text('{"summary": {"step_time_s": 0.5}}')
+@pytest.mark.parametrize("text", ['{"summary": {"step_time_s": 0.5}}', '{"step_s": 0.5}'])
+def test_the_step_comes_from_the_json_of_a_run_or_of_a_layout(tmp_path: Path, text: str) -> None:
+    (tmp_path / "step.json").write_text(text)
     done = ran("--on", "t21x8", "--step", tmp_path / "step.json", "--checkpoint-bytes", 1e9,
                "--days", 1, "--failures", "none", "--every", 100)  # fmt: skip
     assert done.exit_code == 0, done.output

@@ -9,6 +9,7 @@ import pytest
 from suiren_runs import TRAIN, script, suiren
 
 from suiren.cli import main
+from suiren.history.store import History
 
 LATE = """
 import torch
@@ -40,6 +41,9 @@ def test_until_nan_stops_in_the_step_of_the_nan(tmp_path: Path) -> None:
     assert "log of −" in first["cause"]
     assert found["ended"] == "stopped at the first NaN"
     assert "step 30" in ran.out
+    history = History()
+    kept = next(r for r in history.records("numerics") if r.facts["script"] == str(train))
+    assert (kept.title, kept.card, history.document(kept)) == ("train.py", "t21", found)
 
 
 def test_a_sound_script_ends_with_nothing(tmp_path: Path) -> None:

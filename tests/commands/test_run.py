@@ -32,7 +32,8 @@ def trained(folder: Path) -> Ran:
     """One run that writes everything, with arguments for the script after `--`."""
     return suiren(
         "run", "train.py", *OURS, "--json", "a.json", "--save-trace", "t.gz", "--report", "r.html",
-        "--trace", "p.json", "--", "--on", "mine", "--lr=3", "x y", cwd=folder,
+        "--trace", "p.json", "--tensorboard", "tb", "--", "--on", "mine", "--lr=3", "x y",
+        cwd=folder,
     )  # fmt: skip
 
 
@@ -50,7 +51,7 @@ def test_a_script_that_ends_well_ends_with_zero(trained: Ran) -> None:
     assert "Traceback" not in trained.err
     for part in ("loss", "step time", "train.py on Toy card", "4 steps ran"):
         assert part in trained.out
-    for name in ("a.json", "t.gz", "r.html", "p.json"):
+    for name in ("a.json", "t.gz", "r.html", "p.json", "tb"):
         assert f"wrote {name}" in trained.words
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from suiren_runs import Ran, is_one_sentence, script, suiren
 
+from suiren.history.store import History
+
 DDP = """
 import os, torch
 import torch.distributed as dist
@@ -79,6 +81,16 @@ def test_one_process_that_stands_for_both_gives_the_same_answer(
     real, believed = (json.loads((folder / n).read_text()) for n in ("d.json", "r.json"))
     for name in ("step_time_s", "samples_per_s", "collectives", "peak_memory_bytes", "mfu"):
         assert believed[name] == real[name], name
+
+
+def test_runs_of_many_are_kept(folder: Path, on_devices: Ran, as_ranks: Ran) -> None:
+    history = History()
+    kept = [r for r in history.records("ranks") if r.facts["folder"] == str(folder)]
+    assert [("--ranks" in r.facts["command"], r.card) for r in kept] == [
+        (True, "8 × T21 OAM server"), (False, "8 × T21 OAM server"),
+    ]  # fmt: skip
+    assert history.document(kept[1]) == json.loads((folder / "d.json").read_text())
+    assert history.part(kept[1], "trace") == (folder / "d.gz").read_bytes()
 
 
 def test_the_files_tell_of_every_rank(folder: Path, on_devices: Ran) -> None:

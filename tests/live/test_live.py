@@ -211,6 +211,20 @@ def test_smi_in_its_forms(published: CliRunner) -> None:
     assert nothing.exit_code == 0 and "no running process has a virtual device" in nothing.stdout
 
 
+def test_watching_ends_with_ctrl_c(published: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+
+    def wait(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("suiren.commands.smi.time.sleep", wait)
+    done = published.invoke(commands, ["smi", "--watch", "0.5"])
+    assert done.exit_code == 0 and looks == [0.5] * 3
+    assert done.stdout.count("Enflame CloudBl") == 3
+
+
 def test_exporter_once_and_a_port_in_use(published: CliRunner) -> None:
     done = published.invoke(commands, ["exporter", "--once"])
     assert _samples(done.stdout)["enflame_gcu_count", ""][0] == 1

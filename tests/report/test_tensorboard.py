@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from told import trained
 
+from suiren.cli import suiren as commands
 from suiren.report.tensorboard import NoTensorBoard, scalars, write_events
 
 
@@ -45,6 +47,15 @@ def test_the_same_run_gives_the_same_bytes_and_one_file(tmp_path: Path) -> None:
     data = first.read_bytes()
     assert write_events(trained(), tmp_path) == first
     assert first.read_bytes() == data and list(tmp_path.iterdir()) == [first]
+
+
+def test_a_folder_that_cannot_be_made_stops_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("raise SystemExit('it ran')")
+    (tmp_path / "file").write_text("")
+    done = CliRunner().invoke(
+        commands, ["run", str(tmp_path / "train.py"), "--tensorboard", str(tmp_path / "file" / "x")]
+    )
+    assert done.exit_code == 2 and "nothing was run" in " ".join(done.stderr.split())
 
 
 def test_a_missing_package_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
