@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CARD ?= t21
 
-.PHONY: help demo test check bench wheel clean
+.PHONY: help demo test check book bench wheel clean
 
 help:            ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -19,6 +19,9 @@ test: $(VENV)/test.stamp  ## install what the tests need and pass them
 	$(BIN)/python -m pytest
 
 check: test      ## the same
+
+book: $(VENV)/test.stamp  ## build the book into build/book; a broken link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(VENV)/test.stamp  ## ratios against plain PyTorch, speed of tracing and timing
 	$(BIN)/python benchmarks/eager_overhead.py

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-TIMEOUT_S = 120
+from warm_python import alone_python, python
+
 COMMAND = [sys.executable, "-m", "suiren.cli"]
 
 TRAIN = """
@@ -38,11 +38,10 @@ class Ran:
         return " ".join(self.err.split())
 
 
-def suiren(*arguments: object, cwd: Path | None = None) -> Ran:
-    ran = subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        capture_output=True, text=True, timeout=TIMEOUT_S, check=False, cwd=cwd,
-    )  # fmt: skip
+def suiren(*arguments: object, cwd: Path | None = None, alone: bool = False) -> Ran:
+    """`suiren …`; `alone`: in a process that loads everything itself, with its own hash seed."""
+    start = alone_python if alone else python
+    ran = start(*COMMAND[1:], *arguments, cwd=cwd)
     return Ran(ran.returncode, ran.stdout, ran.stderr)
 
 

@@ -1,6 +1,6 @@
 """`suiren run`: the script runs as it would alone, and the answer is written as asked.
 
-Each run starts PyTorch in a process of its own, so they are few and say much.
+Runs are few and say much; one of them loads everything itself.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ def trained(folder: Path) -> Ran:
 def trained_again(folder: Path, trained: Ran) -> Ran:
     """The same seed, with arguments for the script without `--`."""
     assert trained.code == 0, trained.err
-    return suiren("run", "train.py", *OURS, "--json", "b.json", "--epochs", "3", "-v", cwd=folder)
+    return suiren(
+        "run", "train.py", *OURS, "--json", "b.json", "--epochs", "3", "-v", cwd=folder, alone=True
+    )
 
 
 def test_a_script_that_ends_well_ends_with_zero(trained: Ran) -> None:

@@ -6,18 +6,17 @@ import csv
 import gzip
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from warm_python import python
 
 DATA = Path(__file__).parents[2] / "data" / "measured"
 HEAD = "id,source,hardware,op,shape,dtype,measured_metric,unit,measured_value,notes"
 
 
 def ran(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "suiren.cli", "validate", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return python("-m", "suiren.cli", "validate", *arguments)
 
 
 def table(folder: Path, *rows: str) -> Path:

@@ -65,7 +65,8 @@ def promised(chapter: Path) -> dict[int, str]:
     found: dict[int, str] = {}
     before: Block | None = None
     for block in blocks(chapter):
-        if block.language == "text" and before is not None and before.language == "python":
+        after_python = before is not None and before.language.split()[:1] == ["python"]
+        if block.language == "text" and before is not None and after_python:
             found[before.line] = block.text
         before = block
     return found

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from doc_blocks import ROOT, blocks, commands, promised, runs_python, stable, suiren
+from warm_python import python
 
 CHAPTER = ROOT / "docs" / "numerics.md"
 TIMEOUT_S = 180
@@ -28,12 +26,8 @@ def test_the_script_gives_what_is_shown(tmp_path: Path) -> None:
         if name:
             (tmp_path / name[1]).write_text(block.text)
     command, shown = next(pair for pair in commands(CHAPTER) if " run " in pair[0])
-    ran = subprocess.run(
-        [sys.executable, "-m", "suiren.cli", *command.split()[1:], "--json", "found.json"],
-        cwd=tmp_path,
-        capture_output=True, text=True, timeout=TIMEOUT_S, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    given = (*command.split()[1:], "--json", "found.json")
+    ran = python("-m", "suiren.cli", *given, cwd=tmp_path, timeout_s=TIMEOUT_S)
     assert ran.returncode == 1, ran.stderr
     said = [words(line) for line in ran.stdout.splitlines()]
     for line in shown.splitlines():

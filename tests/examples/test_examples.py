@@ -3,11 +3,10 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from warm_python import python
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ("char_gpt", "image_classifier", "bert_finetune", "llama")
@@ -18,11 +17,8 @@ assumed changes batch steps card peak_flop_per_s""".split()
 
 
 def run(name: str, *options: str) -> str:
-    command = [sys.executable, "-m", "suiren.cli", "run", str(ROOT / "examples" / f"{name}.py")]
-    environment = {**os.environ, "COLUMNS": "110"}
-    done = subprocess.run(
-        [*command, *options], capture_output=True, text=True, env=environment, check=False
-    )
+    command = ("-m", "suiren.cli", "run", ROOT / "examples" / f"{name}.py")
+    done = python(*command, *options, env={**os.environ, "COLUMNS": "110"}, timeout_s=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -63,7 +59,7 @@ def test_the_example_prints_what_stands_beside_it_and_its_json_has_every_field(n
     ("name", "card"),
     [
         ("char_gpt", "t10"),
-        ("image_classifier", "a100"),
+        pytest.param("image_classifier", "a100", marks=pytest.mark.slow),
         pytest.param("llama", "a100", marks=pytest.mark.slow),
         pytest.param("llama", "t10", marks=pytest.mark.slow),
     ],
@@ -77,7 +73,8 @@ def test_the_example_trains_on_other_chips(name, card, tmp_path):
     assert answer["step_time_s"] > 0
 
 
-@pytest.mark.parametrize("name", ["char_gpt", pytest.param("llama", marks=pytest.mark.slow)])
+@pytest.mark.slow  # in the default run a small script does so: tests/commands/test_run.py
+@pytest.mark.parametrize("name", ["char_gpt", "llama"])
 def test_equal_seeds_give_equal_bytes(name, tmp_path):
     files = [tmp_path / "one.json", tmp_path / "two.json"]
     for path in files:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from warm_python import python
 
 from suiren.fleet.block import layer
 from suiren.fleet.ends import head
@@ -33,9 +32,8 @@ MODELS = {
 def recorded(kind: str, folder: Path) -> list[Call]:
     """The calls of a steady step of the script on the virtual device."""
     trace = folder / f"{kind}.gz"
-    command = [sys.executable, "-m", "suiren.cli", "run", SCRIPT, "--on", "toy", "--quiet",
-               "--no-numerics", "--save-trace", trace, "--", kind]  # fmt: skip
-    ran = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
+    ran = python("-m", "suiren.cli", "run", SCRIPT, "--on", "toy", "--quiet", "--no-numerics",
+                 "--save-trace", trace, "--", kind)  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     program = load_program(trace)
     rows = program.distinct[program.order[-1]].events.tolist()

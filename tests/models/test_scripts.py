@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from warm_python import alone_python, python
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -23,14 +21,12 @@ BOUND = {"vision_transformer": 2.0**-7}
 
 
 def losses(folder: Path, names: list[str], out: Path, *command: str) -> dict[str, list[float]]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    arguments = [str(EVERY), *command, str(folder), str(out), *names]
-    start = [sys.executable, "-W", "ignore"]
+    arguments = ["-W", "ignore", EVERY, folder, out, *names]
     if command:
-        start += ["-m", "suiren.cli", "run"]
-    ran = subprocess.run(
-        [*start, *arguments], capture_output=True, text=True, env=environment, check=False
-    )
+        arguments[2:3] = ["-m", "suiren.cli", "run", EVERY, *command]
+        ran = python(*arguments, timeout_s=600)
+    else:  # a Python that knows nothing of the card
+        ran = alone_python(*arguments)
     assert out.exists(), ran.stderr
     return json.loads(out.read_text())
 

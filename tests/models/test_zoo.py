@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from warm_python import alone_python
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "benchmarks"))
@@ -26,11 +26,8 @@ bloom falcon rwkv xlnet deberta-v2 vits""".split()
 def rows(names: list[str], folder: Path) -> dict[str, step.Row]:
     pytest.importorskip("transformers")
     found = folder / "rows.json"
-    command = [sys.executable, str(ROOT / "benchmarks" / "architectures.py"), "--json", str(found)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    ran = subprocess.run(
-        [*command, "--only", *names], capture_output=True, text=True, env=environment, check=False
-    )
+    command = (ROOT / "benchmarks" / "architectures.py", "--json", found, "--only", *names)
+    ran = alone_python(*command, env={**os.environ, "HF_HUB_OFFLINE": "1"}, timeout_s=900)
     assert ran.returncode == 0, ran.stderr
     return {row["name"]: step.Row(**row) for row in json.loads(found.read_text())}
 
@@ -60,10 +57,7 @@ def test_more_architectures_train_on_the_card_as_on_the_host(tmp_path):
 
 def test_an_unknown_architecture_is_named_in_one_sentence():
     pytest.importorskip("transformers")
-    ran = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "architectures.py"), "--only", "gpt17"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    ran = alone_python(ROOT / "benchmarks" / "architectures.py", "--only", "gpt17")
     assert ran.returncode == 2
     assert ran.stderr.strip().splitlines()[-1].endswith("of this transformers builds gpt17")
 

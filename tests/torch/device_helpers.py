@@ -6,7 +6,6 @@ import ast
 import copy
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from warm_python import alone_python, python
 
 SCRIPTS = Path(__file__).parent / "scripts"
 TIMEOUT_S = 120
@@ -56,15 +56,14 @@ def functions_of(script: str, prefix: str) -> list[str]:
 
 
 def run_python(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Runs this Python in an own process and returns what it wrote."""
-    command = [sys.executable, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    """Runs this Python in a process that loads everything itself; returns what it wrote."""
+    return alone_python(*arguments, timeout_s=TIMEOUT_S)
 
 
 def run_suiren(script: Path, *options: object) -> subprocess.CompletedProcess[str]:
     """`suiren run SCRIPT --on toy --quiet …`."""
     options = ("run", script, "--on", "toy", "--quiet", *options)
-    return run_python("-m", "suiren.cli", *options)
+    return python("-m", "suiren.cli", *options, timeout_s=TIMEOUT_S)
 
 
 def answers(script: str, folder: Path, *options: object) -> dict[str, str]:

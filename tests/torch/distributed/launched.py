@@ -26,6 +26,10 @@ class Ran:
     def ended(self) -> list[str]:
         return [o.ended for o in self.outcomes]
 
+    @property
+    def error(self) -> str:
+        return next((o.error for o in self.outcomes if o.error), "no rank raised an error")
+
 
 def launch(script: Path, *arguments: object, devices: int = 2, **options: object) -> Ran:
     ran = Ran([])
@@ -47,14 +51,15 @@ class Everything(dict[str, str]):
 
 
 @cache
-def answers(script: str, devices: int) -> dict[str, str]:
-    """What went wrong in a script of checks, by name of the check; empty if nothing did."""
+def answers(scripts: tuple[str, ...], devices: int) -> dict[str, dict[str, str]]:
+    """By script of checks, what went wrong by name of the check; one launch for all of them."""
     with tempfile.TemporaryDirectory() as folder:
-        found = Path(folder) / "answers.json"
-        ran = launch(SCRIPTS / script, found, devices=devices)
-        if not found.exists():
-            return Everything(ran.outcomes[0].error)
-        return json.loads(found.read_text())
+        ran = launch(SCRIPTS / "together.py", folder, *scripts, devices=devices)
+        files = {script: Path(folder) / f"{script}.json" for script in scripts}
+        return {
+            script: json.loads(file.read_text()) if file.exists() else Everything(ran.error)
+            for script, file in files.items()
+        }
 
 
 def checks_of(script: str) -> list[str]:

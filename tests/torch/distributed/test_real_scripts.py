@@ -5,27 +5,18 @@ from __future__ import annotations
 import pytest
 from launched import answers, checks_of
 
-#: Script -> devices of the default run, and those of the slow one.
-SCRIPTS = {
-    "collectives.py": (2, 4),
-    "data_parallel.py": (2, 4),
-    "sharded.py": (2, 4),
-    "pipelines.py": (2, 4),
-}
-DEFAULT = [(s, few, c) for s, (few, _) in SCRIPTS.items() for c in checks_of(s)]
-SLOW = [(s, many, c) for s, (_, many) in SCRIPTS.items() for c in checks_of(s)]
+#: Scripts that share a launch in the default run.
+LAUNCHES = (("collectives.py", "data_parallel.py", "pipelines.py"), ("sharded.py",))
+LAUNCH = {script: launch for launch in LAUNCHES for script in launch}
+CHECKS = [pytest.param(s, c, id=f"{s[:-3]}-{c}") for s in LAUNCH for c in checks_of(s)]
 
 
-def named(rows):
-    return [pytest.param(*row, id=f"{row[0][:-3]}-{row[2]}") for row in rows]
-
-
-@pytest.mark.parametrize(("script", "devices", "check"), named(DEFAULT))
-def test_it_runs_with_the_values_of_one_process(script, devices, check):
-    assert answers(script, devices).get(check) is None
+@pytest.mark.parametrize(("script", "check"), CHECKS)
+def test_it_runs_with_the_values_of_one_process(script, check):
+    assert answers(LAUNCH[script], 2)[script].get(check) is None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("script", "devices", "check"), named(SLOW))
-def test_it_runs_on_more_cards(script, devices, check):
-    assert answers(script, devices).get(check) is None
+@pytest.mark.parametrize(("script", "check"), CHECKS)
+def test_it_runs_on_more_cards(script, check):
+    assert answers((script,), 4)[script].get(check) is None

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from warm_python import alone_python, python
 
 from suiren.trace.program import Kind
 from suiren.trace.text import load_program
@@ -19,13 +18,11 @@ SCRIPTS = Path(__file__).parent / "scripts"
 
 def run(script: str, *options: object, card: tuple[object, ...] = ()) -> str:
     """The script's output on the card with the given options, or on the host without."""
-    command = [str(SCRIPTS / script)]
+    path = str(SCRIPTS / script)
     if card:
-        command = ["-m", "suiren.cli", "run", *command, *map(str, card), "--"]
-    done = subprocess.run(
-        [sys.executable, *command, *map(str, options)],
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+        done = python("-m", "suiren.cli", "run", path, *card, "--", *options, timeout_s=300)
+    else:  # a Python that knows nothing of the card
+        done = alone_python(path, *options)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 

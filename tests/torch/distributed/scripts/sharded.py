@@ -96,6 +96,25 @@ def sharded(host, **options):
     return fully_shard(model, **options)
 
 
+def check_random_shards_differ_and_copies_agree():
+    """Random numbers of sharded tensors: the seed decides, wherever a shard lies."""
+
+    def drawn():
+        torch.manual_seed(5)
+        shards = distribute_tensor(torch.zeros(2 * SIZE, 4, device="cuda"), WORLD, [Shard(0)])
+        copies = distribute_tensor(torch.zeros(4, device="cuda"), WORLD, [Replicate()])
+        made = [shards.normal_(), copies.uniform_(), F.dropout(shards, 0.5)]
+        return [t.to_local().flatten().tolist() for t in made] + [torch.rand(2).tolist()]
+
+    first, again = drawn(), drawn()
+    assert first == again
+    every = [None] * SIZE
+    dist.all_gather_object(every, first)
+    one, other = every[0], every[1]
+    assert one[0] != other[0] and one[2] != other[2]
+    assert one[1] == other[1] and one[3] == other[3]
+
+
 def check_fsdp2():
     for options in ({}, {"reshard_after_forward": False}, {"mesh": WORLD}):
         host = net()
