@@ -48,6 +48,14 @@ class Framework:
     source: Source | None = None
     """Parts traced from real modules; without it they are listed by formula."""
 
+    @property
+    def needed_share(self) -> float:
+        """Part of a model's FLOP that a step needs: frozen weights have no gradients of their own.
+
+        Forward, gradients of activations and gradients of weights are a third each.
+        """
+        return 2 / 3 if self.accumulate == "frozen" else 1.0
+
 
 #: Host time of one eager ATen call where an A100 was measured: 26.4 µs between two events
 #: (truth/eager.py, `fit` rows of NeuSight), less about 5 µs of an event's own record.

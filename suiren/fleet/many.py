@@ -154,7 +154,7 @@ def _whole(
     names = [str(name) for name in CODES["precision"]]
     peaks = [card.peak_flop_per_s(name) or card.peak_flop_per_s("bf16") or 0.0 for name in names]
     peak = np.array(peaks, np.float64)[rows.precision]
-    useful = model.flop_per_sample() * rows.global_batch
+    useful = model.flop_per_sample() * known.job.framework.needed_share * rows.global_batch
     step_s, ranks = found["step_s"], rows.ranks
     full = step_s * ranks * peak
     return found | {

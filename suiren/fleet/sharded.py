@@ -98,7 +98,7 @@ def sharded_step(
         "host": m * (one_s - device_s), "optimizer": optimizer_s,
     }  # fmt: skip
     peak = cluster.card.peak_flop_per_s(layout.precision) or cluster.card.peak_flop_per_s("bf16")
-    useful = model.flop_per_sample() * layout.global_batch
+    useful = model.flop_per_sample() * how.needed_share * layout.global_batch
     return ShardedStep(
         step_s, parts, m, _memory(model, layout, how, block.params), clock.share, clock.power_w,
         useful / (step_s * layout.ranks * peak) if peak else 0.0,

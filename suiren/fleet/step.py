@@ -135,7 +135,7 @@ def train_step(
     peak = cluster.card.peak_flop_per_s(_PEAKS[layout.precision]) or cluster.card.peak_flop_per_s(
         "bf16"
     )
-    useful = model.flop_per_sample() * layout.global_batch
+    useful = model.flop_per_sample() * framework.needed_share * layout.global_batch
     done = sum(f.flop + b.flop for stage in chunks for f, b in stage) * m
     return StepResult(
         step_s, parts, stages, m,
