@@ -2,8 +2,8 @@
 
 For every `check` row of a table of many cards: its model, cluster, framework and global batch, all
 splits and micro-batches that its framework could have run, and the place of the published layout
-among those that fit. Features that the run did not have (sequence parallelism, ZeRO, kinds of
-recomputation) are not offered to the others either.
+among those that fit. What a run had for other reasons (recomputation, sequence parallelism, ZeRO,
+the precision) all others have too.
 
     python benchmarks/published_layouts.py [--least 8] [--most 60] [TABLE ...]
 """
@@ -66,7 +66,7 @@ def offered(layout: Layout) -> dict[str, tuple[object, ...]]:
         "overlap_gradients": (layout.overlap_gradients,),
         "overlap_tensor": (layout.overlap_tensor,), "distinct_tokens": (layout.distinct_tokens,),
         "schedule": ("1f1b", "interleaved"), "cp": (layout.cp,), "ep": (layout.ep,),
-        "recompute": tuple(dict.fromkeys(("none", layout.recompute, "full"))),
+        "recompute": (layout.recompute,),
         "tp": (1, 2, 4, 8),
     }  # fmt: skip
 

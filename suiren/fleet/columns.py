@@ -27,12 +27,13 @@ CODES: dict[str, tuple[object, ...]] = {
     "distinct_tokens": (False, True),
 }
 #: Why a row is impossible: the number is the place in this list, 0 for a possible one. The order
-#: is that of `Layout.check`; the last three are said by the steps themselves.
+#: is that of `Layout.check`; the last four are said by the steps themselves.
 REASONS = (
     "", "less than one", "too many ranks", "batch does not divide", "heads do not divide",
     "too few layers", "chunks without a pipeline", "micro-batches do not divide",
     "experts do not divide", "ranks do not divide over experts", "tokens do not divide",
     "no such zero", "zero with a pipeline", "no peak known", "zero without sharding",
+    "parts cannot be traced",
 )  # fmt: skip
 
 

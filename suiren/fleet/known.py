@@ -18,7 +18,7 @@ from suiren.fleet.block import layer
 from suiren.fleet.columns import Layouts
 from suiren.fleet.ends import embedding, head
 from suiren.fleet.framework import Framework
-from suiren.fleet.layout import Layout
+from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.memory import kept_whole, weights_of
 from suiren.fleet.model import Model
 from suiren.fleet.part import Part
@@ -55,6 +55,8 @@ class Known:
 
     job: Job
     tables: dict[str, dict[tuple[int, ...], Floats]] = field(default_factory=dict)
+    refusals: dict[tuple[int, ...], str] = field(default_factory=dict)
+    """Why a source has no parts for a share, by the columns of `SHARE`."""
 
     def table(
         self, name: str, rows: Layouts, columns: Sequence[str], make: Callable[..., Any],
@@ -84,6 +86,21 @@ class Known:
         found = pieces_of(share_of(job.model, layout, job.framework), job.cluster, layout)
         parts = (found.dense, found.mixed, found.cross, found.embedding, found.head)
         return [[way.values() for way in part] for part in parts]
+
+    def refused(self, rows: Layouts) -> NDArray[np.bool_]:
+        """Rows whose parts the framework's source cannot give; `refusals` keeps the sentences."""
+        if self.job.framework.source is None or not len(rows):
+            return np.zeros(len(rows), np.bool_)
+        found, share = self.table("refused", rows, SHARE, self._refused)
+        return np.asarray(found[share] > 0)
+
+    def _refused(self, layout: Layout) -> float:
+        try:
+            self._kept(layout)
+        except BadLayout as problem:
+            self.refusals[share_key(Layouts.of([layout]), 0)] = str(problem)
+            return 1.0
+        return 0.0
 
     def kept(self, rows: Layouts) -> tuple[Floats, Index]:
         """[15, shares] Bytes that parts keep and work with.
@@ -145,6 +162,11 @@ class Known:
 def known_of(job: Job) -> Known:
     """What is known of a job."""
     return Known(job)
+
+
+def share_key(rows: Layouts, row: int) -> tuple[int, ...]:
+    """What the parts of a row depend on."""
+    return tuple(int(getattr(rows, name)[row]) for name in SHARE)
 
 
 def distinct(columns: Sequence[NDArray[Any]]) -> tuple[Index, Index]:

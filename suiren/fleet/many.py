@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from suiren.fleet.columns import CODES, REASONS, Layouts
 from suiren.fleet.framework import MEGATRON_CORE, Framework
-from suiren.fleet.known import Job, Known, known_of
+from suiren.fleet.known import Job, Known, known_of, share_key
 from suiren.fleet.layout import BadLayout
 from suiren.fleet.many_memory import OWNERS, owners_of, total_of
 from suiren.fleet.many_passes import passes_of
@@ -34,6 +34,8 @@ class Many:
     """Columns [rows]. Impossible rows take infinitely long and need infinitely much."""
 
     layouts: Layouts
+    refusals: dict[tuple[int, ...], str]
+    """Why there are no parts for a share, by `known.share_key`."""
     reason: NDArray[np.int8]
     """Number in `REASONS`; 0 for rows that are possible."""
     step_s: Floats
@@ -59,6 +61,8 @@ class Many:
         if not self.reason[row]:
             return ""
         layout = self.layouts[row]
+        if REASONS[self.reason[row]] == "parts cannot be traced":
+            return self.refusals[share_key(self.layouts, row)]
         try:
             layout.check(model, cluster.num_ranks)
         except BadLayout as problem:
@@ -78,7 +82,7 @@ def steps_of(
     Rows with zero 0 or 1 are as `step.train_step` tells, others as `sharded.sharded_step`.
     """
     known = known_of(Job(model, cluster, framework))
-    reason = _reasons(layouts, known.job)
+    reason = _reasons(layouts, known)
     numbers = {name: np.zeros(len(layouts)) for name in _NUMBERS}
     for name in ("step_s", "memory_bytes", "energy_j"):
         numbers[name][:] = np.inf
@@ -93,7 +97,7 @@ def steps_of(
         if progress is not None:
             progress(min(len(layouts), low + BLOCK_ROWS))
     owners = {name: numbers.pop(name) for name in OWNERS}
-    return Many(layouts, reason, owners_bytes=owners, **numbers)
+    return Many(layouts, known.refusals, reason, owners_bytes=owners, **numbers)
 
 
 def memory_of_rows(
@@ -101,7 +105,7 @@ def memory_of_rows(
 ) -> Floats:
     """`Many.memory_bytes` of every row [rows], without timing anything."""
     known = known_of(Job(model, cluster, framework))
-    reason = _reasons(layouts, known.job)
+    reason = _reasons(layouts, known)
     found = np.full(len(layouts), np.inf)
     for is_sharded, told in ((False, owners_of), (True, sharded_owners_of)):
         rows = np.flatnonzero((reason == 0) & ((layouts.zero > 1) == is_sharded))
@@ -114,13 +118,16 @@ _NUMBERS = (*OWNERS, "step_s", "clock", "power_w", "mfu", "tokens_per_s", "memor
             "energy_j")  # fmt: skip
 
 
-def _reasons(layouts: Layouts, job: Job) -> NDArray[np.int8]:
+def _reasons(layouts: Layouts, known: Known) -> NDArray[np.int8]:
     """Why rows are impossible: the rules of a layout, then what the steps themselves refuse."""
+    job = known.job
     found = layouts.reasons(job.model, job.cluster.num_ranks)
     if not isinstance(job.framework, Sharded):
         found[(found == 0) & (layouts.zero > 1)] = REASONS.index("zero without sharding")
     if not job.cluster.card.can_time:
         found[found == 0] = REASONS.index("no peak known")
+    left = np.flatnonzero(found == 0)
+    found[left[known.refused(layouts.select(left))]] = REASONS.index("parts cannot be traced")
     return found
 
 

@@ -37,12 +37,20 @@ class Share:
     @cached_property
     def key(self) -> tuple[object, ...]:
         """What two equal shares have in common, cheap to compare."""
-        return (self.model, self.framework.name, self.tp, self.cp, self.ep, self.micro_batch,
+        return (self.model, self.framework, self.tp, self.cp, self.ep, self.micro_batch,
                 self.sequence_parallel, self.overlap_tensor, self.recompute,
                 self.precision, self.distinct_tokens)  # fmt: skip
 
-    def __hash__(self) -> int:
+    @cached_property
+    def _hash(self) -> int:
         return hash(self.key)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __getstate__(self) -> dict[str, object]:
+        # another process hashes text another way
+        return {name: value for name, value in self.__dict__.items() if name != "_hash"}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Share) and self.key == other.key

@@ -45,7 +45,8 @@ def _titan_name(model: Model, kind: str) -> str:
 
 def _torchtitan_lacks(model: Model, layout: Layout, kind: str, lora_rank: int) -> list[str]:
     said = (
-        (layout.zero == 1, "it has no ZeRO 1: weights stay whole from forward to backward (ZeRO 2)"),
+        (layout.zero == 1,
+         "it has no ZeRO 1: ZeRO 2, weights whole from forward to backward, is nearest"),
         (layout.zero == 0 and layout.tp * layout.pp * layout.cp > 1,
          "whole copies (zero 0) it takes beside no other split"),
         (layout.tp > 1 and not layout.sequence_parallel,
@@ -63,7 +64,8 @@ def _torchtitan_lacks(model: Model, layout: Layout, kind: str, lora_rank: int) -
 
 def _megatron_lacks(layout: Layout, lora_rank: int) -> list[str]:
     said = (
-        (layout.schedule == "zero-bubble", "it has no zero-bubble schedule: 1F1B stands in its place"),
+        (layout.schedule == "zero-bubble",
+         "it has no zero-bubble schedule: 1F1B stands in its place"),
         (layout.schedule == "gpipe", "it has no GPipe schedule: 1F1B stands in its place"),
         (bool(lora_rank), f"adapters of rank {lora_rank} are not among its arguments"),
         (layout.precision in ("fp32", "tf32"), "products are TF32 where the card has it"),

@@ -25,8 +25,8 @@ def notes_of(
     kind = (config or {}).get("model_type", "")
     said = (
         (config is not None and not from_transformers,
-         f"train.py takes layers of {', '.join(ALIKE)} from transformers; for {kind!r} it has plain "
-         "layers of the same sizes"),
+         f"train.py takes layers of {', '.join(ALIKE)} from transformers; for {kind!r} it has "
+         "plain layers of the same sizes"),
         (layout.precision == "fp8",
          "train.py multiplies in BF16: FP8 products need torchao or Transformer Engine, which "
          "torchtitan.toml and megatron.sh ask for"),
@@ -34,8 +34,8 @@ def notes_of(
          "train.py waits for the collectives of tensor parallel groups: PyTorch hides them only "
          "in compiled models"),
         (layout.overlap_gradients and layout.zero < 2,
-         "train.py reduces gradients beside the last backward passes; the gather of new weights is "
-         "not hidden"),
+         "train.py reduces gradients beside the last backward passes; the gather of new weights "
+         "is not hidden"),
         (model.attention == "unfused",
          "train.py uses fused attention, which keeps no scores in memory"),
         (not from_transformers and model.dropout,

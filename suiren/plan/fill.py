@@ -15,7 +15,8 @@ _HALF = {"fp32": "torch.float32", "tf32": "torch.float32", "fp16": "torch.float1
 _IDLE = {"transformers_version", "architectures", "dtype", "torch_dtype", "id2label", "label2id",
          "chunk_size_feed_forward", "is_encoder_decoder", "output_attentions", "return_dict",
          "output_hidden_states", "problem_type", "use_cache", "_name_or_path", "bos_token_id",
-         "eos_token_id", "pad_token_id", "add_cross_attention", "is_decoder", "auto_map"}  # fmt: skip
+         "eos_token_id", "pad_token_id", "add_cross_attention", "is_decoder",
+         "auto_map"}  # fmt: skip
 
 
 def values_of(

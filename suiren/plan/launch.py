@@ -1,4 +1,4 @@
-"""How a layout is started: a PyTorch script made for it, and what torchtitan and Megatron-LM take."""
+"""How a layout is started: a PyTorch script for it, and what torchtitan and Megatron-LM take."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 from suiren.hw.spec import Card
@@ -62,7 +63,12 @@ class Living:
         if now < self._next_look:
             return
         order = _shim.steps()
-        self.walked = self.walk.go_on(order, self.session.alone, now - self._begun)
+        try:
+            self.walked = self.walk.go_on(order, self.session.alone, now - self._begun)
+        except Exception:
+            # what looks on must not end a script; the answer at the end tells such a problem
+            self._next_look = inf
+            return
         # a list of a million steps is read less often
         self._next_look = now + max(EVERY_S, len(order) * STEP_READ_S / SHARE)
 

@@ -16,7 +16,7 @@ from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.layouts import Layouts
 from suiren.fleet.many import Many, steps_of
 from suiren.fleet.model import Model
-from suiren.fleet.models import gpt, llama
+from suiren.fleet.models import find_model, gpt, llama
 from suiren.fleet.part import Part
 from suiren.fleet.sharded import ShardedStep, sharded_step
 from suiren.fleet.sharded_framework import LLM_FOUNDRY, Sharded
@@ -53,7 +53,17 @@ class Listed:
         return replace(part, working_bytes=working_bytes / len(part.forward))
 
 
+class Narrow(Listed):
+    """Parts that cannot be split."""
+
+    def layer(self, share: Share, experts: bool, cross: bool) -> Part:
+        if share.tp > 1:
+            raise BadLayout(f"impossible to trace: tp {share.tp}")
+        return super().layer(share, experts, cross)
+
+
 TRACED = replace(MEGATRON_2021, name="traced", source=Listed())
+NARROW = replace(MEGATRON_2021, name="narrow", source=Narrow())
 
 
 def options(*values: object) -> st.SearchStrategy[object]:
@@ -97,12 +107,19 @@ def agree(many: Many, row: int, one: StepResult | ShardedStep, ranks: int) -> No
 @pytest.mark.parametrize(("model", "cluster", "how"), [
     (GPT, A100, MEGATRON_CORE), (LLAMA, T21, MEGATRON_CORE), (MIXTURE, A100, MEGATRON_2021),
     (CROSS, A100, EAGER), (GPT, A100, LLM_FOUNDRY), (LLAMA, A100, ADAPTED), (GPT, A100, TRACED),
+    (LLAMA, A100, NARROW),
 ], ids=lambda part: getattr(part, "name", ""))  # fmt: skip
 def test_every_number_is_the_one_of_a_single_step(
     model: Model, cluster: Cluster, how: Framework
 ) -> None:
-    @settings(max_examples=6, deadline=None, derandomize=True)
-    @given(st.lists(SOME, min_size=1, max_size=30))
+    _holds_for(model, cluster, how, SOME, 6)
+
+
+def _holds_for(
+    model: Model, cluster: Cluster, how: Framework, some: st.SearchStrategy[Layout], examples: int
+) -> None:
+    @settings(max_examples=examples, deadline=None, derandomize=True)
+    @given(st.lists(some, min_size=1, max_size=30))
     def holds(layouts: list[Layout]) -> None:
         many = steps_of(model, Layouts.of(layouts), cluster, how)
         for row, layout in enumerate(layouts):
@@ -118,6 +135,34 @@ def test_every_number_is_the_one_of_a_single_step(
     holds()
 
 
+WIDE = st.builds(
+    Layout, global_batch=options(8, 64, 96, 128), micro_batch=options(1, 2, 4),
+    tp=options(1, 2, 4, 8), pp=options(1, 2, 3, 4), vpp=options(1, 1, 2, 3),
+    cp=options(1, 1, 2), ep=options(1, 1, 2, 4), dp=options(1, 2, 4),
+    sequence_parallel=st.booleans(), zero=options(0, 0, 1, 2, 3),
+    recompute=options("none", "selective", "full"),
+    schedule=options("1f1b", "gpipe", "interleaved", "zero-bubble"),
+    precision=options("fp32", "tf32", "fp16", "bf16", "fp8"), offload=options("none", "optimizer"),
+    overlap_gradients=st.booleans(), overlap_tensor=st.booleans(), distinct_tokens=st.booleans(),
+    first_stage_layers=options(0, 0, 1), last_stage_layers=options(0, 0, 2),
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("on", "ranks"), [
+    ("dgx-a100*8", 64), ("t21x8*8", 64), ("hgx-h100*8", 64), ("tpu-v4", 64),
+])
+@pytest.mark.parametrize("model", [
+    find_model("gpt3-13b"), find_model("mixtral-8x7b"), find_model("deepseek-v3"),
+    find_model("t5-11b"), GPT,
+], ids=lambda model: model.name)  # fmt: skip
+def test_every_number_is_the_one_of_a_single_step_of_real_models(
+    model: Model, on: str, ranks: int
+) -> None:
+    for how in (MEGATRON_CORE, EAGER, LLM_FOUNDRY):
+        _holds_for(model, cluster_of(on, ranks), how, WIDE, 2)
+
+
 def test_rows_are_independent_of_what_stands_beside_them() -> None:
     layouts = [Layout(global_batch=96, pp=p, tp=t, dp=2, schedule=s, zero=1)
                for p in (1, 2, 3) for t in (1, 2) for s in ("1f1b", "gpipe", "zero-bubble")]
@@ -125,6 +170,14 @@ def test_rows_are_independent_of_what_stands_beside_them() -> None:
     alone = [steps_of(GPT, Layouts.of([one]), A100).step_s[0] for one in layouts]
     assert together.step_s.tolist() == alone
     assert steps_of(GPT, Layouts.of(layouts[::-1]), A100).step_s.tolist() == alone[::-1]
+
+
+def test_frameworks_of_one_name_are_told_apart() -> None:
+    """A framework with one habit changed keeps its name; no part of the other may be found."""
+    layout = Layout(global_batch=16, tp=2)
+    steps = [train_step(GPT, layout, A100, how).step_s for how in (MEGATRON_2021, replace(
+        MEGATRON_2021, accumulate="frozen"), replace(MEGATRON_2021, fused=False))]  # fmt: skip
+    assert len(set(steps)) == 3 and min(steps) == steps[1]
 
 
 def test_impossible_rows_say_why_and_nothing_is_worked_out() -> None:

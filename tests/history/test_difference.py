@@ -184,6 +184,46 @@ def test_numerics_compare_losses_findings_and_where_runs_part() -> None:
     assert [(r.name, r.state) for r in nan.tables[0].rows] == [("step 1", "gone")]
 
 
+def test_plans_compare_the_best_layout_and_the_layouts_told() -> None:
+    def plan(step_s: float, bubble_s: float, label: str) -> dict[str, Any]:
+        best = {"rank": 1, "machine": "t20x8", "label": label, "step_s": step_s,
+                "memory_bytes": 100, "parts_s": {"matrix": step_s - bubble_s, "bubble": bubble_s},
+                "owners_bytes": {"weights": 60, "activations": 40}}  # fmt: skip
+        return {"kind": "plan", "goal": "time", "machines": ["t20x8"], "best": [best],
+                "limits": {"chips": 8}, "searched": 5, "feasible": 3}  # fmt: skip
+
+    found = difference(
+        Side("a", "plan", plan(3.0, 1.0, "tp4")), Side("b", "plan", plan(2.5, 0.5, "tp8"))
+    )
+    rows = {t.title: [(r.name, r.by, r.state) for r in t.rows] for t in found.tables}
+    assert rows == {
+        "where the best layout's step goes": [("bubble", -0.5, "changed")],
+        "the best layouts": [("t20x8 tp4", -3.0, "gone"), ("t20x8 tp8", 2.5, "new")],
+    }
+    assert [(f.name, f.by) for f in found.figures] == [("best step time", -0.5)]
+    assert [t.name for t in found.texts["what it says"]] == ["best layout"]
+
+
+def test_validations_and_goodput_compare_by_group_and_by_what_took_the_time() -> None:
+    def validation(mape: float) -> dict[str, Any]:
+        return {"rows": 4, "predicted": 4, "overall": {"mape": mape}, "not_predicted": [],
+                "chip_op": [{"group": ["a100", "gemm", ""], "mape": mape}]}  # fmt: skip
+
+    found = difference(
+        Side("a", "validation", validation(8.0)), Side("b", "validation", validation(6.0))
+    )
+    assert [(f.name, f.by, f.unit) for f in found.figures] == [("mean error", -2.0, "percent")]
+    assert [(r.name, r.by) for r in found.tables[0].rows] == [("a100 · gemm", -2.0)]
+
+    def goodput(lost_s: float) -> dict[str, Any]:
+        return {"goodput_share": 1 - lost_s / 100, "horizon_s": 100.0, "failures": {"chip": 2},
+                "spent_s": {"training": 100 - lost_s, "lost work": lost_s}}  # fmt: skip
+
+    month = difference(Side("a", "goodput", goodput(10)), Side("b", "goodput", goodput(5)))
+    (table,) = month.tables
+    assert sorted((r.name, r.by) for r in table.rows) == [("lost work", -5.0), ("training", 5.0)]
+
+
 def test_a_kind_without_a_form_of_its_own_compares_number_by_number() -> None:
     first = {"racks": [{"power_w": 5.0}], "note": "x", "cost": 7}
     second = {"racks": [{"power_w": 6.0}], "note": "y", "cost": 7}

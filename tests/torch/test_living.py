@@ -50,6 +50,23 @@ def test_memory_steps_and_time_are_told(session: Session, tmp_path: Path) -> Non
     assert devices(tmp_path) == []
 
 
+def test_a_step_that_cannot_be_priced_does_not_end_the_script(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Living(session, Path("train.py"), tmp_path)
+    asked = []
+
+    def fails(*_: object) -> None:
+        asked.append(1)
+        raise KeyError("no such op")
+
+    monkeypatch.setattr(one.walk, "go_on", fails)
+    one._next_look = 0.0
+    for count in range(1, 4):
+        one.stepped(count)
+    assert (one.steps, len(asked)) == (3, 1)
+
+
 def test_a_script_that_raises_takes_its_device_away(
     session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

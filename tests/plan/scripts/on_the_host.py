@@ -1,6 +1,6 @@
 """Runs generated scripts as real ranks on the host's processors, with gloo in the place of NCCL.
 
-    python on_the_host.py FOLDER JOB...     where a JOB is RANKS:SCRIPT:FOLDER TO LOAD:FOLDER TO SAVE
+    python on_the_host.py PORT JOB...     where a JOB is RANKS:SCRIPT:TO LOAD:TO SAVE
 
 PyTorch is loaded once; every rank is a fork. Prints one line of losses for each job.
 """
@@ -19,7 +19,6 @@ import torch.distributed.checkpoint
 import torch.distributed.fsdp
 import torch.distributed.pipelining
 import torch.distributed.tensor.parallel  # noqa: F401 - loaded once for all ranks
-import transformers  # noqa: F401
 
 #: What of a script names the card.
 ON_THE_HOST = (
@@ -86,5 +85,7 @@ def run(job: str, port: int) -> str:
 
 if __name__ == "__main__":
     free = int(sys.argv[1])
+    if any("from transformers" in Path(job.split(":")[1]).read_text() for job in sys.argv[2:]):
+        import transformers  # noqa: F401 - likewise
     for number, job in enumerate(sys.argv[2:]):
         print(job.split(":")[1], "=", run(job, free + number), flush=True)
