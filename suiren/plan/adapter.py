@@ -26,12 +26,17 @@ class Adapted(nn.Module):
 
 def adapt(model: nn.Module, rank: int, names: Collection[str]) -> None:
     """Freezes a model and gives each linear layer of those names an adapter, in place."""
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.Linear) and name in names:
                 setattr(parent, name, Adapted(child, rank))
+    freeze(model)
     embedding = model.get_input_embeddings()  # type: ignore[operator]
     # as peft does for checkpointed layers: gradients have to reach the adapters of every layer
     embedding.register_forward_hook(lambda _m, _i, out: out.requires_grad_(True))
+
+
+def freeze(model: nn.Module) -> None:
+    """Lets nothing but adapters learn, in place."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.split(".")[-2] in ("first", "second"))

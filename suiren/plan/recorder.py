@@ -83,6 +83,7 @@ class Recorder:
         import torch
         from torch.distributed.device_mesh import DeviceMesh
 
+        from suiren.plan.adapter import freeze
         from suiren.plan.modules import build, layers_of, split
         from suiren.torch import _shim
 
@@ -93,6 +94,8 @@ class Recorder:
             ranks = torch.arange(WORLD).view(-1, wanted.tp)
             mesh = DeviceMesh("cuda", ranks, mesh_dim_names=("dp", "tp"))["tp"]
             split(model, prefix, mesh, wanted.sequence_parallel)
+            if wanted.lora_rank:  # what was split may have become new weights that learn
+                freeze(model)
         shape = wanted.micro_batch, wanted.seq
         given = {"input_ids": torch.zeros(shape, dtype=torch.long, device="cuda")}
         if wanted.sequence_parallel:  # rotary embeddings are of all tokens, not of this rank's

@@ -86,7 +86,7 @@ def _table(answer: Answer) -> RenderableType:
     many = len(problem.machines) > 1
     priced = any(m.price_per_card_hour for m in problem.machines)
     table = Table(box=None, padding=(0, 1), title="best layouts", title_justify="left")
-    rate = "samples/s" if problem.is_script and answer.planner.model.seq == 1 else "tokens/s"
+    rate = "samples/s" if problem.is_script else "tokens/s"
     heads = ["", *(["machine"] if many else []), "layout", "cards", "step", rate, "MFU",
              "memory", "of", "energy", "power", *(["cost"] if priced else []),
              *(["days"] if problem.tokens else [])]  # fmt: skip
@@ -97,13 +97,19 @@ def _table(answer: Answer) -> RenderableType:
         row, machine = one.row, problem.machines[one.row.machine]
         table.add_row(
             str(one.place), *([machine.name] if many else []), row.label, f"{row.layout.ranks:,}",
-            show_time(row.step_s), f"{row.tokens_per_s:,.0f}", f"{100 * row.mfu:.1f} %",
+            show_time(row.step_s), f"{_rate(answer, row):,.0f}", f"{100 * row.mfu:.1f} %",
             f"{row.memory_bytes / GiB:.1f} GiB", f"{memory_of(problem, machine) / GiB:.0f} GiB",
             f"{row.energy_j / 1e3:,.1f} kJ", f"{row.power_w / 1e3:,.1f} kW",
             *([f"{row.cost:,.4f}"] if priced else []),
             *([f"{problem.tokens / row.tokens_per_s / 86400:,.1f}"] if problem.tokens else []),
         )  # fmt: skip
     return table
+
+
+def _rate(answer: Answer, row: Row) -> float:
+    """Tokens a second; of a script samples, for only it knows what its tokens are."""
+    problem = answer.planner.problem
+    return problem.global_batch / row.step_s if problem.is_script else row.tokens_per_s
 
 
 def _whys(answer: Answer) -> Text:

@@ -131,10 +131,9 @@ def _read(script: Path, program: Program, source: Recorded) -> Read:
     samples, part = next(iter(source.parts.items()))
     flop = sum(work_of(t).product_flop for t in (*part.forward, *part.backward)
                if isinstance(t, Call)) / samples  # fmt: skip
-    sequence = batch_of(program, program.distinct[_steady(program, script)]).sequence
     model = ScriptModel(
-        name=script.stem, layers=1, d_model=1, heads=1, d_ff=1, vocab=1, seq=sequence or 1,
-        positions="none", weights=weights, flop=flop,
+        name=script.stem, layers=1, d_model=1, heads=1, d_ff=1, vocab=1, seq=1, positions="none",
+        weights=weights, flop=flop,
     )  # fmt: skip
     wide = formats.count("f32") * 2 >= len(formats)
     return Read(model, source, "fp32" if wide else "fp16" if "f16" in formats else "bf16")

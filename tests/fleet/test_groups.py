@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from rank_programs import group, meet, ran
 
 from suiren.fleet.ranks import Group
 from suiren.fleet.walkers import Walked
-from tests.fleet.programs import group, meet, ran
 
 MESH = np.arange(4 * 8 * 2).reshape(4, 8, 2)
 

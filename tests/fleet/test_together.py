@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rank_programs import group, meet, mm, ran
 
 from suiren.fleet.placed import ClusterTooSmall, placed, placed_call
 from suiren.fleet.ranks import RankProgram, int_of
@@ -14,7 +15,6 @@ from suiren.hw.catalog.node import NODES
 from suiren.hw.cluster import Cluster
 from suiren.mapper.step import Prices, steady_step
 from suiren.trace.program import Kind
-from tests.fleet.programs import group, meet, mm, ran
 
 T21X8 = Cluster(
     name="t21x8", title="8 × T21", node=next(n for n in NODES if n.name == "t21x8"), num_nodes=1

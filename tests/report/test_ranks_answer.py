@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from rank_programs import group, mm, ran
 
 from suiren.fleet.ranks import RankProgram
 from suiren.hw.catalog.node import NODES
@@ -12,7 +13,6 @@ from suiren.hw.cluster import Cluster
 from suiren.hw.fact import assumed
 from suiren.report.answer import answer
 from suiren.report.ranks import answer_for_ranks
-from tests.fleet.programs import group, mm, ran
 
 NODE = next(n for n in NODES if n.name == "t21x8")
 
