@@ -80,3 +80,8 @@ def plans_of(card: Card) -> Plans:
 @lru_cache(maxsize=None)
 def _plans_of(held: Held) -> Plans:
     return Plans(held.card, _MEMORY)
+
+
+def keep_plans() -> None:
+    """Writes what this process tuned to disk, where other processes find it."""
+    _MEMORY.write()

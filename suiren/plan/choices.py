@@ -17,7 +17,9 @@ from suiren.hw.cluster import Cluster
 from suiren.plan.problem import BadProblem, Machine, Problem
 from suiren.plan.unit import Unit
 
-#: Largest micro-batch that is tried.
+#: Tokens of the largest micro-batch that is tried: kernels of more gain nothing from size.
+MOST_TOKENS = 32768
+#: Samples of a script's largest micro-batch.
 MOST_MICRO_BATCH = 32
 #: Rows of a unit at most.
 UNIT_ROWS = 40_000
@@ -31,7 +33,7 @@ def choices_of(problem: Problem, model: Model, machine: Machine) -> dict[str, tu
     found: dict[str, tuple[Any, ...]] = {
         "tp": tuple(_tensor(model, cluster, traced)),
         "pp": tuple(p for p in divisors(machine.ranks) if p <= model.layers),
-        "micro_batch": tuple(m for m in powers(MOST_MICRO_BATCH)
+        "micro_batch": tuple(m for m in powers(max(2, MOST_TOKENS // model.seq))
                              if problem.global_batch % m == 0),
         "cp": (1,), "ep": _experts(model, traced), "zero": _zero(problem),
         "recompute": ("none", "selective", "full"), "offload": ("none", "optimizer"),

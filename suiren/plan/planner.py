@@ -15,6 +15,7 @@ from suiren.fleet.sharded import ShardedStep, sharded_step
 from suiren.fleet.sharded_framework import PYTORCH, Sharded
 from suiren.fleet.share import share_of
 from suiren.fleet.step import StepResult, train_step
+from suiren.plan.ahead import tune_ahead
 from suiren.plan.choices import MOST_MICRO_BATCH, powers, same_share, shares_of, units_of
 from suiren.plan.configs import Known, find_known, with_layer_params
 from suiren.plan.problem import BadProblem, Problem
@@ -159,9 +160,11 @@ def find(
     planner: Planner, told: Told, jobs: int = 1, store: Store | None = None,
     runner: Runner | None = None,
 ) -> Outcome:  # fmt: skip
-    """Searches the whole space of a question."""
+    """Searches the whole space of a question; Ctrl-C is for the search itself to hear."""
     units = space_of(planner, told)
     job = Evaluator(planner.problem, planner.model, planner.framework)
+    if runner is None and jobs > 1:
+        tune_ahead(units, job, jobs)
     run = runner or runner_for(sum(len(u.layouts) for u in units), jobs)
     return search(units, job, run, store, told)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 import suiren
@@ -46,7 +47,13 @@ class Machine:
 
     def cluster(self) -> Cluster:
         """The cluster; raises UnknownCluster, UnknownChip or BadClusterFile."""
-        return cluster_of(self.name, self.ranks)
+        return _cluster(self.name, self.ranks)
+
+
+@lru_cache(maxsize=64)
+def _cluster(name: str, ranks: int) -> Cluster:
+    """One object a cluster: what was worked out for it is remembered under it."""
+    return cluster_of(name, ranks)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from suiren.fleet.layout import BadLayout
+from suiren.plan.ahead import shares_that_fit, tune_ahead
 from suiren.plan.change import smallest_change
 from suiren.plan.choices import units_of
 from suiren.plan.planner import Planner, distinct, find, prepare
@@ -205,3 +206,14 @@ def test_a_store_that_is_no_store_is_named(tmp_path):
 def test_a_table_shows_no_row_twice(exhaustive):
     shown = distinct(exhaustive + exhaustive, 10)
     assert len({(row.label, row.layout.ranks) for row in shown}) == 10
+
+
+def test_each_kernel_is_tuned_ahead_once_and_only_for_layouts_that_fit(planner):
+    units = units_of(SMALL, planner.model)
+    job = Evaluator(SMALL, planner.model, planner.framework)
+    work = shares_that_fit(units, job)
+    sizes = {(one.tp, one.micro_batch) for _, one in work}
+    assert len(work) == len(sizes)
+    tight = replace(job, problem=replace(SMALL, limits=Limits(memory_bytes=6e9)))
+    assert 0 < len(shares_that_fit(units, tight)) < len(work)
+    tune_ahead(units, job, 1)

@@ -1,0 +1,88 @@
+"""Kernels of distinct layers tuned ahead, in processes, before layouts are evaluated.
+
+Layouts of one split share their kernels, so units in several processes would tune the same ones.
+Distinct shares of the layers have distinct shapes: they are dealt out instead, and what each
+process tunes is found on disk by all others.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+
+import numpy as np
+
+from suiren.fleet.columns import Layouts
+from suiren.fleet.known import SHARE
+from suiren.fleet.layout import Layout
+from suiren.fleet.many import memory_of_rows
+from suiren.fleet.share import share_of
+from suiren.fleet.step import pieces_of
+from suiren.mapper.plans import keep_plans
+from suiren.plan.row import memory_of
+from suiren.plan.unit import Evaluator, Unit
+
+#: A share that takes longer than this has kernels that nobody tuned yet.
+KNOWN_S = 0.4
+
+
+def tune_ahead(units: Sequence[Unit], job: Evaluator, jobs: int) -> None:
+    """Tunes what the layouts that fit need; does nothing where all of it is known already."""
+    work = shares_that_fit(units, job)
+    while work:
+        started = time.monotonic()
+        _price(job, [work.pop()])
+        if time.monotonic() - started > KNOWN_S:
+            break
+        work = work[: len(work) // 2]  # a few probes tell as much as all
+    if len(work) < 2 * jobs or jobs < 2:
+        return
+    keep_plans()
+    context = multiprocessing.get_context("spawn")
+    try:
+        with ProcessPoolExecutor(jobs, context) as pool:
+            for done in [pool.submit(_price, job, work[n::jobs]) for n in range(jobs)]:
+                done.result()
+    except BrokenProcessPool:
+        return  # what they tuned is kept, the rest is tuned when it is needed
+
+
+def shares_that_fit(units: Sequence[Unit], job: Evaluator) -> list[tuple[int, Layout]]:
+    """(machine, a layout) for each distinct share of the layers among the layouts that fit.
+
+    Those with nothing computed again come last: they hold the kernels of the others.
+    """
+    found: dict[tuple[int, ...], tuple[int, Layout]] = {}
+    for unit in units:
+        machine = job.problem.machines[unit.machine]
+        needed = memory_of_rows(job.model, unit.layouts, machine.cluster(), job.framework)
+        rows = unit.layouts.select(needed <= memory_of(job.problem, machine))
+        for key, layout in _distinct(rows):
+            found.setdefault((unit.machine, *key), (unit.machine, layout))
+    kernels: dict[tuple[int, ...], tuple[int, Layout]] = {}
+    for key, one in found.items():
+        kernels.setdefault((key[0], *key[1 + len(_AGAIN) :]), one)
+    return list(kernels.values())
+
+
+#: Columns of a share that decide which kernels run again, not which there are.
+_AGAIN = ("recompute", "overlap_tensor")
+_ORDER = (*_AGAIN, *(name for name in SHARE if name not in _AGAIN))
+
+
+def _distinct(rows: Layouts) -> list[tuple[tuple[int, ...], Layout]]:
+    if not len(rows):
+        return []
+    columns = np.stack([getattr(rows, name) for name in _ORDER], axis=1)
+    keys, first = np.unique(columns, axis=0, return_index=True)
+    return [(tuple(k), rows[int(at)]) for k, at in zip(keys.tolist(), first, strict=True)]
+
+
+def _price(job: Evaluator, work: Sequence[tuple[int, Layout]]) -> None:
+    for machine, layout in work:
+        cluster = job.problem.machines[machine].cluster()
+        pieces_of(share_of(job.model, layout, job.framework), cluster, layout)
+    keep_plans()
