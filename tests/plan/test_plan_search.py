@@ -208,12 +208,13 @@ def test_a_table_shows_no_row_twice(exhaustive):
     assert len({(row.label, row.layout.ranks) for row in shown}) == 10
 
 
-def test_each_kernel_is_tuned_ahead_once_and_only_for_layouts_that_fit(planner):
+def test_each_kernel_is_tuned_ahead_once_and_only_for_layouts_that_fit(planner, exhaustive):
     units = units_of(SMALL, planner.model)
     job = Evaluator(SMALL, planner.model, planner.framework)
     work = shares_that_fit(units, job)
     sizes = {(one.tp, one.micro_batch) for _, one in work}
     assert len(work) == len(sizes)
-    tight = replace(job, problem=replace(SMALL, limits=Limits(memory_bytes=6e9)))
+    least = min(row.memory_bytes for row in exhaustive)
+    tight = replace(job, problem=replace(SMALL, limits=Limits(memory_bytes=1.1 * least)))
     assert 0 < len(shares_that_fit(units, tight)) < len(work)
     tune_ahead(units, job, 1)
