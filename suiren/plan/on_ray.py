@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -33,12 +34,20 @@ def on_ray(address: str) -> Runner:
     return run
 
 
+#: Seconds in which a cluster's address has to answer; Ray itself waits for minutes.
+_PATIENCE_S = 5.0
+
+
 def _join(ray: Any, address: str) -> None:
-    where = {"num_cpus": None} if address == "local" else {"address": address}
+    is_local = address == "local"
+    where = {"num_cpus": None} if is_local else {"address": address}
     try:
-        ray.init(**where, log_to_driver=False, logging_level="ERROR", include_dashboard=False
-                 if address == "local" else None)  # fmt: skip
-    except (ConnectionError, ValueError, RuntimeError) as problem:
+        host, colon, port = address.rpartition(":")
+        if colon and "/" not in address:
+            socket.create_connection((host, int(port)), _PATIENCE_S).close()
+        ray.init(**where, log_to_driver=False, logging_level="ERROR",
+                 include_dashboard=False if is_local else None)  # fmt: skip
+    except (OSError, ValueError, RuntimeError) as problem:
         first = (str(problem).splitlines() or [""])[0]
         raise BadProblem(
             f"no Ray cluster answers at {address} ({first}); start one with `ray start --head`, or "
