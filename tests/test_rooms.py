@@ -161,3 +161,9 @@ def test_what_needs_no_torch_does_not_load_it(work: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """Tests are no packages: pytest tells files apart by their names alone."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(n for n in set(names) if names.count(n) > 1) == []
