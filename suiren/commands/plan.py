@@ -51,7 +51,7 @@ def _choices(command: Callable[..., Any]) -> Callable[..., Any]:
               help="Of a card and hour, in your currency.")  # fmt: skip
 @_choices
 @click.option("--top", type=click.IntRange(1, 100), default=10, show_default=True)
-@click.option("--sensitivity", type=click.Choice(["none", "main", "all"]), default="none",
+@click.option("--sensitivity", type=click.Choice(["none", "main", "all"]), default="main",
               show_default=True, help="Move hardware facts, tell what it does.")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), default=os.cpu_count() or 1,
               help="Local processes.")  # fmt: skip

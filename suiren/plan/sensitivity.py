@@ -12,6 +12,7 @@ from suiren.fleet.sharded_framework import Sharded
 from suiren.fleet.step import train_step
 from suiren.hw.cluster import Cluster
 from suiren.hw.fact import Fact
+from suiren.mapper.plans import following
 from suiren.plan.planner import Planner
 from suiren.plan.row import Row
 
@@ -58,17 +59,36 @@ def swings(planner: Planner, row: Row, all_of_them: bool = False) -> Iterator[Sw
     """Facts of the row's card, moved one at a time."""
     cluster = planner.problem.machines[row.machine].cluster()
     for name, fact in worth_moving(cluster, all_of_them):
+        if _is_other_format(name, row.layout.precision):
+            continue
         spread = SPREAD[fact.kind]
         low, high = float(fact) * (1 - spread), float(fact) * (1 + spread)
         try:
-            times = [_step_s(planner, row, with_fact(cluster, name, value))
-                     for value in (low, high)]  # fmt: skip
+            less_s = _step_s(planner, row, with_fact(cluster, name, low))
+            more_s = less_s
+            if abs(less_s - row.step_s) > 1e-6 * row.step_s:  # what less of it does not slow …
+                more_s = _step_s(planner, row, with_fact(cluster, name, high))
         except (BadLayout, ValueError, ZeroDivisionError):
             continue  # a fact that cannot be moved alone, such as a count
-        yield Swing(name, fact.kind, float(fact), low, high, times[0], times[1], fact.source)
+        yield Swing(name, fact.kind, float(fact), low, high, less_s, more_s, fact.source)
+
+
+def _is_other_format(name: str, precision: str) -> bool:
+    """Whether a fact is the rate of a format that the layout does not multiply in."""
+    start, _, last = name.rpartition(".")
+    return (start == "chip.matrix" and last != precision) or (
+        start == "chip.vector" and last not in ("fp32", precision)
+    )
 
 
 def _step_s(planner: Planner, row: Row, cluster: Cluster) -> float:
+    """The step on a changed cluster; every kernel keeps the tiles chosen for the true one."""
+    base = planner.problem.machines[row.machine].cluster().card
+    with following(cluster.card, base):
+        return _step_on(planner, row, cluster)
+
+
+def _step_on(planner: Planner, row: Row, cluster: Cluster) -> float:
     if row.layout.zero > 1 and isinstance(planner.framework, Sharded):
         return sharded_step(planner.model, row.layout, cluster, planner.framework).step_s
     return train_step(planner.model, row.layout, cluster, planner.framework).step_s

@@ -14,6 +14,7 @@ from suiren.plan.planner import Planner, distinct, find, prepare
 from suiren.plan.problem import BadProblem, Limits, Machine, Problem
 from suiren.plan.row import Row, breaks, front, measure, memory_of
 from suiren.plan.search import here, in_processes, search
+from suiren.plan.sensitivity import swings, worth_moving
 from suiren.plan.store import Store
 from suiren.plan.unit import Evaluator, Found
 
@@ -218,3 +219,15 @@ def test_each_kernel_is_tuned_ahead_once_and_only_for_layouts_that_fit(planner, 
     tight = replace(job, problem=replace(SMALL, limits=Limits(memory_bytes=1.1 * least)))
     assert 0 < len(shares_that_fit(units, tight)) < len(work)
     tune_ahead(units, job, 1)
+
+
+def test_the_step_hangs_on_what_the_card_is_assumed_to_do(planner):
+    row = best(SMALL)
+    found = {s.fact: s for s in swings(planner, row)}
+    assert all(s.kind == "assumed" for s in found.values())
+    clock = found["clock_hz"]
+    assert clock.step_s_low > row.step_s > clock.step_s_high
+    assert clock.step_s_low < row.step_s / 0.79
+    assert "chip.matrix.int8" not in found
+    every = {name for name, _ in worth_moving(T20.cluster(), True)}
+    assert set(found) < every and "memory_bytes_per_s" in every
