@@ -36,7 +36,7 @@ def _choices(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--seq", type=click.IntRange(min=0), default=0, help="Tokens of a sequence.")
 @click.option("--goal", type=click.Choice(["time", "energy", "cost", "chips"]), default="time",
               show_default=True, help="What the best layout makes small.")  # fmt: skip
-@click.option("--lora", "lora_rank", type=click.IntRange(min=0), default=0,
+@click.option("--lora", "lora_rank", type=click.IntRange(0, 4096), default=0,
               help="Train adapters of this rank, all other weights frozen.")  # fmt: skip
 @click.option("--formula", is_flag=True, help="Layers listed by formula, not traced.")
 @click.option("--framework", default="", help="By formula as this framework issues them, such as "
@@ -77,13 +77,14 @@ def plan(**options: Any) -> None:
     suiren plan llama3-70b --on t21x8*125 --global-batch 1000 --tokens 2e12 --days 60 --power 2e6
     """  # noqa: D301 - click reads the control character
     from suiren.commands.plan_problem import mistakes, problem_of
-    from suiren.plan.answer import answer_of
+    from suiren.plan.answer import explained
     from suiren.plan.document import document
-    from suiren.plan.planner import find, prepare
+    from suiren.plan.planner import find_or_stop, prepare
     from suiren.plan.screen import render
     from suiren.plan.store import Store
 
     must_be_writable(options["json_path"])
+    _must_be_a_folder(options["launch_folder"])
     started = time.monotonic()
     with mistakes():
         problem = problem_of(options)
@@ -92,8 +93,9 @@ def plan(**options: Any) -> None:
             store.forget(problem.key)
         with _told() as told:
             planner = prepare(problem)
-            outcome = find(planner, told, options["jobs"], store, _runner(options["ray_address"]))
-        answer = answer_of(planner, outcome, options["top"], options["sensitivity"],
+            run = _runner(options["ray_address"])
+            outcome = find_or_stop(planner, told, options["jobs"], store, run)
+        answer = explained(planner, outcome, options["top"], options["sensitivity"],
                            lambda: time.monotonic() - started)  # fmt: skip
     screen.print(render(answer))
     told_document = document(answer)
@@ -105,17 +107,35 @@ def plan(**options: Any) -> None:
         raise click.exceptions.Exit(1)
 
 
+def _must_be_a_folder(folder: Path | None) -> None:
+    """A folder that cannot be made is told before a search, not after it."""
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise click.UsageError(f"{folder} cannot be made ({problem.strerror}); name a folder that "
+                               "you may write to") from None  # fmt: skip
+
+
 def _write(answer: Any, document: dict[str, Any], options: dict[str, Any]) -> None:
     """The files that were asked for."""
+    files: dict[Path, str] = {}
     if options["json_path"]:
-        options["json_path"].write_text(json.dumps(document, indent=1) + "\n")
-        notices.print(f"wrote {options['json_path']}", markup=False)
+        files[options["json_path"]] = json.dumps(document, indent=1) + "\n"
     folder: Path | None = options["launch_folder"]
     if folder is not None and answer.launch is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in answer.launch.files.items():
-            (folder / name).write_text(text)
-        notices.print(f"wrote {', '.join(answer.launch.files)} in {folder}", markup=False)
+        files |= {folder / name: text for name, text in answer.launch.files.items()}
+    for path, text in files.items():
+        try:
+            path.write_text(text)
+        except OSError as problem:
+            raise click.UsageError(
+                f"{path} cannot be written ({problem.strerror}); what was found is kept, the same "
+                "command tells it at once"
+            ) from None
+    if files:
+        notices.print(f"wrote {', '.join(map(str, files))}", markup=False)
 
 
 def _runner(address: str | None) -> Any:

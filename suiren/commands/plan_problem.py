@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, get_args
@@ -33,6 +34,10 @@ def mistakes() -> Iterator[None]:
 def problem_of(options: dict[str, Any]) -> Problem:
     """The question; raises BadProblem and what clusters and models raise."""
     tokens = options["tokens"]
+    for name in ("tokens", "days", "power_w", "budget", "memory_gib"):
+        if not math.isfinite(options[name]) or options[name] < 0:
+            said = name.removesuffix("_w").removesuffix("_gib")
+            raise BadProblem(f"--{said} {options[name]:g} is not understood: say a number above 0")
     return Problem(
         model=options["model"], machines=tuple(_machines(options)),
         global_batch=options["global_batch"], seq=options["seq"], goal=options["goal"],
@@ -68,7 +73,7 @@ def _prices(given: tuple[str, ...]) -> Iterator[tuple[str, float]]:
             price = float(money)
         except ValueError:
             price = -1.0
-        if price <= 0 or (equals and not name):
+        if not 0 < price < math.inf or (equals and not name):
             raise BadProblem(f"--price {text} is not understood: say MACHINE=MONEY, such as "
                              "t20x8=1.50, or one number for all machines")  # fmt: skip
         yield name, price

@@ -43,6 +43,8 @@ class Framework:
     """The vocabulary is padded to a multiple of this times tp; 0 for no padding."""
     fp32_gradients: bool = False
     """Gradients are kept and reduced in FP32."""
+    buffers_ahead: bool = False
+    """A pipeline's stages hold buffers for the messages of all micro-batches of a step."""
     adapter_params: float = 0.0
     """Weights of adapters in a layer of the whole model, where all others are frozen."""
     source: Source | None = None

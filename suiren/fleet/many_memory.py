@@ -68,8 +68,20 @@ def _stages(rows: Layouts, known: Known) -> dict[str, Floats]:
         "activations": activations, "logits": logits, "recomputed": again,
         "working": np.maximum(0.0, working),
         "fragmentation": float(FRAGMENTATION) * moving,
-        "workspace": np.full_like(moving, float(WORKSPACE_BYTES)),
+        "workspace": float(WORKSPACE_BYTES) + _messages(rows, known, watched),
     }  # fmt: skip
+
+
+def _messages(rows: Layouts, known: Known, stage: NDArray[np.int64]) -> Floats:
+    """`memory.messages_bytes` of stages [3, rows]."""
+    model = known.job.model
+    if not known.job.framework.buffers_ahead:
+        return np.zeros(stage.shape)
+    ways = 2 * rows.vpp - (stage == 0) - (stage == rows.pp - 1)
+    tokens = rows.micro_batch * (model.seq // rows.cp)
+    stream = np.where(is_wide(rows), 4.0, 2.0) * tokens * model.d_model
+    split = np.where(rows.sequence_parallel == 1, rows.tp, 1)
+    return np.where(rows.pp > 1, ways * rows.micro_batches * stream / split, 0.0)
 
 
 def _in_flight(rows: Layouts, stage: NDArray[np.int64]) -> Floats:

@@ -145,8 +145,21 @@ def memory_of(model: Model, layout: Layout, framework: Framework, stage: int) ->
         stage, item * (shared if layout.zero == 3 else held),
         grad_item * (shared if layout.zero >= 2 else trained),
         (states + main) * (shared if layout.zero else trained), activations * kept, logits,
-        again, max(0.0, working), float(FRAGMENTATION) * moving, float(WORKSPACE_BYTES), kept,
+        again, max(0.0, working), float(FRAGMENTATION) * moving,
+        float(WORKSPACE_BYTES) + messages_bytes(layout, share, stage), kept,
     )  # fmt: skip
+
+
+def messages_bytes(layout: Layout, share: Share, stage: int) -> float:
+    """Buffers of a stage for messages from its neighbours, where all are there from the start.
+
+    torch.distributed.pipelining makes one for each chunk, micro-batch and direction.
+    """
+    if layout.pp == 1 or not share.framework.buffers_ahead:
+        return 0.0
+    ways = 2 * layout.vpp - (stage == 0) - (stage == layout.pp - 1)
+    split = layout.tp if share.sequence_parallel else 1
+    return ways * layout.micro_batches * share.stream_bytes / split
 
 
 def adapters_of(model: Model, layout: Layout, framework: Framework, stage: int) -> float:

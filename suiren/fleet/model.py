@@ -158,6 +158,10 @@ class Model:
         return 3 * (total + 2 * s * d * self.vocab)
 
 
+#: Kinds of transformers' models whose feed-forward part is gated by another activation.
+_GATED = {"gemma", "gemma2", "gemma3", "gemma3_text", "glm", "glm4", "phi3", "chatglm"}
+
+
 def model_from_config(path: str | Path, seq: int = 0) -> Model:
     """A model from a transformers `config.json`; raises BadModel where sizes are missing."""
     return model_of_config(read_config(path), str(path), seq)
@@ -188,7 +192,7 @@ def model_of_config(found: dict[str, Any], path: str, seq: int = 0) -> Model:
     d = int(first("hidden_size", "n_embd", "d_model"))
     kind = str(found.get("model_type", ""))
     act = str(first("hidden_act", "activation_function", default="gelu"))
-    gated = act.startswith(("silu", "sw"))
+    gated = act.startswith(("silu", "sw")) or kind in _GATED
     rotary = any(name.startswith(("rope_", "rotary_")) for name in found)
     experts = int(first("num_local_experts", "n_routed_experts", "num_experts", default=0))
     one = int(first("moe_intermediate_size", default=0))

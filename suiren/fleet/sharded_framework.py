@@ -107,4 +107,5 @@ PYTORCH = Sharded(
     name="pytorch", title="PyTorch modules with DTensor, FSDP2 and torch's pipelines",
     host_op_s=assumed(5 * us, "the host of `suiren run`: one eager call issued"),
     fused=False, merged_qkv=False, optimizer="fused", blocking_sends=False, vocab_multiple=0,
+    fp32_gradients=True, buffers_ahead=True,
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from suiren.fleet.layout import BadLayout
 from suiren.plan.change import Change, smallest_change
@@ -59,6 +59,17 @@ def answer_of(
     )  # fmt: skip
     return Answer(planner, outcome, tuple(ranked), None, moved, _launch(planner, best),
                   _assumed(planner, best), seconds())  # fmt: skip
+
+
+def explained(
+    planner: Planner, outcome: Outcome, count: int, sensitivity: str, seconds: Callable[[], float]
+) -> Answer:
+    """The answer; Ctrl-C while it is explained leaves out what takes long."""
+    try:
+        return answer_of(planner, outcome, count, sensitivity, seconds)
+    except KeyboardInterrupt:
+        stopped = replace(outcome, is_whole=False)
+        return answer_of(planner, stopped, count, "none", seconds)
 
 
 def _launch(planner: Planner, row: Row) -> Launch | None:

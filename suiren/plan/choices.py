@@ -43,6 +43,11 @@ def choices_of(problem: Problem, model: Model, machine: Machine) -> dict[str, tu
     }  # fmt: skip
     for name, values in problem.choices.items():
         found[name] = values
+    formats = cluster.card.formats()
+    for precision in found["precision"]:
+        if precision not in formats:
+            raise BadProblem(f"{cluster.card.title} does not multiply in {precision}; it does in "
+                             f"{', '.join(formats)}")  # fmt: skip
     return found | {"global_batch": (problem.global_batch,)}
 
 

@@ -27,7 +27,7 @@ class Known:
 def find_known(name: str, seq: int = 0) -> Known:
     """A bundled model by name, or the one of a `config.json`; raises BadModel for neither."""
     if name.endswith(".json") or Path(name).is_file():
-        config = filled(read_config(name))
+        config = filled(read_config(name), name)
         model = model_of_config(config, name, seq)
         if model.experts or model.kv_rank or model.decoder_layers:
             return Known(model, None, f"{name}; its layers are listed by formula")
@@ -40,8 +40,11 @@ def find_known(name: str, seq: int = 0) -> Known:
     return Known(model, sizes, f"bundled sizes, modules of transformers: {sizes['model_type']}")
 
 
-def filled(config: dict[str, Any]) -> dict[str, Any]:
-    """The configuration with what its file leaves out, where transformers knows its kind."""
+def filled(config: dict[str, Any], path: str) -> dict[str, Any]:
+    """The configuration with what its file leaves out, where transformers knows its kind.
+
+    Raises BadModel where transformers refuses it.
+    """
     try:
         from transformers import AutoConfig
 
@@ -50,8 +53,13 @@ def filled(config: dict[str, Any]) -> dict[str, Any]:
         whole: dict[str, Any] = AutoConfig.for_model(kind, **rest).to_dict()
     except ImportError:
         return config
-    except (KeyError, ValueError, TypeError):
+    except KeyError:
         return config
+    except Exception as problem:  # its checks raise kinds of their own
+        if "model type" in str(problem).lower() or "model identifier" in str(problem):
+            return config
+        lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+        raise BadModel(f"{path} is refused by transformers: {lines[-1][:160]}") from None
     return whole
 
 

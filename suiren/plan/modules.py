@@ -67,7 +67,7 @@ def build(config: dict[str, Any], depth: int, dtype: torch.dtype, lora_rank: int
     torch.set_default_dtype(dtype)
     try:
         with torch.device("cuda"):
-            model: nn.Module = auto.from_config(made)
+            model: nn.Module = _made(auto, made)
     except ValueError as problem:
         line = str(problem).splitlines()[0][:160]
         raise CannotTrace(f"transformers has no model of kind {kind!r} to train: {line}") from None
@@ -77,6 +77,18 @@ def build(config: dict[str, Any], depth: int, dtype: torch.dtype, lora_rank: int
     if lora_rank:
         adapt(model, lora_rank, COLUMNS | ROWS)
     return model
+
+
+def _made(auto: Any, config: Any) -> nn.Module:
+    """The model with fused attention, or with plain attention where it has no fused one."""
+    try:
+        found: nn.Module = auto.from_config(config)
+    except ValueError as problem:
+        if "attention" not in str(problem):
+            raise
+        config._attn_implementation = "eager"
+        found = auto.from_config(config)
+    return found
 
 
 def layers_of(model: nn.Module, depth: int) -> str:

@@ -24,7 +24,7 @@ from suiren.plan.script import read_script
 from suiren.plan.search import Outcome, Runner, Told, runner_for, search
 from suiren.plan.store import Store
 from suiren.plan.traced import Traced
-from suiren.plan.unit import Evaluator, Unit, framework_for
+from suiren.plan.unit import Evaluator, Unit, framework_for, merged
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def prepare(problem: Problem) -> Planner:
     framework = problem.framework_of()
     if framework is not PYTORCH:
         frozen = framework_for(framework, None, problem.lora_rank, _adapters(known, problem))
-        return Planner(problem, known, known.model, frozen)
+        words = f"layers listed by formula as {framework.title} issues them"
+        return Planner(problem, replace(known, source=words), known.model, frozen)
     if known.config is None:
         frozen = framework_for(PYTORCH, None, problem.lora_rank, _adapters(known, problem))
         return Planner(problem, known, known.model, frozen)
@@ -81,6 +82,10 @@ def _script(problem: Problem) -> Planner:
     """A user's script as a model of one layer."""
     names = {m.cluster().card.name for m in problem.machines}
     card = sorted(names)[0]
+    for name in ("tp", "pp", "cp", "ep", "vpp"):
+        if problem.choices.get(name, (1,)) != (1,):
+            raise BadProblem(f"a script is planned for in whole copies, so --{name} can only be 1; "
+                             "what can vary is --micro-batch, --zero and --offload")  # fmt: skip
     wanted = problem.choices.get("micro_batch") or tuple(
         m for m in powers(MOST_MICRO_BATCH) if problem.global_batch % m == 0
     )
@@ -169,10 +174,16 @@ def find(
     return search(units, job, run, store, told)
 
 
-def quick(planner: Planner, problem: Problem, told: Told) -> Outcome:
-    """The same model under a changed question, in this process."""
-    changed = replace(planner, problem=problem)
-    return find(changed, told)
+def find_or_stop(
+    planner: Planner, told: Told, jobs: int, store: Store, runner: Runner | None = None
+) -> Outcome:
+    """`find`; Ctrl-C before the first layout leaves what an earlier search had found."""
+    try:
+        return find(planner, told, jobs, store, runner)
+    except KeyboardInterrupt:
+        known = list(store.done(planner.problem.key).values())
+        found = merged(known, planner.problem)
+        return Outcome(found, found.searched, False)
 
 
 def distinct(rows: Sequence[Row], count: int) -> list[Row]:

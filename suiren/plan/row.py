@@ -51,7 +51,7 @@ def label_of(layout: Layout) -> str:
     words = [f"{n}{v}" for n in ("tp", "pp", "vpp", "dp", "cp", "ep")
              if (v := getattr(layout, n)) > 1 or n == "dp"]  # fmt: skip
     words.append(f"mb{layout.micro_batch}")
-    words += [f"zero{layout.zero}"] if layout.zero else []
+    words += [f"zero{layout.zero}"] if layout.zero and layout.dp * layout.cp > 1 else []
     words += ["sp"] if layout.sequence_parallel and layout.tp > 1 else []
     words += [layout.recompute] if layout.recompute != "none" else []
     words += ["offload"] if layout.offload != "none" else []

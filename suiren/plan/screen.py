@@ -64,21 +64,50 @@ def _head(answer: Answer) -> RenderableType:
 
 def _nothing(answer: Answer) -> RenderableType:
     """What comes nearest, by how much it misses, and what would do."""
-    problem = answer.planner.problem
-    lines = ["no layout keeps all limits"]
-    for row in answer.outcome.found.near[:3]:
-        machine = problem.machines[row.machine]
-        over = (row.memory_bytes - memory_of(problem, machine)) / GiB
-        most = max(row.owners_bytes, key=lambda n: row.owners_bytes[n], default="")
-        lines.append(f"  nearest on {machine.name}: {row.label} needs "
-                     f"{row.memory_bytes / GiB:.1f} GiB, {over:.1f} GiB too much; most of it "
-                     f"{most}, {row.owners_bytes.get(most, 0.0) / GiB:.1f} GiB")  # fmt: skip
+    lines = ["no layout keeps all limits", *_over_memory(answer), *_other_limits(answer)]
     if answer.change is not None:
         lines.append(f"smallest change that does: {answer.change.sentence}")
     elif answer.outcome.is_whole:
         lines.append("no single change of layout, sequence, adapters or up to 16 times the cards "
                      "would do")  # fmt: skip
     return Text("\n".join(lines))
+
+
+def _over_memory(answer: Answer) -> Iterator[str]:
+    """The layouts that come nearest to fitting, where memory alone is what fails."""
+    problem, found = answer.planner.problem, answer.outcome.found
+    for row in found.near[:3] if not found.missed else ():
+        machine = problem.machines[row.machine]
+        over = (row.memory_bytes - memory_of(problem, machine)) / GiB
+        most = max(row.owners_bytes, key=lambda n: row.owners_bytes[n], default="")
+        yield (f"  nearest on {machine.name}: {row.label} needs {row.memory_bytes / GiB:.1f} GiB, "
+               f"{over:.1f} GiB too much; most of it {most}, "
+               f"{row.owners_bytes.get(most, 0.0) / GiB:.1f} GiB")  # fmt: skip
+
+
+def _other_limits(answer: Answer) -> Iterator[str]:
+    """The fastest, the coolest and the cheapest layout that fits, beside the limit each breaks."""
+    problem, missed = answer.planner.problem, answer.outcome.found.missed
+    if not missed:
+        return
+    fast, cool, cheap = missed
+    limits, tokens = problem.limits, problem.tokens
+    name = problem.machines[fast.machine].name
+    if limits.deadline_s and tokens / fast.tokens_per_s > limits.deadline_s:
+        yield (f"  the fastest that fits, {fast.label} on {name}, takes "
+               f"{tokens / fast.tokens_per_s / 86400:,.1f} days, "
+               f"{limits.deadline_s / 86400:,.1f} are allowed")  # fmt: skip
+    if limits.power_w and cool.power_w > limits.power_w:
+        yield (f"  the least power of one that fits, {cool.label}, is "
+               f"{cool.power_w / 1e3:,.1f} kW, {limits.power_w / 1e3:,.1f} kW are allowed"
+               )  # fmt: skip
+    if limits.budget:
+        money = cheap.cost * tokens / cheap.tokens_per_s / cheap.step_s
+        if money > limits.budget:
+            yield (f"  the cheapest that fits, {cheap.label}, costs {money:,.0f}, "
+                   f"{limits.budget:,.0f} are allowed")  # fmt: skip
+    if limits.power_w and fast.power_w > limits.power_w >= cool.power_w:
+        yield "  each limit could be kept alone, all of them together cannot"
 
 
 def _table(answer: Answer) -> RenderableType:
@@ -115,7 +144,9 @@ def _rate(answer: Answer, row: Row) -> float:
 def _whys(answer: Answer) -> Text:
     lines = ["why each loses to the one above"]
     lines += [f"  {one.place:>2} {one.why}" for one in answer.best[1:]]
-    return Text("\n".join(lines)) if len(lines) > 1 else Text("no other layout keeps all limits")
+    if len(lines) > 1:
+        return Text("\n".join(lines))
+    return Text("no other layout keeps all limits" if answer.outcome.found.fitting < 2 else "")
 
 
 def _owners(answer: Answer) -> Text:
@@ -161,7 +192,8 @@ def _swings(answer: Answer) -> Table:
 def _end(answer: Answer) -> RenderableType:
     lines = []
     if answer.launch is not None:
-        lines.append(f"to run it: {answer.launch.command.splitlines()[0]}")
+        lines.append(f"to run it: --launch DIR writes {', '.join(answer.launch.files)}; then "
+                     f"{answer.launch.command.splitlines()[0]}")  # fmt: skip
         lines += [f"  {note}" for note in answer.launch.notes]
     if is_unmeasured(answer):
         lines.append("no public measurements of this chip exist: its numbers are a model's")

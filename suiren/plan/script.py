@@ -151,12 +151,13 @@ def _recorded(script: Path, arguments: tuple[str, ...], card: str) -> Program:
     """What a run of the script asked for, in a process of its own."""
     with TemporaryDirectory() as folder:
         trace = Path(folder) / "trace"
-        command = [sys.executable, "-m", "suiren.cli", "run", "--on", card, "--no-numerics",
+        command = [sys.executable, "-P", "-m", "suiren.cli", "run", "--on", card, "--no-numerics",
                    "--memory", "unlimited", "--max-steps", str(_STEPS), "--quiet", "--no-history",
                    "--save-trace", str(trace), str(script), "--", *arguments]  # fmt: skip
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
         if not trace.is_file():
-            lines = [line for line in ran.stderr.splitlines() if line.strip()]
-            last = lines[-1] if lines else f"exit code {ran.returncode}"
+            lines = [line.strip() for line in ran.stderr.splitlines() if line.strip()]
+            own = [line for line in lines if "error:" in line.lower()]
+            last = (own or lines or [f"exit code {ran.returncode}"])[0 if own else -1]
             raise BadProblem(f"{script.name} did not run: {last}")
         return load_program(trace)

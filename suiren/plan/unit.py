@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,6 +43,8 @@ class Found:
     front: tuple[Row, ...] = ()
     near: tuple[Row, ...] = ()
     """Rows over their memory, the nearest first."""
+    missed: tuple[Row, ...] = ()
+    """Rows that fit but break another limit: the fastest, and those of least power and cost."""
     drawn: tuple[tuple[Row, bool], ...] = ()
     """(row, whether it keeps all limits)."""
 
@@ -51,6 +54,7 @@ class Found:
             "searched": self.searched, "fitting": self.fitting, "broken": list(self.broken),
             "best": [r.as_json() for r in self.best], "front": [r.as_json() for r in self.front],
             "near": [r.as_json() for r in self.near],
+            "missed": [r.as_json() for r in self.missed],
             "drawn": [[r.as_json(), fits] for r, fits in self.drawn],
         }  # fmt: skip
 
@@ -63,7 +67,8 @@ def found_from_json(told: dict[str, Any]) -> Found:
 
     return Found(
         told["searched"], told["fitting"], tuple((n, c) for n, c in told["broken"]), rows("best"),
-        rows("front"), rows("near"), tuple((row_from_json(r), f) for r, f in told["drawn"]),
+        rows("front"), rows("near"), rows("missed"),
+        tuple((row_from_json(r), f) for r, f in told["drawn"]),
     )  # fmt: skip
 
 
@@ -102,7 +107,8 @@ class Evaluator:
         return Found(
             len(unit.layouts), int(fits.sum()), tuple(c for c in counts if c[1]),
             tuple(row(n) for n in best), tuple(row(n) for n in _front(many, fits)),
-            tuple(row(n) for n in near), tuple((r, not breaks(r, problem, limit)) for r in drawn),
+            tuple(row(n) for n in near), tuple(row(n) for n in _missed(many, possible, broken)),
+            tuple((r, not breaks(r, problem, limit)) for r in drawn),
         )  # fmt: skip
 
     def _worth(
@@ -155,6 +161,28 @@ def _broken(many: Many, job: Evaluator, machine: int, memory: float) -> NDArray[
     return found
 
 
+def _missed(many: Many, possible: Mask, broken: NDArray[np.int8]) -> list[int]:
+    """Rows that fit but break another limit: fastest, least power, least energy."""
+    rows = np.flatnonzero(possible & (broken > 1))
+    if not len(rows):
+        return []
+    watts = many.power_w * many.layouts.ranks
+    card_s = many.step_s * many.layouts.ranks
+    least = [int(rows[np.argmin(column[rows])]) for column in (many.step_s, watts, card_s)]
+    return list(dict.fromkeys(least))
+
+
+def _least(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """The fastest, the one of least power and the cheapest of rows."""
+    found = list(rows)
+    if not found:
+        return ()
+    keys: tuple[Callable[[Row], float], ...] = (
+        lambda r: r.step_s, lambda r: r.power_w, lambda r: r.cost or r.step_s * r.layout.ranks,
+    )  # fmt: skip
+    return tuple(min(found, key=key) for key in keys)
+
+
 def _front(many: Many, fits: Mask) -> list[int]:
     """Fitting rows that no other beats in step time, memory and energy."""
     rows = np.flatnonzero(fits)
@@ -187,6 +215,7 @@ def merged(parts: list[Found], problem: Problem) -> Found:
         tuple(sorted((r for p in parts for r in p.best), key=goal)),
         tuple(front(r for p in parts for r in p.front)),
         tuple(r for m in machines for r in [n for n in nearest if n.machine == m][:NEAR]),
+        _least(r for p in parts for r in p.missed),
         tuple(d for p in parts for d in p.drawn),
     )  # fmt: skip
 

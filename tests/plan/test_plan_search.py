@@ -1,18 +1,25 @@
 """The search: the optimum of the whole space, kept through interruptions and dying workers."""
 
+import io
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from suiren.fleet.layout import BadLayout
+from suiren.fleet.layout import BadLayout, Layout
+from suiren.fleet.memory import messages_bytes
+from suiren.fleet.sharded_framework import PYTORCH
+from suiren.fleet.share import share_of
 from suiren.plan.ahead import shares_that_fit, tune_ahead
+from suiren.plan.answer import explained
 from suiren.plan.change import smallest_change
 from suiren.plan.choices import units_of
 from suiren.plan.planner import Planner, distinct, find, prepare
 from suiren.plan.problem import BadProblem, Limits, Machine, Problem
 from suiren.plan.row import Row, breaks, front, measure, memory_of
+from suiren.plan.screen import render
 from suiren.plan.search import here, in_processes, search
 from suiren.plan.sensitivity import swings, worth_moving
 from suiren.plan.store import Store
@@ -231,3 +238,36 @@ def test_the_step_hangs_on_what_the_card_is_assumed_to_do(planner):
     assert "chip.matrix.int8" not in found
     every = {name for name, _ in worth_moving(T20.cluster(), True)}
     assert set(found) < every and "memory_bytes_per_s" in every
+
+
+def told(**changes: object) -> str:
+    """What the screen says to a question that has no answer, without the search for a change."""
+    problem = replace(SMALL, **changes)
+    planner = prepare(problem)
+    outcome = replace(find(planner, quiet), is_whole=False)
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(render(explained(planner, outcome, 5, "none", lambda: 0.0)))
+    return console.export_text()
+
+
+def test_a_limit_that_is_missed_is_told_with_both_numbers():
+    late = told(tokens=1e12, limits=Limits(deadline_s=86400.0))
+    assert "days, 1.0 are allowed" in late and "GiB too much" not in late
+    hot = told(limits=Limits(power_w=500.0))
+    assert "kW, 0.5 kW are allowed" in hot
+    priced = (replace(T20, price_per_card_hour=2.0),)
+    dear = told(machines=priced, tokens=1e12, limits=Limits(budget=10.0))
+    assert ", 10 are allowed" in dear
+
+
+def test_a_format_that_the_card_lacks_is_refused():
+    with pytest.raises(BadProblem, match=r"does not multiply in fp8; it does in .*bf16"):
+        find(prepare(replace(SMALL, choices={"precision": ("fp8",)})), quiet)
+
+
+def test_buffers_of_messages_count_where_the_framework_makes_them_ahead():
+    layout = Layout(global_batch=64, pp=2, vpp=4, schedule="interleaved")
+    share = share_of(prepare(SMALL).model, layout, PYTORCH)
+    size = 512 * 2048 * 2
+    assert messages_bytes(layout, share, 0) == 7 * 64 * size
+    assert messages_bytes(replace(layout, pp=1, vpp=1), share, 0) == 0
