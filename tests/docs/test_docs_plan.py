@@ -28,7 +28,7 @@ def test_the_code_runs_and_prints_what_is_shown() -> None:
 
 @pytest.mark.parametrize("line", COMMANDS)
 def test_the_commands_are_real(line: str, tmp_path) -> None:
-    store = ["--store", str(tmp_path / "s.sqlite")]
+    store = ["--store", str(tmp_path / "s.sqlite"), "--sensitivity", "none"]
     done = CliRunner().invoke(plan, [*shlex.split(line), *store])
     nothing = "--recompute none --offload none" in line
     assert done.exit_code == int(nothing), done.output

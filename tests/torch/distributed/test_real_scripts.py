@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from launched import answers, checks_of
 
-#: Scripts that share a launch in the default run.
-LAUNCHES = (("collectives.py", "data_parallel.py", "pipelines.py"), ("sharded.py",))
+#: Scripts of one launch. Each has its own: a group made anew can meet what is left of the last.
+LAUNCHES = (("collectives.py",), ("data_parallel.py",), ("pipelines.py",), ("sharded.py",))
 LAUNCH = {script: launch for launch in LAUNCHES for script in launch}
 CHECKS = [pytest.param(s, c, id=f"{s[:-3]}-{c}") for s in LAUNCH for c in checks_of(s)]
 
