@@ -253,8 +253,8 @@ def told(**changes: object) -> str:
 def test_a_limit_that_is_missed_is_told_with_both_numbers():
     late = told(tokens=1e12, limits=Limits(deadline_s=86400.0))
     assert "days, 1.0 are allowed" in late and "GiB too much" not in late
-    hot = told(limits=Limits(power_w=500.0))
-    assert "kW, 0.5 kW are allowed" in hot
+    hot = told(limits=Limits(power_w=200.0))
+    assert "kW, 0.2 kW are allowed" in hot
     priced = (replace(T20, price_per_card_hour=2.0),)
     dear = told(machines=priced, tokens=1e12, limits=Limits(budget=10.0))
     assert ", 10 are allowed" in dear
