@@ -87,7 +87,8 @@ def units_of(problem: Problem, model: Model) -> list[Unit]:
             pieces = list(blocks(model, machine.ranks, **choices_of(problem, model, machine)))
         except ValueError as unknown:
             raise BadProblem(str(unknown)) from None
-        for piece in pieces:
+        for whole in pieces:
+            piece = whole.select(runs(whole, problem.framework))
             for low in range(0, len(piece), UNIT_ROWS):
                 rows = piece.select(slice(low, low + UNIT_ROWS))
                 found.append(Unit(len(found), number, rows))
@@ -99,6 +100,18 @@ def units_of(problem: Problem, model: Model) -> list[Unit]:
             f"divide it, tp the {model.heads} heads"
         )
     return found
+
+
+def runs(rows: Layouts, framework: str) -> NDArray[np.bool_]:
+    """Rows that the framework can run.
+
+    PyTorch's zero-bubble schedules take a stage's backward pass apart, which its checkpoints do
+    not survive.
+    """
+    if framework != "pytorch":
+        return np.ones(len(rows), np.bool_)
+    zero_bubble = rows.schedule == CODES["schedule"].index("zero-bubble")
+    return np.asarray(~(zero_bubble & (rows.recompute > 0)))
 
 
 def shares_of(units: Iterable[Unit]) -> list[Layout]:

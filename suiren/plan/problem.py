@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 import suiren
@@ -50,6 +51,15 @@ class Machine:
         return _cluster(self.name, self.ranks)
 
 
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """A hash of all sources: what another version found is no answer of this one."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(suiren.__file__).parent.rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
 @lru_cache(maxsize=64)
 def _cluster(name: str, ranks: int) -> Cluster:
     """One object a cluster: what was worked out for it is remembered under it."""
@@ -85,9 +95,13 @@ class Problem:
 
     @property
     def key(self) -> str:
-        """Names the question and the code that answers it."""
-        text = json.dumps([suiren.__version__, asdict(self)], sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Names the question, the files it speaks of, and the code that answers it."""
+        digest = hashlib.sha256(_code().encode())
+        digest.update(json.dumps(asdict(self), sort_keys=True, default=str).encode())
+        for name in (self.model, *(m.name for m in self.machines)):
+            if Path(name).is_file():
+                digest.update(Path(name).read_bytes())
+        return digest.hexdigest()[:16]
 
     def check(self) -> None:
         """Raises BadProblem for a goal or a limit that lacks what it is measured by."""

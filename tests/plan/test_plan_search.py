@@ -27,6 +27,7 @@ from suiren.plan.unit import Evaluator, Found
 
 T20 = Machine(name="t20x8", ranks=4)
 CHOICES = {"micro_batch": (1, 2, 4), "vpp": (1, 2), "schedule": ("1f1b", "interleaved")}
+ZERO_BUBBLE = {"micro_batch": (1,), "vpp": (1,), "pp": (2,), "schedule": ("zero-bubble",)}
 SMALL = Problem(
     model="gpt3-1.3b", machines=(T20,), global_batch=16, seq=512, framework="megatron-core",
     choices=CHOICES,
@@ -271,3 +272,20 @@ def test_buffers_of_messages_count_where_the_framework_makes_them_ahead():
     size = 512 * 2048 * 2
     assert messages_bytes(layout, share, 0) == 7 * 64 * size
     assert messages_bytes(replace(layout, pp=1, vpp=1), share, 0) == 0
+
+
+def test_what_was_found_is_of_this_question_and_its_files(tmp_path):
+    config = tmp_path / "config.json"
+    config.write_text('{"hidden_size": 64}')
+    one = replace(SMALL, model=str(config))
+    before = one.key
+    assert before == replace(one, goal="time").key != replace(one, goal="energy").key
+    config.write_text('{"hidden_size": 128}')
+    assert one.key != before
+
+
+def test_schedules_that_pytorch_cannot_run_are_not_offered():
+    traced = units_of(replace(SMALL, framework="pytorch", choices=ZERO_BUBBLE), prepare(SMALL).model)
+    listed = units_of(replace(SMALL, choices=ZERO_BUBBLE), prepare(SMALL).model)
+    assert {int(r) for u in traced for r in u.layouts.recompute} == {0}
+    assert {int(r) for u in listed for r in u.layouts.recompute} == {0, 1, 2}
