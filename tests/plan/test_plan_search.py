@@ -285,7 +285,8 @@ def test_what_was_found_is_of_this_question_and_its_files(tmp_path):
 
 
 def test_schedules_that_pytorch_cannot_run_are_not_offered():
-    traced = units_of(replace(SMALL, framework="pytorch", choices=ZERO_BUBBLE), prepare(SMALL).model)
-    listed = units_of(replace(SMALL, choices=ZERO_BUBBLE), prepare(SMALL).model)
+    model = prepare(SMALL).model
+    traced = units_of(replace(SMALL, framework="pytorch", choices=ZERO_BUBBLE), model)
+    listed = units_of(replace(SMALL, choices=ZERO_BUBBLE), model)
     assert {int(r) for u in traced for r in u.layouts.recompute} == {0}
     assert {int(r) for u in listed for r in u.layouts.recompute} == {0, 1, 2}
