@@ -9,24 +9,33 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
-import numpy as np
-
-from suiren.fleet.columns import Layouts
 from suiren.fleet.known import SHARE
 from suiren.fleet.layout import Layout
 from suiren.fleet.many import memory_of_rows
 from suiren.fleet.share import share_of
 from suiren.fleet.step import pieces_of
 from suiren.mapper.plans import keep_plans
+from suiren.plan.choices import kinds_of
 from suiren.plan.row import memory_of
-from suiren.plan.unit import Evaluator, Unit
+from suiren.plan.search import Runner
+from suiren.plan.unit import Evaluator, Found, Unit
 
 #: A share that takes longer than this has kernels that nobody tuned yet.
 KNOWN_S = 0.4
+
+
+def tuned_ahead(run: Runner, jobs: int) -> Runner:
+    """The runner behind tuning: only what units still to be evaluated need is tuned."""
+
+    def both(units: Sequence[Unit], job: Evaluator) -> Iterator[tuple[Unit, Found]]:
+        tune_ahead(units, job, jobs)
+        yield from run(units, job)
+
+    return both
 
 
 def tune_ahead(units: Sequence[Unit], job: Evaluator, jobs: int) -> None:
@@ -53,14 +62,15 @@ def tune_ahead(units: Sequence[Unit], job: Evaluator, jobs: int) -> None:
 def shares_that_fit(units: Sequence[Unit], job: Evaluator) -> list[tuple[int, Layout]]:
     """(machine, a layout) for each distinct share of the layers among the layouts that fit.
 
-    Those with nothing computed again come last: they hold the kernels of the others.
+    Of those that differ only in what is computed again one stands for all: they have one set of
+    kernels.
     """
     found: dict[tuple[int, ...], tuple[int, Layout]] = {}
     for unit in units:
         machine = job.problem.machines[unit.machine]
         needed = memory_of_rows(job.model, unit.layouts, machine.cluster(), job.framework)
         rows = unit.layouts.select(needed <= memory_of(job.problem, machine))
-        for key, layout in _distinct(rows):
+        for key, layout in kinds_of(rows, _ORDER):
             found.setdefault((unit.machine, *key), (unit.machine, layout))
     kernels: dict[tuple[int, ...], tuple[int, Layout]] = {}
     for key, one in found.items():
@@ -71,14 +81,6 @@ def shares_that_fit(units: Sequence[Unit], job: Evaluator) -> list[tuple[int, La
 #: Columns of a share that decide which kernels run again, not which there are.
 _AGAIN = ("recompute", "overlap_tensor")
 _ORDER = (*_AGAIN, *(name for name in SHARE if name not in _AGAIN))
-
-
-def _distinct(rows: Layouts) -> list[tuple[tuple[int, ...], Layout]]:
-    if not len(rows):
-        return []
-    columns = np.stack([getattr(rows, name) for name in _ORDER], axis=1)
-    keys, first = np.unique(columns, axis=0, return_index=True)
-    return [(tuple(k), rows[int(at)]) for k, at in zip(keys.tolist(), first, strict=True)]
 
 
 def _price(job: Evaluator, work: Sequence[tuple[int, Layout]]) -> None:

@@ -69,9 +69,8 @@ def candidates(planner: Planner) -> Iterator[tuple[str, Problem]]:
                 problem, seq=shorter
             )
     if not problem.lora_rank and problem.framework == "pytorch":
-        yield "train LoRA adapters of rank 16 instead of all weights", replace(
-            problem, lora_rank=16, seq=problem.seq
-        )
+        adapted = replace(problem, lora_rank=16)
+        yield "train LoRA adapters of rank 16 instead of all weights", adapted
     for times in (2, 4, 8, 16):
         machines = tuple(replace(m, ranks=m.ranks * times, name=_more(m.name, times))
                          for m in problem.machines)  # fmt: skip

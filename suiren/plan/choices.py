@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from suiren.fleet.columns import CODES, Layouts
-from suiren.fleet.known import SHARE
+from suiren.fleet.columns import CODES, Layouts, code
+from suiren.fleet.known import distinct
 from suiren.fleet.layout import Layout
 from suiren.fleet.layouts import blocks, divisors
 from suiren.fleet.model import Model
@@ -35,7 +35,7 @@ def choices_of(problem: Problem, model: Model, machine: Machine) -> dict[str, tu
         "pp": tuple(p for p in divisors(machine.ranks) if p <= model.layers),
         "micro_batch": tuple(m for m in powers(max(2, MOST_TOKENS // model.seq))
                              if problem.global_batch % m == 0),
-        "cp": (1,), "ep": _experts(model, traced), "zero": _zero(problem),
+        "cp": (1,), "ep": _experts(model), "zero": _zero(problem),
         "recompute": ("none", "selective", "full"), "offload": ("none", "optimizer"),
         "schedule": ("1f1b", "interleaved", "zero-bubble"),
         "precision": (_precision(cluster),), "sequence_parallel": (True,),
@@ -62,8 +62,7 @@ def _tensor(model: Model, cluster: Cluster, traced: bool) -> Iterable[int]:
     return (t for t in powers(cluster.cards_per_node) if model.heads % t == shared % t == 0)
 
 
-def _experts(model: Model, traced: bool) -> tuple[int, ...]:
-    del traced
+def _experts(model: Model) -> tuple[int, ...]:
     return tuple(e for e in powers(64) if model.experts % e == 0) if model.experts else (1,)
 
 
@@ -114,30 +113,31 @@ def runs(rows: Layouts, framework: str) -> NDArray[np.bool_]:
     return np.asarray(~(zero_bubble & (rows.recompute > 0)))
 
 
+#: Columns that a recording of the layers depends on.
+TRACED = ("tp", "cp", "micro_batch", "sequence_parallel", "precision")
+
+
+def kinds_of(rows: Layouts, columns: Sequence[str]) -> list[tuple[tuple[int, ...], Layout]]:
+    """The distinct numbers of some columns, each with the first layout that has them."""
+    if not len(rows):
+        return []
+    arrays = [getattr(rows, name) for name in columns]
+    return [(tuple(int(array[at]) for array in arrays), rows[int(at)])
+            for at in distinct(arrays)[0]]  # fmt: skip
+
+
 def shares_of(units: Iterable[Unit]) -> list[Layout]:
     """One layout for each distinct share of the layers."""
     seen: dict[tuple[int, ...], Layout] = {}
     for unit in units:
-        columns = np.stack([getattr(unit.layouts, name) for name in _traced_columns()], axis=1)
-        keys, first = np.unique(columns, axis=0, return_index=True)
-        for key, at in zip(keys.tolist(), first, strict=True):
-            seen.setdefault(tuple(key), unit.layouts[int(at)])
+        for key, layout in kinds_of(unit.layouts, TRACED):
+            seen.setdefault(key, layout)
     return list(seen.values())
-
-
-def _traced_columns() -> list[str]:
-    """Columns that a recording depends on."""
-    return ["tp", "cp", "micro_batch", "sequence_parallel", "precision"]
 
 
 def same_share(rows: Layouts, layout: Layout) -> NDArray[np.bool_]:
     """Rows whose layers are those of a layout."""
     found = np.ones(len(rows), np.bool_)
-    for name in _traced_columns():
-        value = getattr(layout, name)
-        number = CODES[name].index(value) if name in CODES else value
-        found &= getattr(rows, name) == number
+    for name in TRACED:
+        found &= getattr(rows, name) == code(name, getattr(layout, name))
     return found
-
-
-__all__ = ["SHARE", "choices_of", "same_share", "shares_of", "units_of"]

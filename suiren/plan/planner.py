@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from suiren.fleet.sharded import ShardedStep, sharded_step
 from suiren.fleet.sharded_framework import PYTORCH, Sharded
 from suiren.fleet.share import share_of
 from suiren.fleet.step import StepResult, train_step
-from suiren.plan.ahead import tune_ahead
+from suiren.plan.ahead import tuned_ahead
 from suiren.plan.choices import MOST_MICRO_BATCH, powers, same_share, shares_of, units_of
 from suiren.plan.configs import Known, find_known, with_layer_params
 from suiren.plan.problem import BadProblem, Problem
@@ -64,13 +65,17 @@ def prepare(problem: Problem) -> Planner:
     known = find_known(problem.model, problem.seq)
     framework = problem.framework_of()
     if framework is not PYTORCH:
-        frozen = framework_for(framework, None, problem.lora_rank, _adapters(known, problem))
         words = f"layers listed by formula as {framework.title} issues them"
-        return Planner(problem, replace(known, source=words), known.model, frozen)
-    if known.config is None:
-        frozen = framework_for(PYTORCH, None, problem.lora_rank, _adapters(known, problem))
-        return Planner(problem, known, known.model, frozen)
-    source = Traced(known.config, problem.lora_rank)
+        known = replace(known, source=words)
+    elif known.config is not None:
+        return _traced(problem, known, known.config)
+    listed = framework_for(framework, None, problem.lora_rank, _adapters(known, problem))
+    return Planner(problem, known, known.model, listed)
+
+
+def _traced(problem: Problem, known: Known, config: dict[str, Any]) -> Planner:
+    """A model whose layers are recorded from its modules."""
+    source = Traced(config, problem.lora_rank)
     counted = source.count()["layer"]
     adapters = counted[1] if problem.lora_rank else 0
     model = with_layer_params(known, counted[0] - adapters)
@@ -147,17 +152,16 @@ def _record(
 ) -> tuple[list[Layout], str]:
     """One layout for each share that could be recorded, and why another could not be."""
     layouts = shares_of(units)
-    shares = [share_of(planner.model, one, planner.framework) for one in layouts]
-    told("record", 0, len(shares))
-    count = iter(range(1, len(shares) + 1))
-    source.record(shares, lambda: told("record", next(count), len(shares)))
     kept, reason = [], ""
-    for layout, share in zip(layouts, shares, strict=True):
+    told("record", 0, len(layouts))
+    for number, layout in enumerate(layouts, 1):
         try:
-            source.stack(share)
+            source.stack(share_of(planner.model, layout, planner.framework))
             kept.append(layout)
         except BadLayout as problem:
             reason = str(problem)
+        told("record", number, len(layouts))
+    source.keep()
     return kept, reason
 
 
@@ -168,9 +172,9 @@ def find(
     """Searches the whole space of a question; Ctrl-C is for the search itself to hear."""
     units = space_of(planner, told)
     job = Evaluator(planner.problem, planner.model, planner.framework)
-    if runner is None and jobs > 1:
-        tune_ahead(units, job, jobs)
     run = runner or runner_for(sum(len(u.layouts) for u in units), jobs)
+    if runner is None and jobs > 1:
+        run = tuned_ahead(run, jobs)
     return search(units, job, run, store, told)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from suiren.fleet.layout import Layout
-from suiren.plan.problem import Limits, Machine, Problem
+from suiren.plan.problem import Machine, Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,40 +70,28 @@ def measure(row: Row, problem: Problem) -> tuple[float, float]:
     return first[problem.goal], row.step_s
 
 
-def breaks(row: Row, problem: Problem, memory_bytes: float) -> str:
-    """The first limit that a row breaks, empty if it keeps all; the order is that of the sum."""
-    limits: Limits = problem.limits
-    if row.memory_bytes > memory_bytes:
-        return "memory"
-    if limits.power_w and row.power_w > limits.power_w:
-        return "power"
-    if problem.tokens:
-        all_s = problem.tokens / row.tokens_per_s
-        if limits.deadline_s and all_s > limits.deadline_s:
-            return "deadline"
-        if limits.budget and row.cost * all_s / row.step_s > limits.budget:
-            return "budget"
-    return ""
-
-
 def memory_of(problem: Problem, machine: Machine) -> float:
     """Bytes that a card of a machine may hold."""
     own = float(machine.cluster().card.memory_bytes)
     return min(own, problem.limits.memory_bytes or own)
 
 
+def skyline(columns: NDArray[np.float64]) -> list[int]:
+    """Numbers of the rows [numbers, rows] that no other beats in all numbers, least first."""
+    kept: list[int] = []
+    least = np.empty((len(columns), 0))
+    for at in np.lexsort(columns[::-1]):
+        mine = columns[:, at : at + 1]
+        if not np.any(np.all(least <= mine, axis=0)):
+            kept.append(int(at))
+            least = np.concatenate([least, mine], axis=1)
+    return kept
+
+
 def front(rows: Iterable[Row]) -> list[Row]:
     """Rows that no other beats in step time, memory, energy and cost at once, fastest first."""
-    kept: list[tuple[tuple[float, ...], Row]] = []
-    for row in sorted(rows, key=lambda r: (r.step_s, r.memory_bytes, r.energy_j, r.cost)):
-        mine = row.step_s, row.memory_bytes, row.energy_j, row.cost
-        if not any(all(a <= b for a, b in zip(other, mine, strict=True)) for other, _ in kept):
-            kept.append((mine, row))
-    return [row for _, row in kept]
-
-
-def spread(rows: Sequence[Row], count: int) -> list[Row]:
-    """At most `count` rows, evenly over the order they come in."""
-    if len(rows) <= count:
-        return list(rows)
-    return [rows[int(n * (len(rows) - 1) / (count - 1))] for n in range(count)]
+    found = list(rows)
+    if not found:
+        return []
+    numbers = [(r.step_s, r.memory_bytes, r.energy_j, r.cost) for r in found]
+    return [found[n] for n in skyline(np.array(numbers).T)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
@@ -136,8 +135,8 @@ class Traced:
         """What a share asks of the recorder; raises BadLayout for what no recording stands for."""
         if share.cp > 1:
             raise BadLayout("impossible to trace: context parallel layers; plan with --formula")
-        return Wanted(self._text, share.tp, share.micro_batch,
-                      share.seq, share.precision, share.sequence_parallel and share.tp > 1,
+        is_split = share.sequence_parallel and share.tp > 1
+        return Wanted(self._text, share.tp, share.micro_batch, share.seq, share.precision, is_split,
                       self.lora_rank)  # fmt: skip
 
     def stack(self, share: Share) -> Stack:
@@ -169,18 +168,12 @@ class Traced:
             self.params = answer["params"]
         return self.known.setdefault(key, stack_from_json(answer))
 
-    def count(self, precision: str = "bf16") -> dict[str, list[int]]:
+    def count(self) -> dict[str, list[int]]:
         """[all, trained] weights of a `layer`, and of the `rest`; raises BadLayout."""
         if not self.params:
-            self._find(Wanted(self._text, 1, 1, 128, precision, False,
-                              self.lora_rank))  # fmt: skip
+            self._find(Wanted(self._text, 1, 1, 128, "bf16", False, self.lora_rank))
         return self.params
 
-    def record(self, shares: Iterable[Share], told: Callable[[], None] = lambda: None) -> None:
-        """Records every share beforehand; those that cannot be are refused when asked for."""
-        for share in shares:
-            with suppress(BadLayout):
-                self.stack(share)
-            told()
+    def keep(self) -> None:
+        """Writes what was recorded to the file."""
         self._file.write()
-

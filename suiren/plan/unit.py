@@ -15,7 +15,7 @@ from suiren.fleet.many import Many, memory_of_rows, steps_of
 from suiren.fleet.model import Model
 from suiren.hw.cluster import Cluster
 from suiren.plan.problem import Problem
-from suiren.plan.row import Row, breaks, front, measure, memory_of, row_from_json, spread
+from suiren.plan.row import Row, front, measure, memory_of, row_from_json, skyline
 
 #: Rows that a unit keeps: the best, those that come nearest to fitting, and some to draw.
 BEST, NEAR, DRAWN = 24, 3, 24
@@ -101,14 +101,13 @@ class Evaluator:
         def row(number: Any) -> Row:
             return self.row(many, int(number), unit.machine)
 
-        drawn = spread([row(n) for n in spread(list(order), DRAWN)], DRAWN)
         counts = [(name, int((broken[possible] == n).sum()) + over * (n == 1))
                   for n, name in enumerate(_LIMITS, 1)]  # fmt: skip
         return Found(
             len(unit.layouts), int(fits.sum()), tuple(c for c in counts if c[1]),
             tuple(row(n) for n in best), tuple(row(n) for n in _front(many, fits)),
             tuple(row(n) for n in near), tuple(row(n) for n in _missed(many, possible, broken)),
-            tuple((r, not breaks(r, problem, limit)) for r in drawn),
+            tuple((row(n), bool(fits[n])) for n in spread(order.tolist(), DRAWN)),
         )  # fmt: skip
 
     def _worth(
@@ -187,15 +186,14 @@ def _front(many: Many, fits: Mask) -> list[int]:
     """Fitting rows that no other beats in step time, memory and energy."""
     rows = np.flatnonzero(fits)
     columns = np.stack([many.step_s[rows], many.memory_bytes[rows], many.energy_j[rows]])
-    order = np.lexsort(columns[::-1])
-    kept: list[int] = []
-    least = np.empty((3, 0))
-    for at in order:
-        mine = columns[:, at : at + 1]
-        if not np.any(np.all(least <= mine, axis=0)):
-            kept.append(int(rows[at]))
-            least = np.concatenate([least, mine], axis=1)
-    return kept
+    return [int(rows[n]) for n in skyline(columns)]
+
+
+def spread(numbers: list[int], count: int) -> list[int]:
+    """At most `count` numbers, evenly over the order they come in."""
+    if len(numbers) <= count:
+        return numbers
+    return [numbers[int(n * (len(numbers) - 1) / (count - 1))] for n in range(count)]
 
 
 def merged(parts: list[Found], problem: Problem) -> Found:

@@ -159,3 +159,16 @@ function drawColumns(pen, sums, paints, left, top, height) {
     }
   }
 }
+
+// The op that was picked, if one was and any of it is in view.
+function outlineOp(pen, picked, view, left, scale) {
+  if (!picked) return;
+  const { lane, index } = picked;
+  const x0 = Math.max(left, left + (lane.track.start[index] - view.from) * scale);
+  const x1 = left + (lane.track.end[index] - view.from) * scale;
+  if (x1 < left) return;
+  pen.strokeStyle = colour("text");
+  pen.lineWidth = 2;
+  pen.strokeRect(x0, lane.top - 1, Math.max(2, x1 - x0), lane.height + 2);
+  pen.lineWidth = 1;
+}

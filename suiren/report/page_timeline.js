@@ -33,23 +33,11 @@ function drawTimeline(state) {
     pen.fillStyle = colour("quiet");
     if (lane.label) pen.fillText(lane.label, 0, lane.top + lane.height / 2);
   }
-  drawPicked(state, pen);
+  outlineOp(pen, state.picked, state.view, GUTTER, state.scale);
   drawOverview(state);
   const span = (view.to - view.from) * 1e-12;
   document.getElementById("range").textContent =
     `${showTime(span)} from ${view.from > 0 ? showTime(view.from * 1e-12) : "the start"}`;
-}
-
-function drawPicked(state, pen) {
-  if (!state.picked) return;
-  const { lane, index } = state.picked;
-  const x0 = Math.max(GUTTER, GUTTER + (lane.track.start[index] - state.view.from) * state.scale);
-  const x1 = GUTTER + (lane.track.end[index] - state.view.from) * state.scale;
-  if (x1 < GUTTER) return;
-  pen.strokeStyle = colour("text");
-  pen.lineWidth = 2;
-  pen.strokeRect(x0, lane.top - 1, Math.max(2, x1 - x0), lane.height + 2);
-  pen.lineWidth = 1;
 }
 
 // The whole step in one strip, drawn once, and the part of it that is in view.

@@ -18,7 +18,7 @@ from suiren.plan.change import smallest_change
 from suiren.plan.choices import units_of
 from suiren.plan.planner import Planner, distinct, find, prepare
 from suiren.plan.problem import BadProblem, Limits, Machine, Problem
-from suiren.plan.row import Row, breaks, front, measure, memory_of
+from suiren.plan.row import Row, front, measure, memory_of
 from suiren.plan.screen import render
 from suiren.plan.search import here, in_processes, search
 from suiren.plan.sensitivity import swings, worth_moving
@@ -32,6 +32,16 @@ SMALL = Problem(
     model="gpt3-1.3b", machines=(T20,), global_batch=16, seq=512, framework="megatron-core",
     choices=CHOICES,
 )  # fmt: skip
+
+
+def breaks(row: Row, problem: Problem, memory_bytes: float) -> bool:
+    """The rule of limits, said once more for one row."""
+    limits = problem.limits
+    if row.memory_bytes > memory_bytes or 0 < limits.power_w < row.power_w:
+        return True
+    all_s = problem.tokens / row.tokens_per_s
+    money = row.cost * all_s / row.step_s
+    return 0 < limits.deadline_s < all_s or 0 < limits.budget < money
 
 
 def quiet(what: str, done: int, total: int) -> None:

@@ -144,7 +144,7 @@ function paintTimeline(state) {
     pen.fillStyle = colour("quiet");
     if (lane.label) pen.fillText(fitted(pen, lane.label), 0, lane.top + lane.height / 2);
   }
-  outlineChosen(state, pen);
+  outlineOp(pen, state.chosen, state.view, GUTTER, state.scale);
   paintOverview(state);
   const span = (view.to - view.from) * 1e-12;
   state.range.textContent = t("range", { time: showTime(span), from: view.from > 0 ? showTime(view.from * 1e-12) : "0" });
@@ -153,18 +153,6 @@ function paintTimeline(state) {
 function fitted(pen, text) {
   while (text.length > 3 && pen.measureText(text).width > GUTTER - 8) text = `${text.slice(0, -2)}…`;
   return text;
-}
-
-function outlineChosen(state, pen) {
-  if (!state.chosen) return;
-  const { lane, index } = state.chosen;
-  const x0 = Math.max(GUTTER, GUTTER + (lane.track.start[index] - state.view.from) * state.scale);
-  const x1 = GUTTER + (lane.track.end[index] - state.view.from) * state.scale;
-  if (x1 < GUTTER) return;
-  pen.strokeStyle = colour("text");
-  pen.lineWidth = 2;
-  pen.strokeRect(x0, lane.top - 1, Math.max(2, x1 - x0), lane.height + 2);
-  pen.lineWidth = 1;
 }
 
 // The whole step in one strip, painted once, and the part of it that is in view.
