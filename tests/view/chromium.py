@@ -32,7 +32,10 @@ def start(profile: str, width: int = 1280, height: int = 800) -> Any:
 OPEN = """
 const [address, done] = arguments, root = document.documentElement;
 const tell = () => done(document.getElementById("view").innerText);
-const wait = () => root.dataset.ready
+// a view that was still being drawn when the address changed may end before the change is heard
+const view = address === null ? "" : address.split("/")[1];
+const is_drawn = () => root.dataset.ready && (!view || root.dataset.ready === view);
+const wait = () => is_drawn()
   ? requestAnimationFrame(() => requestAnimationFrame(tell))
   : setTimeout(wait, 5);
 if (address !== null && location.hash !== address) {

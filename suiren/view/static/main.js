@@ -158,11 +158,11 @@ async function start() {
     width = innerWidth;
     show();
   });
-  addEventListener("hashchange", show);
   drawFrame();
   try {
     const { rows, named: ids } = await fetched("list");
     app.rows = rows;
+    addEventListener("hashchange", show); // no view can be drawn before its records are known
     const first = rows.find((row) => row.id === ids[0]);
     if (first) app.id = first.id;
     if (!location.hash && ids.length === 2) return go("compare", ...ids);
