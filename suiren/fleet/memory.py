@@ -116,8 +116,14 @@ def in_flight(layout: Layout, stage: int) -> float:
     return float(min(m, p - stage))
 
 
-def memory_of(model: Model, layout: Layout, framework: Framework, stage: int) -> StageMemory:
-    """The peak of one rank of a stage."""
+def memory_of(
+    model: Model, layout: Layout, framework: Framework, stage: int, beside: float = 0.0
+) -> StageMemory:  # fmt: skip
+    """The peak of one rank of a stage.
+
+    `beside`: bytes that stand while layers run backward and not yet in the loss; they decide where
+    the peak is and are not counted.
+    """
     share = share_of(model, layout, framework)
     weights = weights_of(model, layout, stage)
     wide = layout.precision in ("fp32", "tf32")
@@ -136,7 +142,7 @@ def memory_of(model: Model, layout: Layout, framework: Framework, stage: int) ->
         states = main = 0
     kept = in_flight(layout, stage)
     activations, again, working = _activations(model, layout, share, stage)
-    logits, again, working = at_the_end(share, layout, stage, again, working)
+    logits, again, working = at_the_end(share, layout, stage, again, working, beside)
     moving = activations * kept + logits + again + working
     held = weights.all + (trained if framework.accumulate == "frozen" else 0.0)
     return StageMemory(
@@ -191,7 +197,7 @@ def kept_whole(share: Share) -> Share:
 
 
 def at_the_end(
-    share: Share, layout: Layout, stage: int, again: float, working: float
+    share: Share, layout: Layout, stage: int, again: float, working: float, beside: float
 ) -> tuple[float, float, float]:
     """Logits, a layer computed again and working memory at a stage's peak.
 
@@ -202,7 +208,7 @@ def at_the_end(
         return 0.0, again, working
     last, more = last_bytes(share, layout.pp), head(share).working_bytes
     others = last * (layout.micro_batches - 1 if layout.schedule == "gpipe" else 0)
-    if last + more >= again + working:
+    if last + more >= again + working + beside:
         return others + last, 0.0, more
     return others, again, working
 
