@@ -10,6 +10,7 @@ from suiren.fleet.fold import Fold
 from suiren.fleet.network import Flow, fair_rates
 from suiren.fleet.rings import rings_of
 from suiren.hw.catalog import nccl
+from suiren.hw.catalog.transports import transport_of
 from suiren.hw.cluster import Cluster
 from suiren.hw.route import route
 from suiren.hw.topology import Topology
@@ -50,9 +51,16 @@ def candidates(fold: Fold, op: str, library: str) -> tuple[Choice, ...]:
     else:
         protocols = OTHER_PROTOCOLS
     found = [(a, p) for a in algorithms if a != "switch" for p in protocols]
-    if library == "NCCL" and "switch" in algorithms and switch.can(fold):
+    if library == "NCCL" and "switch" in algorithms and switch.can(fold) and _adds_up(fold):
         found.append(("switch", "in_switch"))
     return tuple(found)
+
+
+def _adds_up(fold: Fold) -> bool:
+    """True where the switches of the cards' links make sums: from NVLink 4 on."""
+    cards = fold.place.local
+    ways = fold.inside(cards[0], cards[1])
+    return all(transport_of(fold.media[n], "NCCL").in_switch is not None for n, _ in ways)
 
 
 def by_nccl(fold: Fold, op: str, size_bytes: float, family: str) -> Choice:

@@ -7,7 +7,7 @@ rows tell stands here, as a fact of that machine and of no chip.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 from suiren.hw.catalog import NODES, shapes
@@ -16,52 +16,16 @@ from suiren.hw.cluster import Cluster
 from suiren.hw.default_node import node_for
 from suiren.hw.fact import Fact, assumed, fitted
 from suiren.hw.find_cluster import cluster_of
-from suiren.hw.spec import Card, Node
+from suiren.hw.spec import Card
 from suiren.hw.wiring import PCIE_S, SOCKET_S, Wiring
+from suiren.truth import vidur
+from suiren.truth.added import Added
 from suiren.truth.rows import Row
 from suiren.units import GB, us
 
-_VIDUR = "fit rows of kernel_vidur"
 _AIC = "fit rows of kernel_aic_collectives of L40S"
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
-    """What a measurement adds to a collective."""
-
-    least_s: float = 0.0
-    """No shorter time can be measured: the host's way through the call."""
-    skew_s: float = 0.0
-    """How long ranks wait for the last one to join."""
-
-
-def _vidur_box(name: str, nics: float, nic_gb_per_s: float) -> Node:
-    """One of Vidur's boxes; its network is nowhere told."""
-    rows = f"{_VIDUR}, send_recv and all_reduce between boxes of {name}"
-    node, count = NODES[name], fitted(nics, rows)
-    rate = fitted(nic_gb_per_s * GB, rows)
-    topology = BOXES[name].topology(node.card, int(node.num_cards), nics, rate)
-    return replace(node, name=f"vidur-{name}", nics=count, nic_bytes_per_s=rate, topology=topology)
-
-
-@cache
-def _vidur(hardware: str) -> Cluster:
-    box, nics, rate = {
-        "a100_dgx": ("dgx-a100", 3, 8.3), "h100_dgx": ("hgx-h100", 8, 37.5),
-        "a100_pairwise_nvlink": ("a100-pairs-x4", 1, 2.5),
-        "h100_pairwise_nvlink": ("h100-pairs-x4", 1, 2.5),
-    }[hardware]  # fmt: skip
-    return Cluster(name=f"vidur {hardware}", title=hardware, node=_vidur_box(box, nics, rate),
-                   num_nodes=4)  # fmt: skip
-
-
-#: Vidur times one call of torch.distributed in a PyTorch profile, ranks unaligned.
-_VIDUR_ADDED: Mapping[tuple[str, str], Added] = {
-    ("a100_dgx", "all_reduce"): Added(48 * us, 10 * us),
-    ("h100_dgx", "all_reduce"): Added(32 * us, 10 * us),
-    ("a100_pairwise_nvlink", "all_reduce"): Added(50 * us, 10 * us),
-    ("h100_pairwise_nvlink", "all_reduce"): Added(24 * us, 5 * us),
-}
 #: Tables that print a name of a machine, not of a card: what the text begins with.
 _NAMED: Mapping[str, tuple[str, int]] = {
     "A100 4 nodes": ("a100-4-hdr*4", 32),
@@ -79,10 +43,10 @@ _OMNI_PATH: Fact = assumed(12.5 * GB, "Omni-Path 100, which came with Knights La
 _MAXWELL: Fact = fitted(9.0 * GB, f"{_DEEPBENCH}, two cards of Titan X (Maxwell)")
 
 
-def machine_of(row: Row, card: Card) -> tuple[Cluster, Added]:
-    """The cluster a row was measured on, and what its measurement adds."""
-    if row.hardware.endswith(("_dgx", "_pairwise_nvlink")):
-        return _vidur(row.hardware), _VIDUR_ADDED.get((row.hardware, row.op), Added())
+def machine_of(row: Row, card: Card, size_bytes: float = 0.0) -> tuple[Cluster, Added]:
+    """The cluster a row was measured on, and what its measurement adds to so many bytes."""
+    if vidur.covers(row):
+        return vidur.cluster_for(row), vidur.added_to(row, size_bytes)
     for beginning, (name, _) in _NAMED.items():
         if row.hardware.lstrip('"').startswith(beginning):
             return cluster_of(name), _NAMED_ADDED.get(beginning, Added())

@@ -35,6 +35,8 @@ class Box:
     """True where the card's own ports are the NICs."""
     unknown: str = ""
     forwards: bool = False
+    host: str = ""
+    """What the name of the host's medium ends with, where its transport was measured apart."""
 
     def topology(self, card: Card, count: int, nics: float, nic_rate: Fact | None) -> Topology:
         """The graph of `count` such cards and `nics` NICs of `nic_rate` bytes per second."""
@@ -44,8 +46,8 @@ class Box:
             self.links(wiring, cards, card)
         medium, socket = host_medium(card)
         switches = wiring.host(
-            cards, medium, card.host_bytes_per_s, cpus=min(self.cpus, count), socket=socket,
-            per_switch=self.per_switch,
+            cards, medium + self.host, card.host_bytes_per_s, cpus=min(self.cpus, count),
+            socket=socket, per_switch=self.per_switch,
         )
         if nic_rate is not None and nics:
             at = cards if self.nics_on_cards else switches
@@ -114,7 +116,7 @@ def pairs(wiring: Wiring, cards: list[str], card: Card) -> None:
     """A bridge over every two cards, with all their ports."""
     assert card.link is not None
     for a, b in zip(cards[::2], cards[1::2], strict=False):
-        wiring.join(a, b, medium_of(card), rate_of(card, card.link.ports), LINK_S)
+        wiring.join(a, b, f"{medium_of(card)} bridge", rate_of(card, card.link.ports), LINK_S)
 
 
 def cube_mesh(wiring: Wiring, cards: list[str], card: Card) -> None:

@@ -119,6 +119,18 @@ ONECCL_PCIE = Transport(
     pairs=_protocol(_B60, 12.0, 0.3, _XE, _HIDDEN),
     message=_protocol(_B60, 12.0, 0.3, _XE, _HIDDEN),
 )
+_BRIDGE = "fit rows of kernel_vidur: A100 and H100 PCIe, bridged in pairs, alike"
+#: One bridge and no switch between two cards: more of the wire, and less of a hop.
+NVLINK_BRIDGE = replace(
+    NVLINK_3, name="NVLink bridge", hides_s=None,
+    simple=_protocol(_BRIDGE, 9.0, 3.5, fitted(0.77, _BRIDGE), _LAST),
+)
+_UNDER_ONE = "fit rows of kernel_vidur: four A100 PCIe, bridged in pairs"
+PCIE_4_PAIRS = replace(
+    PCIE_4, name="PCIe 4.0 between bridged pairs",
+    simple=replace(PCIE_4.simple, share=fitted(0.76, _UNDER_ONE)),
+    pairs=replace(PCIE_4.pairs, share=fitted(0.76, _UNDER_ONE)),
+)
 _IB = "fit rows of kernel_collectives_gemm_misc: 4 nodes of 8 A100, four HDR NICs each"
 INFINIBAND = Transport(
     name="InfiniBand",
@@ -139,10 +151,13 @@ _BY_PREFIX: dict[str, Transport] = {
     "NVLink 1": _carried(NVLINK_3, "NVLink 1"),
     "NVLink 2": _carried(NVLINK_3, "NVLink 2"),
     "NVLink 3": NVLINK_3,
+    "NVLink 3 bridge": NVLINK_BRIDGE,
     "NVLink 4": NVLINK_4,
+    "NVLink 4 bridge": NVLINK_BRIDGE,
     "NVLink 5": NVLINK_5,
     "PCIe 3.0": _carried(PCIE_4, "PCIe 3.0"),
     "PCIe 4.0": PCIE_4,
+    "PCIe 4.0 x16 of bridged pairs": PCIE_4_PAIRS,
     "PCIe 5.0": PCIE_5,
     "PCIe 6.0": _carried(PCIE_5, "PCIe 6.0"),
     "HCCS": HCCS,
