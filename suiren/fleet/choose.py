@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import ceil, log2
 
-from suiren.fleet.algorithms import OPS, switch
+from suiren.fleet.algorithms import OF_MPI, OPS, switch
 from suiren.fleet.fold import Fold
 from suiren.fleet.network import Flow, fair_rates
 from suiren.fleet.rings import rings_of
@@ -41,7 +41,7 @@ def candidates(fold: Fold, op: str, library: str) -> tuple[Choice, ...]:
         return (("direct", "message"),)
     if op in ("all_to_all", "gather", "scatter"):
         return (("direct", "pairs"),)
-    algorithms = [a for a in OPS if op in OPS[a]]
+    algorithms = [a for a in OPS if op in OPS[a] and a not in OF_MPI]
     if fold.place.nodes == 1 or len(fold.place.local) == 1:
         algorithms = [a for a in algorithms if a != "hierarchical"]
     if library == "NCCL":

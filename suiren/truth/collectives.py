@@ -50,7 +50,8 @@ def seconds(row: Row, card: Card) -> float:
     place = _place(row, cluster, n)
     engine = engine_of(row)
     if "DeepBench" in row.source:
-        return ring_s(cluster, op, size_bytes, place)
+        return plain_s("halving" if card.chip.vendor == "Intel" else "ring", cluster, op,
+                       size_bytes, place)  # fmt: skip
     if added.sender is not None:
         return max(added.least_s, sent_s(added.sender, cluster, size_bytes, place))
     if added.trees:
@@ -60,13 +61,15 @@ def seconds(row: Row, card: Card) -> float:
         return max(added.least_s, took + added.skew_s)
     own = own_s(engine, n, size_bytes, card)
     took = own if own is not None else time_collective(cluster, op, size_bytes, place).seconds
-    return max(least_s(engine, card), took + copied_s(engine, size_bytes, card))
+    return max(least_s(engine, card, n), took + copied_s(engine, size_bytes, card))
 
 
-def ring_s(cluster: Cluster, op: str, size_bytes: float, place: Place) -> float:
-    """Seconds of a plain ring: what libraries had in 2016."""
+def plain_s(
+    algorithm: str, cluster: Cluster, op: str, size_bytes: float, place: Place
+) -> float:
+    """Seconds of one algorithm, not chosen: rings were what libraries of cards had in 2016."""
     folded = fold(cluster, place)
-    phases = ALGORITHMS["ring"](folded, op, size_bytes)
+    phases = ALGORITHMS[algorithm](folded, op, size_bytes)
     return price(phases, folded, carriers(folded, ""), "simple").seconds
 
 

@@ -38,13 +38,20 @@ class Box:
     host: str = ""
     """What the name of the host's medium ends with, where its transport was measured apart."""
 
-    def topology(self, card: Card, count: int, nics: float, nic_rate: Fact | None) -> Topology:
-        """The graph of `count` such cards and `nics` NICs of `nic_rate` bytes per second."""
+    def topology(
+        self, card: Card, count: int, nics: float, nic_rate: Fact | None,
+        cpu_link: Fact | None = None,
+    ) -> Topology:  # fmt: skip
+        """The graph of `count` such cards and `nics` NICs of `nic_rate` bytes per second.
+
+        `cpu_link` is the rate between CPUs where it is known; else that of the card's time.
+        """
         wiring = Wiring()
         cards = wiring.add("card", count)
         if self.links is not None and count > 1:
             self.links(wiring, cards, card)
         medium, socket = host_medium(card)
+        socket = socket if cpu_link is None else cpu_link
         switches = wiring.host(
             cards, medium + self.host, card.host_bytes_per_s, cpus=min(self.cpus, count),
             socket=socket, per_switch=self.per_switch,

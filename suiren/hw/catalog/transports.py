@@ -109,6 +109,32 @@ PCIE_5 = replace(
     simple=replace(PCIE_4.simple, share=fitted(0.76, _PAIRS5)),
     pairs=replace(PCIE_4.pairs, share=fitted(0.76, _PAIRS5)),
 )
+_SLOW = f"{_AIC} of L40S on four and eight cards"
+
+
+def _slow(name: str, rows: str, ll: float, simple: float) -> Transport:
+    """CPUs that pass messages between cards on slowly: shares of `ll` and `simple`.
+
+    One flow of a ring gets less of such a link than the many flows of an all_to_all together.
+    """
+    flags = _protocol(rows, 3.5, 0.5, fitted(ll, rows), _HIDDEN)
+    several = _protocol(rows, 14.0, 0.0, fitted(0.70, f"of the link's rate; {rows}"), _HIDDEN)
+    return Transport(
+        name=name, ll=flags, ll128=flags,
+        simple=_protocol(rows, 15.0, 5.6, fitted(simple, rows), _HIDDEN),
+        pairs=several, message=several,
+    )  # fmt: skip
+
+
+#: One server's links by name; engines' runs there differ from those of nccl-tests by a third.
+_SLOW_LINKS: dict[str, Transport] = {
+    "CPU link to slow peers": _slow("PCIe 4.0 to a CPU", f"{_SLOW}: nccl-tests, four", 0.44, 0.57),
+    "CPU link between slow CPUs": _slow("between CPUs", f"{_SLOW}: nccl-tests, eight", 0.20, 0.34),
+    "CPU link to slow peers, engines":
+        _slow("PCIe 4.0 to a CPU, engines", f"{_SLOW}: engines, four", 0.44, 0.42),
+    "CPU link between slow CPUs, engines":
+        _slow("between CPUs, engines", f"{_SLOW}: engines, eight", 0.40, 0.48),
+}  # fmt: skip
 _B60 = "fit rows of kernel_aic_collectives (oneCCL 2021.17) of B60"
 _XE = fitted(0.60, _B60)
 ONECCL_PCIE = Transport(
@@ -135,7 +161,7 @@ _IB = "fit rows of kernel_collectives_gemm_misc: 4 nodes of 8 A100, four HDR NIC
 INFINIBAND = Transport(
     name="InfiniBand",
     ll=_protocol(_IB, 10.3, 7.0, assumed(0.45, "a flag beside every word, as on links"), _HIDDEN),
-    ll128=_protocol(_IB, 16.1, 9.0, assumed(0.85, "120 of 128 bytes"), _HIDDEN),
+    ll128=_protocol(_IB, 16.1, 9.0, assumed(0.89, "120 of 128 bytes of simple's"), _HIDDEN),
     simple=_protocol(_IB, 20.7, 12.0, fitted(0.95, _IB), _HIDDEN),
     pairs=_protocol(_IB, 14.9, 7.0, assumed(0.92, "as simple, less the flow control"), _HIDDEN),
     message=_protocol(_IB, 14.9, 7.0, assumed(0.92, "as simple, less the flow control"), _HIDDEN),
@@ -162,6 +188,7 @@ _BY_PREFIX: dict[str, Transport] = {
     "PCIe 6.0": _carried(PCIE_5, "PCIe 6.0"),
     "HCCS": HCCS,
     "CPU link": _carried(PCIE_4, "CPU link"),
+    **_SLOW_LINKS,
     "PCIe to NIC": INFINIBAND,
     "NIC": INFINIBAND,
     "upper switches": INFINIBAND,
