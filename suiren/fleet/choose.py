@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import ceil, log2
 
-from suiren.fleet.algorithms import OPS, switch
+from suiren.fleet.algorithms import OF_MPI, OPS, switch
 from suiren.fleet.fold import Fold
 from suiren.fleet.network import Flow, fair_rates
 from suiren.fleet.rings import rings_of
 from suiren.hw.catalog import nccl
+from suiren.hw.catalog.transports import transport_of
 from suiren.hw.cluster import Cluster
 from suiren.hw.route import route
 from suiren.hw.topology import Topology
@@ -40,7 +41,7 @@ def candidates(fold: Fold, op: str, library: str) -> tuple[Choice, ...]:
         return (("direct", "message"),)
     if op in ("all_to_all", "gather", "scatter"):
         return (("direct", "pairs"),)
-    algorithms = [a for a in OPS if op in OPS[a]]
+    algorithms = [a for a in OPS if op in OPS[a] and a not in OF_MPI]
     if fold.place.nodes == 1 or len(fold.place.local) == 1:
         algorithms = [a for a in algorithms if a != "hierarchical"]
     if library == "NCCL":
@@ -50,9 +51,16 @@ def candidates(fold: Fold, op: str, library: str) -> tuple[Choice, ...]:
     else:
         protocols = OTHER_PROTOCOLS
     found = [(a, p) for a in algorithms if a != "switch" for p in protocols]
-    if library == "NCCL" and "switch" in algorithms and switch.can(fold):
+    if library == "NCCL" and "switch" in algorithms and switch.can(fold) and _adds_up(fold):
         found.append(("switch", "in_switch"))
     return tuple(found)
+
+
+def _adds_up(fold: Fold) -> bool:
+    """True where the switches of the cards' links make sums: from NVLink 4 on."""
+    cards = fold.place.local
+    ways = fold.inside(cards[0], cards[1])
+    return all(transport_of(fold.media[n], "NCCL").in_switch is not None for n, _ in ways)
 
 
 def by_nccl(fold: Fold, op: str, size_bytes: float, family: str) -> Choice:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from suiren.fleet.fold import UPPER, Fold
 from suiren.fleet.network import Flow, busiest, slowest
 from suiren.hw.catalog.transports import transport_of
+from suiren.hw.route import latency_s
 from suiren.hw.transport import Protocol, Transport
 
 _NIC_MEDIA = frozenset({"NIC", "PCIe to NIC", UPPER})
@@ -73,6 +74,9 @@ def carriers(fold: Fold, library: str) -> Carriers:
         slow = [by_medium[fold.media[0]]] if fold.place.nodes == 1 else [net]
     inside_s = max((fold.inside_s(a, b) for a in cards[:1] for b in cards[1:]),
                    default=float(fold.topology.wires[0].latency_s))  # fmt: skip
+    if ways and not fold.topology.has_links():
+        # through the host's tree some cards are nearer than others, and a ring meets both
+        inside_s = sum(latency_s(fold.topology, way) for way in ways) / len(ways)
     between_s = fold.between_s(cards[0], cards[0]) if fold.place.nodes > 1 else 0.0
     inside = max(slow, key=lambda t: t.simple.hop_s)
     return Carriers(inside, net, inside_s, between_s, by_medium)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from suiren.fleet.algorithms import ALGORITHMS
+from suiren.fleet.algorithms import ALGORITHMS, switch, tree
 from suiren.fleet.collective import time_collective
 from suiren.fleet.fold import fold
 from suiren.fleet.phases import carriers, price
 from suiren.fleet.place import Place
 from suiren.hw.cluster import Cluster
 from suiren.hw.spec import Card
+from suiren.truth.added import Sender
 from suiren.truth.engines import copied_s, engine_of, least_s, own_s
 from suiren.truth.machines import machine_of
 from suiren.truth.rows import Row
@@ -41,28 +42,50 @@ def seconds(row: Row, card: Card) -> float:
         raise NotPredicted("which copies of a token stay in the box is not told")
     if card.link is None and card.chip.vendor not in ("NVIDIA", "Intel"):
         raise NotPredicted("how these cards are joined is not published")
-    cluster, added = machine_of(row, card)
     n, size_bytes = ranks_of(row), bytes_of(row)
+    cluster, added = machine_of(row, card, size_bytes)
     if "oneCCL" in row.op and op == "all_gather":
         # its benchmark counts what one rank gives
         size_bytes *= n
     place = _place(row, cluster, n)
     engine = engine_of(row)
     if "DeepBench" in row.source:
-        return ring_s(cluster, op, size_bytes, place)
+        return plain_s("halving" if card.chip.vendor == "Intel" else "ring", cluster, op,
+                       size_bytes, place)  # fmt: skip
+    if added.sender is not None:
+        return max(added.least_s, sent_s(added.sender, cluster, size_bytes, place))
+    if added.trees:
+        return trees_s(cluster, op, size_bytes, place) + added.skew_s
     if engine is None:
         took = time_collective(cluster, op, size_bytes, place).seconds
         return max(added.least_s, took + added.skew_s)
     own = own_s(engine, n, size_bytes, card)
     took = own if own is not None else time_collective(cluster, op, size_bytes, place).seconds
-    return max(least_s(engine, card), took + copied_s(engine, size_bytes, card))
+    return max(least_s(engine, card, n), took + copied_s(engine, size_bytes, card))
 
 
-def ring_s(cluster: Cluster, op: str, size_bytes: float, place: Place) -> float:
-    """Seconds of a plain ring: what libraries had in 2016."""
+def plain_s(
+    algorithm: str, cluster: Cluster, op: str, size_bytes: float, place: Place
+) -> float:
+    """Seconds of one algorithm, not chosen: rings were what libraries of cards had in 2016."""
     folded = fold(cluster, place)
-    phases = ALGORITHMS["ring"](folded, op, size_bytes)
+    phases = ALGORITHMS[algorithm](folded, op, size_bytes)
     return price(phases, folded, carriers(folded, ""), "simple").seconds
+
+
+def trees_s(cluster: Cluster, op: str, size_bytes: float, place: Place) -> float:
+    """Seconds of two binary trees, with what two nodes really send."""
+    folded = fold(cluster, place)
+    phases = tree.phases(folded, op, size_bytes, switch.busiest_share(place.nodes))
+    return price(phases, folded, carriers(folded, "NCCL"), "simple").seconds
+
+
+def sent_s(sender: Sender, cluster: Cluster, size_bytes: float, place: Place) -> float:
+    """Seconds of the sender's kernel: the copy into the buffers, then the wire for the rest."""
+    rest = size_bytes - sender.ahead_bytes
+    copied_s = min(size_bytes, sender.ahead_bytes) / sender.copy_bytes_per_s
+    waits_s = time_collective(cluster, "send", rest, place).seconds if rest > 0 else 0.0
+    return sender.base_s + copied_s + waits_s
 
 
 def ranks_of(row: Row) -> int:

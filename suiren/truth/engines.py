@@ -34,6 +34,8 @@ class Engine:
 
     name: str
     eager: bool
+    peers: bool = True
+    """Whether its kernel ran where cards reach each other over the host only; else the library."""
 
 
 #: By engine and card: a shot's base in µs, its rate in GB/s.
@@ -45,10 +47,15 @@ _SHOTS: dict[tuple[str, str], tuple[float, float]] = {
 }  # fmt: skip
 #: By engine and card: no eager call takes less, µs; medians of fit rows up to 64 KiB.
 _LEAST: dict[tuple[str, str], float] = {
-    ("vLLM", "a100"): 44.4, ("vLLM", "h100"): 21.1, ("vLLM", "gb200"): 47.1, ("vLLM", "l40s"): 56,
+    ("vLLM", "a100"): 44.4, ("vLLM", "h100"): 21.1, ("vLLM", "gb200"): 47.1,
     ("SGLang", "a100"): 45.5, ("SGLang", "h100"): 20.6, ("SGLang", "gb200"): 53.5,
-    ("SGLang", "l40s"): 56, ("SGLang new", "h100"): 30.4, ("SGLang new", "gb200"): 71.9,
-    ("SGLang new", "l40s"): 61.8, ("vLLM", "arc-pro-b60"): 44,
+    ("SGLang new", "h100"): 30.4, ("SGLang new", "gb200"): 71.9, ("vLLM", "arc-pro-b60"): 44,
+}  # fmt: skip
+#: The same on L40S by the number of ranks, which share one slow host: two, four, eight. vLLM's
+#: from 32 KiB on: its first calls are slower.
+_LEAST_L40S: dict[str, tuple[float, float, float]] = {
+    "vLLM": (42.8, 56.6, 57.8), "SGLang": (40.7, 72.6, 76.4), "SGLang new": (40.2, 86, 98),
+    "SGLang elsewhere": (51.3, 53.8, 58.5),
 }  # fmt: skip
 #: From these sizes on, two shots (vllm csrc/custom_all_reduce.cuh); two cards never need them.
 _TWO_SHOTS_FROM = {4: 512 * KiB, 6: 256 * KiB, 8: 256 * KiB}
@@ -65,13 +72,16 @@ def engine_of(row: Row) -> Engine | None:
     version = re.search(r"/sglang/0\.5\.(\d+)", row.source)
     if name == "SGLang" and version and int(version[1]) >= 14:
         name = "SGLang new"
-    return Engine(name, found[2] == "eager")
+    if name == "SGLang" and version and int(version[1]) == 12 and "L40S" in row.hardware:
+        name = "SGLang elsewhere"
+    # its L40S rows on two cards are those of NCCL, so are those of SGLang on the other server
+    return Engine(name, found[2] == "eager", name not in ("TRTLLM", "SGLang elsewhere"))
 
 
 def own_s(engine: Engine, n: int, size_bytes: float, card: Card) -> float | None:
     """Seconds of the engine's own kernel, None where it hands over to the library."""
     fast = card.link is not None and card.link.ports > 0
-    if (not fast and n > 2) or card.chip.vendor != "NVIDIA":
+    if (not fast and (n > 2 or not engine.peers)) or card.chip.vendor != "NVIDIA":
         return None
     limit = _TRTLLM_UP_TO.get(n, 512 * KiB) if engine.name == "TRTLLM" else 8 * MiB
     if engine.name == "SGLang new":
@@ -84,11 +94,13 @@ def own_s(engine: Engine, n: int, size_bytes: float, card: Card) -> float | None
     return 2 * shot.base_s + 2 * (n - 1) / n * size_bytes / shot.bytes_per_s
 
 
-def least_s(engine: Engine, card: Card) -> float:
-    """The least an eager call takes."""
+def least_s(engine: Engine, card: Card, n: int) -> float:
+    """The least an eager call of `n` ranks takes."""
     if not engine.eager:
         return 0.0
     alike = _alike(card)
+    if alike == "l40s" and engine.name in _LEAST_L40S:
+        return _LEAST_L40S[engine.name][min(2, max(0, (n - 1).bit_length() - 1))] * us
     older = (engine.name.removesuffix(" new"), alike)
     known = _LEAST.get((engine.name, alike)) or _LEAST.get(older, median(_LEAST.values()))
     return known * us

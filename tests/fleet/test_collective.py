@@ -157,6 +157,14 @@ def test_nccl_adds_up_in_the_switch_of_eight_h100_and_not_of_a100() -> None:
     assert (h100.algorithm, a100.algorithm) == ("switch", "ring")
 
 
+def test_between_nodes_only_switches_that_add_up_do() -> None:
+    place = Place(2, tuple(range(8)))
+    took = {name: {time_collective(cluster_of(name), "all_reduce", size, place).algorithm
+                   for size in SIZES} for name in ("hgx-h100*2", "dgx-a100*2")}  # fmt: skip
+    assert "switch" in took["hgx-h100*2"]
+    assert "switch" not in took["dgx-a100*2"]
+
+
 def test_small_messages_take_the_small_protocol_and_trees_between_nodes() -> None:
     cluster = cluster_of("hgx-h100*128")
     small = time_collective(cluster, "all_reduce", 8 * KiB, whole(cluster))

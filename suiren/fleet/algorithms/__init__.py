@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from suiren.fleet.algorithms import direct, hierarchical, ring, switch, tree
+from suiren.fleet.algorithms import direct, halving, hierarchical, ring, switch, tree
 from suiren.fleet.fold import Fold
 from suiren.fleet.phases import Phase
 
@@ -17,6 +17,7 @@ ALGORITHMS: dict[str, Algorithm] = {
     "hierarchical": hierarchical.phases,
     "direct": direct.phases,
     "switch": switch.phases,
+    "halving": halving.phases,
 }
 #: Which ops an algorithm can do.
 OPS: dict[str, frozenset[str]] = {
@@ -25,6 +26,9 @@ OPS: dict[str, frozenset[str]] = {
     "hierarchical": hierarchical.OPS,
     "direct": direct.OPS,
     "switch": switch.OPS,
+    "halving": halving.OPS,
 }
+#: What libraries of cards have not.
+OF_MPI = frozenset({"halving"})
 
-__all__ = ["ALGORITHMS", "OPS", "Algorithm"]
+__all__ = ["ALGORITHMS", "OF_MPI", "OPS", "Algorithm"]

@@ -13,16 +13,24 @@ from suiren.fleet.rings import rings_of
 OPS = frozenset({"all_reduce", "broadcast", "reduce", "barrier"})
 
 
-def phases(fold: Fold, op: str, size_bytes: float) -> tuple[Phase, ...]:
-    """One phase in which all levels work at once, piece after piece."""
+def phases(
+    fold: Fold, op: str, size_bytes: float, busiest_share: float = 1.0
+) -> tuple[Phase, ...]:
+    """One phase in which all levels work at once, piece after piece.
+
+    `busiest_share` is what the busiest node sends one way over the data: 1 is what libraries
+    count on; of two or three nodes each has less to send (`switch.busiest_share`).
+    """
     nodes, inner = fold.place.nodes, len(fold.place.local)
     ways = 2 if op in ("all_reduce", "barrier") else 1
     depth = ceil(log2(nodes)) if nodes > 1 else 0
-    flows = tuple(_flows(fold, size_bytes, ways))
+    flows = tuple(_flows(fold, size_bytes, ways, busiest_share))
     return (Phase(flows, 1, ways * (inner - 1), ways * depth, last=False),)
 
 
-def _flows(fold: Fold, size_bytes: float, ways: int) -> Iterator[Flow]:
+def _flows(
+    fold: Fold, size_bytes: float, ways: int, busiest_share: float
+) -> Iterator[Flow]:
     """Up the chain and the trees, and down again where `ways` is 2."""
     nodes = fold.place.nodes
     for cards in fold.groups():
@@ -37,6 +45,6 @@ def _flows(fold: Fold, size_bytes: float, ways: int) -> Iterator[Flow]:
             # an inner node of one tree is a leaf of the other: three neighbours and one, half the
             # data each. Of two or three nodes each has fewer, but libraries do not count on it:
             # NCCL takes the ring there for large data
-            out = ways * size_bytes / count
+            out = ways * size_bytes * busiest_share / count
             for card in cards:
                 yield Flow(fold.between(card, card), out)

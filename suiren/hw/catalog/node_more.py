@@ -24,7 +24,7 @@ _CARDS: dict[str, Card] = {
 _NICS = assumed(2, "NICs a node unpublished; two of 100 Gbit/s taken")
 _RACK = Box(links=shapes.switched, per_switch=0, cpus=2,
             unknown="two CPUs stand for the 36 of the rack: they carry no links")  # fmt: skip
-_PAIRS = Box(links=shapes.pairs, per_switch=4, cpus=1,
+_PAIRS = Box(links=shapes.pairs, per_switch=4, cpus=1, host=" of bridged pairs",
              unknown="PCIe unpublished: all four cards under one switch taken")  # fmt: skip
 _VIDUR = "microsoft/vidur: four cards, NVLink bridges over pairs"
 _NVL72 = "NVIDIA GB200 NVL72 datasheet, 2024"

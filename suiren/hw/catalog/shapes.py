@@ -35,17 +35,26 @@ class Box:
     """True where the card's own ports are the NICs."""
     unknown: str = ""
     forwards: bool = False
+    host: str = ""
+    """What the name of the host's medium ends with, where its transport was measured apart."""
 
-    def topology(self, card: Card, count: int, nics: float, nic_rate: Fact | None) -> Topology:
-        """The graph of `count` such cards and `nics` NICs of `nic_rate` bytes per second."""
+    def topology(
+        self, card: Card, count: int, nics: float, nic_rate: Fact | None,
+        cpu_link: Fact | None = None,
+    ) -> Topology:  # fmt: skip
+        """The graph of `count` such cards and `nics` NICs of `nic_rate` bytes per second.
+
+        `cpu_link` is the rate between CPUs where it is known; else that of the card's time.
+        """
         wiring = Wiring()
         cards = wiring.add("card", count)
         if self.links is not None and count > 1:
             self.links(wiring, cards, card)
         medium, socket = host_medium(card)
+        socket = socket if cpu_link is None else cpu_link
         switches = wiring.host(
-            cards, medium, card.host_bytes_per_s, cpus=min(self.cpus, count), socket=socket,
-            per_switch=self.per_switch,
+            cards, medium + self.host, card.host_bytes_per_s, cpus=min(self.cpus, count),
+            socket=socket, per_switch=self.per_switch,
         )
         if nic_rate is not None and nics:
             at = cards if self.nics_on_cards else switches
@@ -114,7 +123,7 @@ def pairs(wiring: Wiring, cards: list[str], card: Card) -> None:
     """A bridge over every two cards, with all their ports."""
     assert card.link is not None
     for a, b in zip(cards[::2], cards[1::2], strict=False):
-        wiring.join(a, b, medium_of(card), rate_of(card, card.link.ports), LINK_S)
+        wiring.join(a, b, f"{medium_of(card)} bridge", rate_of(card, card.link.ports), LINK_S)
 
 
 def cube_mesh(wiring: Wiring, cards: list[str], card: Card) -> None:

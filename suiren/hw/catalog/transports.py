@@ -109,6 +109,32 @@ PCIE_5 = replace(
     simple=replace(PCIE_4.simple, share=fitted(0.76, _PAIRS5)),
     pairs=replace(PCIE_4.pairs, share=fitted(0.76, _PAIRS5)),
 )
+_SLOW = f"{_AIC} of L40S on four and eight cards"
+
+
+def _slow(name: str, rows: str, ll: float, simple: float) -> Transport:
+    """CPUs that pass messages between cards on slowly: shares of `ll` and `simple`.
+
+    One flow of a ring gets less of such a link than the many flows of an all_to_all together.
+    """
+    flags = _protocol(rows, 3.5, 0.5, fitted(ll, rows), _HIDDEN)
+    several = _protocol(rows, 14.0, 0.0, fitted(0.70, f"of the link's rate; {rows}"), _HIDDEN)
+    return Transport(
+        name=name, ll=flags, ll128=flags,
+        simple=_protocol(rows, 15.0, 5.6, fitted(simple, rows), _HIDDEN),
+        pairs=several, message=several,
+    )  # fmt: skip
+
+
+#: One server's links by name; engines' runs there differ from those of nccl-tests by a third.
+_SLOW_LINKS: dict[str, Transport] = {
+    "CPU link to slow peers": _slow("PCIe 4.0 to a CPU", f"{_SLOW}: nccl-tests, four", 0.44, 0.57),
+    "CPU link between slow CPUs": _slow("between CPUs", f"{_SLOW}: nccl-tests, eight", 0.20, 0.34),
+    "CPU link to slow peers, engines":
+        _slow("PCIe 4.0 to a CPU, engines", f"{_SLOW}: engines, four", 0.44, 0.42),
+    "CPU link between slow CPUs, engines":
+        _slow("between CPUs, engines", f"{_SLOW}: engines, eight", 0.40, 0.48),
+}  # fmt: skip
 _B60 = "fit rows of kernel_aic_collectives (oneCCL 2021.17) of B60"
 _XE = fitted(0.60, _B60)
 ONECCL_PCIE = Transport(
@@ -119,11 +145,23 @@ ONECCL_PCIE = Transport(
     pairs=_protocol(_B60, 12.0, 0.3, _XE, _HIDDEN),
     message=_protocol(_B60, 12.0, 0.3, _XE, _HIDDEN),
 )
+_BRIDGE = "fit rows of kernel_vidur: A100 and H100 PCIe, bridged in pairs, alike"
+#: One bridge and no switch between two cards: more of the wire, and less of a hop.
+NVLINK_BRIDGE = replace(
+    NVLINK_3, name="NVLink bridge", hides_s=None,
+    simple=_protocol(_BRIDGE, 9.0, 3.5, fitted(0.77, _BRIDGE), _LAST),
+)
+_UNDER_ONE = "fit rows of kernel_vidur: four A100 PCIe, bridged in pairs"
+PCIE_4_PAIRS = replace(
+    PCIE_4, name="PCIe 4.0 between bridged pairs",
+    simple=replace(PCIE_4.simple, share=fitted(0.76, _UNDER_ONE)),
+    pairs=replace(PCIE_4.pairs, share=fitted(0.76, _UNDER_ONE)),
+)
 _IB = "fit rows of kernel_collectives_gemm_misc: 4 nodes of 8 A100, four HDR NICs each"
 INFINIBAND = Transport(
     name="InfiniBand",
     ll=_protocol(_IB, 10.3, 7.0, assumed(0.45, "a flag beside every word, as on links"), _HIDDEN),
-    ll128=_protocol(_IB, 16.1, 9.0, assumed(0.85, "120 of 128 bytes"), _HIDDEN),
+    ll128=_protocol(_IB, 16.1, 9.0, assumed(0.89, "120 of 128 bytes of simple's"), _HIDDEN),
     simple=_protocol(_IB, 20.7, 12.0, fitted(0.95, _IB), _HIDDEN),
     pairs=_protocol(_IB, 14.9, 7.0, assumed(0.92, "as simple, less the flow control"), _HIDDEN),
     message=_protocol(_IB, 14.9, 7.0, assumed(0.92, "as simple, less the flow control"), _HIDDEN),
@@ -139,14 +177,18 @@ _BY_PREFIX: dict[str, Transport] = {
     "NVLink 1": _carried(NVLINK_3, "NVLink 1"),
     "NVLink 2": _carried(NVLINK_3, "NVLink 2"),
     "NVLink 3": NVLINK_3,
+    "NVLink 3 bridge": NVLINK_BRIDGE,
     "NVLink 4": NVLINK_4,
+    "NVLink 4 bridge": NVLINK_BRIDGE,
     "NVLink 5": NVLINK_5,
     "PCIe 3.0": _carried(PCIE_4, "PCIe 3.0"),
     "PCIe 4.0": PCIE_4,
+    "PCIe 4.0 x16 of bridged pairs": PCIE_4_PAIRS,
     "PCIe 5.0": PCIE_5,
     "PCIe 6.0": _carried(PCIE_5, "PCIe 6.0"),
     "HCCS": HCCS,
     "CPU link": _carried(PCIE_4, "CPU link"),
+    **_SLOW_LINKS,
     "PCIe to NIC": INFINIBAND,
     "NIC": INFINIBAND,
     "upper switches": INFINIBAND,
