@@ -135,7 +135,8 @@ def trace(name: str, batch: int) -> None:
     from suiren.hw.names import find_card
     from suiren.mapper.memory import memory_use
     from suiren.torch import transfer
-    from suiren.torch.session import UNLIMITED_BYTES, Session
+    from suiren.torch.how import UNLIMITED_BYTES
+    from suiren.torch.session import Session
     from suiren.trace.program import Kind
 
     kind, dtype, size = STEPS[name]
