@@ -66,7 +66,7 @@ class Head(nn.Module):
 
 
 def layers(depth=6, width=64, heads=8, seed=0):
-    """Embedding, blocks and head, in order, enough for eight stages; the same weights everywhere."""
+    """Embedding, blocks, head: enough for eight stages, with the same weights everywhere."""
     torch.manual_seed(seed)
     return [Embedding(width), *(Block(width, heads) for _ in range(depth)), Head(width)]
 

@@ -24,6 +24,10 @@ MIDDLE_SEGMENT_BYTES = 20 * MiB
 class NoRoom(MemoryError):  # noqa: N818 - reads as what it is
     """The card has no room for a request, free segments given back."""
 
+    def __init__(self, needed_bytes: int) -> None:
+        super().__init__(f"{needed_bytes} bytes would do")
+        self.needed_bytes = needed_bytes
+
 
 @dataclass(slots=True)
 class _Block:
@@ -95,7 +99,7 @@ class CachingAllocator:
         if self.reserved_bytes + segment > self.capacity_bytes:
             self._give_back()
         if self.reserved_bytes + segment > self.capacity_bytes:
-            raise NoRoom(f"{segment} bytes beside {self.reserved_bytes}")
+            raise NoRoom(self.reserved_bytes + segment)
         block = self._blocks[self._next] = _Block(segment, is_small)
         self._list(self._next, block)
         self._next += segment
