@@ -43,7 +43,6 @@ class Pretence:
         """Makes `torch.distributed` of this process pretend."""
         eccl.install()
         dist.Backend.register_backend(BACKEND, _create, extended_api=True, devices=["cpu", NAME])
-        reduction.install()
         quickening.install()
         backend.register(self.moved)
         backend.also_for_host()
