@@ -10,6 +10,7 @@ workspace for the copies as it starts and gives it back as it ends.
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import subprocess
 import sys
@@ -47,7 +48,15 @@ def moves(name: str, batch: int) -> None:
                 copies = [t for turn in turned(call, card) for t in turn.results()]
                 if copies:
                     found.append(("w", sum(t.bytes for t in copies)))
-    print(json.dumps(found))
+    print(json.dumps(_sorted(found)))
+
+
+def _sorted(found: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """What is freed in one go, such as autocast's copies, in order of allocation."""
+    ordered: list[tuple[str, int]] = []
+    for is_free, run in itertools.groupby(found, lambda move: move[0] == "-"):
+        ordered += sorted(run) if is_free else run
+    return ordered
 
 
 def _renamed(
