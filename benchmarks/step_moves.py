@@ -55,7 +55,8 @@ def _sorted(found: list[tuple[str, int]]) -> list[tuple[str, int]]:
     """What is freed in one go, such as autocast's copies, in order of allocation."""
     ordered: list[tuple[str, int]] = []
     for is_free, run in itertools.groupby(found, lambda move: move[0] == "-"):
-        ordered += sorted(run) if is_free else run
+        moves_of_run = list(run)
+        ordered += sorted(moves_of_run) if is_free else moves_of_run
     return ordered
 
 
