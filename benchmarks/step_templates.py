@@ -14,159 +14,25 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from traced_models import BATCHES, ROOT, STEPS, train
+
 FOLDER = ROOT / "data" / "steps"
-BATCHES = (8, 16, 32)
 _INT = re.compile(r"-?\d+")
-#: name -> (model, format, tokens or pixels)
-STEPS = {
-    **{f"{m}-{f}": (m, f, 224) for m in ("resnet50", "mobilenet_v2", "vit_b16", "swin_b")
-       for f in ("f32", "f16")},
-    "vgg16-f32": ("vgg16", "f32", 224),
-    "efficientnet_b0-f32": ("efficientnet_b0", "f32", 224),
-    **{f"bert_{s}-squad{n}-{f}": (f"bert_{s}", f, n)
-       for s in ("base", "large") for n in (384,) for f in ("f32", "f16")},
-    **{f"bert_large-pretraining{n}-{f}": ("bert_pretraining", f, n)
-       for n in (128, 512) for f in ("f32", "f16")},
-    **{f"distilbert-classify{n}-f32": ("distilbert", "f32", n) for n in (512,)},
-}  # fmt: skip
-
-
-def model_of(name: str, size: int):
-    """(module, inputs of a batch, loss of its outputs)."""
-    import torch
-    import transformers as t
-    from torch import nn
-
-    sys.path.insert(0, str(ROOT / "examples"))
-    from vision_models import VGG16, ResNet50
-
-    class Labelled(nn.Module):
-        def __init__(self, body: nn.Module) -> None:
-            super().__init__()
-            self.body = body
-
-        def forward(self, x, y):
-            out = self.body(x)
-            return nn.functional.cross_entropy(getattr(out, "logits", out), y)
-
-    class Pretraining(nn.Module):
-        """Masked words are gathered before the head, as NVIDIA's BERT does."""
-
-        def __init__(self, config) -> None:
-            super().__init__()
-            self.body = t.BertForPreTraining(config)
-
-        def forward(self, ids, mask, where, words, follows):
-            out = self.body.bert(ids, attention_mask=mask)
-            states = out.last_hidden_state.flatten(0, 1).index_select(0, where.flatten())
-            logits, pair = self.body.cls(states, out.pooler_output)
-            return (nn.functional.cross_entropy(logits, words.flatten())
-                    + nn.functional.cross_entropy(pair, follows))  # fmt: skip
-
-    class Squad(nn.Module):
-        def __init__(self, config) -> None:
-            super().__init__()
-            self.body = t.BertForQuestionAnswering(config)
-
-        def forward(self, ids, mask, first, last):
-            return self.body(input_ids=ids, attention_mask=mask, start_positions=first,
-                             end_positions=last).loss  # fmt: skip
-
-    def image(batch: int):
-        return torch.randn(batch, 3, size, size), torch.randint(1000, (batch,))
-
-    def words(batch: int):
-        # a mask of four dimensions is added to the scores as it is
-        return torch.randint(1000, (batch, size)), torch.zeros(batch, 1, 1, size)
-
-    def bert(layers: int, width: int, heads: int):
-        return t.BertConfig(hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
-                            intermediate_size=4 * width, attn_implementation="eager")  # fmt: skip
-
-    large, base = bert(24, 1024, 16), bert(12, 768, 12)
-    images = {
-        "resnet50": lambda: ResNet50(1000), "vgg16": lambda: VGG16(1000),
-        "mobilenet_v2": lambda: t.MobileNetV2ForImageClassification(
-            t.MobileNetV2Config(num_labels=1000, image_size=size)),
-        "vit_b16": lambda: t.ViTForImageClassification(
-            t.ViTConfig(num_labels=1000, attn_implementation="eager")),
-        "swin_b": lambda: t.SwinForImageClassification(
-            t.SwinConfig(num_labels=1000, embed_dim=128, depths=[2, 2, 18, 2],
-                         num_heads=[4, 8, 16, 32])),
-        "efficientnet_b0": lambda: t.EfficientNetForImageClassification(
-            t.EfficientNetConfig(num_labels=1000, image_size=size, width_coefficient=1.0,
-                                 depth_coefficient=1.0, hidden_dim=1280)),
-    }  # fmt: skip
-    if name in images:
-        return Labelled(images[name]()), image
-    if name == "distilbert":
-        body = t.DistilBertForSequenceClassification(
-            t.DistilBertConfig(attn_implementation="eager"))  # fmt: skip
-
-        class Classify(nn.Module):
-            def __init__(self) -> None:
-                super().__init__()
-                self.body = body
-
-            def forward(self, ids, mask, y):
-                return self.body(input_ids=ids, attention_mask=mask, labels=y).loss
-
-        return Classify(), lambda b: (*words(b), torch.randint(2, (b,)))
-    if name == "bert_pretraining":
-        masked = 80 if size == 512 else 20
-        return Pretraining(large), lambda b: (
-            *words(b), torch.randint(size, (b, masked)), torch.randint(1000, (b, masked)),
-            torch.randint(2, (b,)))  # fmt: skip
-    config = large if name == "bert_large" else base
-    return Squad(config), lambda b: (
-        *words(b),
-        torch.randint(size, (b,)),
-        torch.randint(size, (b,)),
-    )
 
 
 def trace(name: str, batch: int) -> None:
     """Prints the steady step of one model and batch as JSON; runs in a process of its own."""
-    import torch
-
-    from suiren.hw.names import find_card
     from suiren.mapper.memory import memory_use
-    from suiren.torch import transfer
-    from suiren.torch.session import UNLIMITED_BYTES, Session
     from suiren.trace.program import Kind
 
-    kind, dtype, size = STEPS[name]
-    session = Session(find_card("a100"))
-    session.begin(numerics=False, tf32="on", memory_bytes=UNLIMITED_BYTES)
-    transfer.install()
-    torch.manual_seed(0)
-    model, inputs = model_of(kind, size)
-    layout = torch.channels_last if dtype == "f16" and size == 224 else torch.contiguous_format
-    model = model.to("cuda", memory_format=layout).train()
-    images = size == 224
-    weights = model.parameters()
-    optimizer = (torch.optim.SGD(weights, 0.1, momentum=0.9, weight_decay=1e-4)
-                 if images else torch.optim.AdamW(weights, 1e-4, fused=True))  # fmt: skip
-    scaler = torch.amp.GradScaler("cuda", enabled=dtype == "f16")
-    for _ in range(4):
-        given = [x.to("cuda", memory_format=layout) if x.dim() == 4 else x.to("cuda")
-                 for x in inputs(batch)]  # fmt: skip
-        with torch.autocast("cuda", dtype=torch.float16, enabled=dtype == "f16"):
-            loss = model(*given)
-        scaler.scale(loss).backward()
-        scaler.step(optimizer)
-        scaler.update()
-        optimizer.zero_grad()
-    program = session.program()
+    program, params = train(name, batch, steps=4, set_to_none=True)
     step = program.distinct[next(k for k in reversed(program.order) if program.distinct[k].num_ops)]
     events = step.events
     counts = collections.Counter(events["what"][events["kind"] == Kind.OP].tolist())
     print(json.dumps({
         "calls": [[n, str(program.calls[c])] for c, n in counts.items()],
-        "ops": step.num_ops, "params": sum(p.numel() for p in model.parameters()),
+        "ops": step.num_ops, "params": params,
         "peak_bytes": memory_use(program, step).peak_bytes,
     }))  # fmt: skip
 

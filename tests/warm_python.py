@@ -26,7 +26,11 @@ from functools import cache
 from pathlib import Path
 
 #: Loaded before the fork: nothing that looks at devices when it is imported.
-LOADED = ("torch", "torch._dynamo", "suiren.torch.runner", "suiren.report.answer", "rich.console")
+LOADED = (
+    "torch", "torch._dynamo", "suiren.torch.runner", "suiren.report.answer", "rich.console",
+    "suiren.cli", "suiren.commands.would_fit", "suiren.report.screen", "suiren.report.document",
+    "suiren.history.store", "suiren.view.payload",
+)  # fmt: skip
 POLL_S = 0.01
 
 

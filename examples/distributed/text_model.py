@@ -65,8 +65,8 @@ class Head(nn.Module):
         return self.out(self.norm(x))
 
 
-def layers(depth=4, width=64, heads=4, seed=0):
-    """Embedding, blocks and head, in order; the same weights everywhere."""
+def layers(depth=6, width=64, heads=8, seed=0):
+    """Embedding, blocks, head: enough for eight stages, with the same weights everywhere."""
     torch.manual_seed(seed)
     return [Embedding(width), *(Block(width, heads) for _ in range(depth)), Head(width)]
 

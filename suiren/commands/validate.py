@@ -15,6 +15,7 @@ from suiren.hw.load import resolve_card
 from suiren.hw.names import UnknownChip
 
 if TYPE_CHECKING:
+    from suiren.truth.memory import MemoryPrediction
     from suiren.truth.predict import Prediction
     from suiren.truth.rows import Row
 
@@ -40,7 +41,7 @@ def validate(
     files: tuple[str, ...], on: str | None, split: str | None, sample: int | None, kernels: str,
     json_path: str | None, out: str | None, processes: int | None, no_history: bool,
 ) -> None:  # fmt: skip
-    """Predict every row of measured tables and say how far off it is.
+    """Predict every row of measured tables and say how far off it is: time, and memory if stated.
 
     \b
     suiren validate data/measured/*.csv.gz --split check
@@ -66,12 +67,14 @@ def validate(
         _tell(found, "corrected by the nearest measured rows")
     else:
         _tell(found, "")
+    memory = _memory(rows, on)
     title = ", ".join(Path(file).name for file in files[:3]) + (" …" if len(files) > 3 else "")
-    keep("validation", title, lambda: {**_document(found), **_points(found, files)}, off=no_history)
+    kept = {**_document(found, memory), **_points(found, files)}
+    keep("validation", title, lambda: kept, off=no_history)
     if out:
         write_rows(out, found)
     if json_path:
-        Path(json_path).write_text(json.dumps(_document(found), indent=1) + "\n")
+        Path(json_path).write_text(json.dumps(_document(found, memory), indent=1) + "\n")
 
 
 def _rows(files: tuple[str, ...], split: str | None, count: int | None) -> list[Row]:
@@ -138,8 +141,19 @@ def _tell(found: list[Prediction], title: str) -> None:
         screen.print(picture, highlight=False)
 
 
-def _document(found: list[Prediction]) -> dict[str, object]:
-    from suiren.report.truth import rows_document
+def _memory(rows: list[Row], on: str | None) -> list[MemoryPrediction]:
+    """Predictions for rows that state their memory, told in a table of their own."""
+    from suiren.report.truth import memory_table
+    from suiren.truth.memory import predict_memory
+
+    found = [p for p in (predict_memory(row, on) for row in rows) if p is not None]
+    if found:
+        screen.print(memory_table(found))
+    return found
+
+
+def _document(found: list[Prediction], memory: list[MemoryPrediction]) -> dict[str, object]:
+    from suiren.report.truth import memory_document, rows_document
     from suiren.truth import score
 
     told = [p for p in found if p.error is not None]
@@ -154,6 +168,7 @@ def _document(found: list[Prediction]) -> dict[str, object]:
             {"hardware": h, "op": o, "reason": r, "rows": n} for h, o, r, n in score.refused(found)
         ],
         **rows_document(found),
+        "memory": memory_document(memory),
     }  # fmt: skip
 
 

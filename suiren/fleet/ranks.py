@@ -20,6 +20,8 @@ class Group:
     ranks: Sequence[int]
     copy: int
     description: str = ""
+    dimensions: tuple[str, ...] = ()
+    """Names of mesh dimensions that the ranks of the whole world make up."""
 
     def of(self, rank: int, like: int) -> Group:
         """The group that is to `rank` what this one is to its member `like`.
@@ -74,7 +76,8 @@ class RankProgram:
 def _group(fact: dict[str, Any]) -> Group:
     ranks = fact["ranks"]
     members = range(*ranks["range"]) if "range" in ranks else _evenly(tuple(ranks["list"]))
-    return Group(members, int(fact["copy"]), str(fact["description"]))
+    dimensions = tuple(fact.get("dimensions", ()))
+    return Group(members, int(fact["copy"]), str(fact["description"]), dimensions)
 
 
 def _evenly(ranks: tuple[int, ...]) -> Sequence[int]:

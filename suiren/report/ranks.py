@@ -266,9 +266,9 @@ def _model_parallel(classes: Sequence[RankProgram]) -> int:
     sizes: dict[str, int] = {}
     for ran in classes:
         for group in ran.groups:
-            name = _group_name(group)
-            if name.lower() in _SHARING:
-                sizes[name] = max(sizes.get(name, 1), len(group.ranks))
+            for name in (_group_name(group), *group.dimensions):
+                if name.lower() in _SHARING:
+                    sizes[name] = max(sizes.get(name, 1), len(group.ranks))
         pairs = any(c.name in ("send", "recv") for c in ran.program.calls if is_collective(c))
         if pairs and not sizes.keys() & {"pp", "pipeline"}:
             whole = max((len(g.ranks) for g in ran.groups), default=1)

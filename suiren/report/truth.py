@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
+from suiren.truth.memory import MemoryPrediction
 from suiren.truth.predict import Prediction
 from suiren.truth.score import Score, score
-from suiren.units import show_time
+from suiren.units import show_bytes, show_time
 
 #: Rows that a document keeps for a picture; more are thinned evenly, the farthest off are kept.
 MOST_POINTS = 4000
@@ -90,3 +92,47 @@ def refused_table(refused: list[tuple[str, str, str, int]], most: int = 20) -> T
     if rest:
         table.add_row(f"{sum(r[3] for r in rest):,}", "…", "", f"{len(rest)} more reasons")
     return table
+
+
+def memory_table(found: list[MemoryPrediction]) -> Table:
+    """Peak memory of every row that states it, in the order of the rows; reasons counted."""
+    errors = [100 * abs(p.error) for p in found if p.error is not None]
+    title = f"memory, {len(found)} rows state it, {len(errors)} predicted"
+    if errors:
+        within = sum(e <= 10 for e in errors)
+        title += f": MAPE {sum(errors) / len(errors):.1f} %, {within} within 10 %"
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1))
+    for name in ("id", "card", "what"):
+        table.add_column(name, overflow="fold")
+    for name in ("measured", "predicted", "error"):
+        table.add_column(name, justify="right", no_wrap=True)
+    lost: Counter[str] = Counter()
+    for one in found:
+        if one.predicted_bytes is None:
+            lost[one.status] += 1
+            continue
+        sizes = (show_bytes(one.measured_bytes), show_bytes(one.predicted_bytes))
+        error = f"{100 * (one.error or 0.0):+.1f} %"
+        table.add_row(one.row.id, one.card, _what(one), *sizes, error)
+    for why, count in lost.most_common():
+        table.add_row(f"{count} rows", "", why, "", "", "-")
+    return table
+
+
+def _what(one: MemoryPrediction) -> str:
+    row = one.row
+    degrees = [f"{name} {row.shape[name]}" for name in ("tp", "pp") if row.shape.get(name)]
+    batch = [f"batch {row.shape['micro_batch']}"] if row.shape.get("micro_batch") else []
+    cards = [f"{row.shape.get('n_devices', '1')} cards"]
+    part = row.shape.get("measured_metric", "").partition(" memory")
+    named = [part[0]] if part[1] else []
+    return " ".join([row.text, row.dtype, *batch, *degrees, *cards, *named])
+
+
+def memory_document(found: list[MemoryPrediction]) -> list[dict[str, Any]]:
+    """Every row that states its memory, in bytes; `error` is a share of one."""
+    return [
+        {"id": p.row.id, "card": p.card, "measured_bytes": p.measured_bytes,
+         "predicted_bytes": p.predicted_bytes, "error": p.error, "status": p.status}
+        for p in found
+    ]  # fmt: skip

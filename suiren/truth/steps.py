@@ -9,7 +9,6 @@ from suiren.fleet.cost import NOTHING, cost_of
 from suiren.fleet.ends import embedding, head
 from suiren.fleet.framework import Framework
 from suiren.fleet.layout import BadLayout, Layout
-from suiren.fleet.memory import StageMemory, memory_of
 from suiren.fleet.model import Model
 from suiren.fleet.part import Part
 from suiren.fleet.share import share_of
@@ -31,7 +30,7 @@ def seconds(row: Row, card: Card) -> float:
     """Seconds of the step; of a part of one where the row measured only that."""
     metric = row.shape.get("measured_metric", "")
     if "memory" in metric:
-        raise NotPredicted("the row measures memory, not time (memory_rows)")
+        raise NotPredicted("the row measures memory, not time")
     if "forward" in metric:
         return _passes(row, card)
     return step_of(row, card).step_s
@@ -52,13 +51,6 @@ def step_of(row: Row, card: Card) -> StepResult:
         return train_step(model, layout, cluster, framework)
     except BadLayout as problem:
         raise NotPredicted(str(problem)) from None
-
-
-def memory_rows(row: Row, card: Card) -> StageMemory:
-    """The memory of the first stage of a row; raises NotPredicted with the reason."""
-    framework = framework_of(row)
-    model = model_of(row)
-    return memory_of(model, layout_of(row, model, card, framework), framework, 0)
 
 
 def cluster_ranks(row: Row) -> int:

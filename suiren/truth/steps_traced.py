@@ -96,7 +96,7 @@ def seconds(row: Row, card: Card) -> float:
 
 def step_of(row: Row, card: Card) -> TracedStep:
     """The step of a row; raises NotPredicted with the reason."""
-    model, wide = _traced_of(row, card)
+    model, wide = traced_of(row, card)
     batch, cards = batch_of(row), number(row, "n_devices", 1)
     peak = model.peak_fixed_bytes + batch * model.peak_sample_bytes + float(CONTEXT_BYTES)
     # the row ran: only what no framework could have fitted is refused
@@ -125,8 +125,8 @@ def _stem(row: Row) -> str | None:
     return next((stem for pattern, stem in _MODELS if re.search(pattern, about, re.I)), None)
 
 
-def _traced_of(row: Row, card: Card) -> tuple[Traced, bool]:
-    """The traced model in the row's format, and whether that is FP32."""
+def traced_of(row: Row, card: Card) -> tuple[Traced, bool]:
+    """The traced model in the row's format, and whether that is FP32; raises NotPredicted."""
     if _stem(row) is None:
         raise NotPredicted(f"no step of {row.text} was traced")
     if _is_fused(row) and card.chip.vendor != "NVIDIA":

@@ -85,3 +85,18 @@ def test_a_wrong_name_is_one_sentence(arguments: tuple[object, ...]) -> None:
     done = ran(*arguments)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_a_row_that_states_memory_is_told_beside_its_time(tmp_path: Path) -> None:
+    with gzip.open(DATA / "train_megatron_lm.csv.gz", "rt") as lines:
+        head, *rows = lines.read().splitlines()
+    (tmp_path / "rows.csv").write_text(
+        "\n".join([head, *(r for r in rows if r.startswith(("mg-0019,", "mg-0020,")))]) + "\n"
+    )
+    done = ran(tmp_path / "rows.csv", "--json", tmp_path / "scores.json")
+    assert done.returncode == 0, done.stderr
+    assert "memory, 2 rows state it, 2 predicted: MAPE" in done.stdout
+    told = json.loads((tmp_path / "scores.json").read_text())["memory"]
+    assert [row["id"] for row in told] == ["mg-0019", "mg-0020"]
+    assert told[0]["measured_bytes"] == 59.25 * 2**30
+    assert abs(told[0]["error"]) < 0.1

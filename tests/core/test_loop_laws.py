@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from any_ops import programs
 from hypothesis import HealthCheck, given, settings
 
@@ -41,11 +42,22 @@ def unrolled(program: Program) -> dict[str, int]:
     return plain.times()
 
 
-@given(programs())
-@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
-def test_the_jump_equals_the_unrolled_definition(program: Program) -> None:
+def agree(program: Program) -> None:
     state, plain = jumped(program), unrolled(program)
     assert {name: plain[name] for name in state} == state
+
+
+@given(programs())
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_jump_equals_the_unrolled_definition(program: Program) -> None:
+    agree(program)
+
+
+@pytest.mark.slow
+@given(programs())
+@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_jump_equals_it_for_many_more_programs(program: Program) -> None:
+    agree(program)
 
 
 def double_buffered(trips: int, load: int = 100, matrix: int = 150) -> Program:

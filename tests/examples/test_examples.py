@@ -44,7 +44,7 @@ def assert_same(expected: str, got: str) -> None:
 
 @pytest.mark.parametrize("name", [
     # each is trained on the card by other tests too; here a minute of output is compared
-    pytest.param(name, marks=pytest.mark.slow if name in ("bert_finetune", "llama") else ())
+    pytest.param(name, marks=() if name == "char_gpt" else pytest.mark.slow)
     for name in EXAMPLES
 ])  # fmt: skip
 def test_the_example_prints_what_stands_beside_it_and_its_json_has_every_field(name, tmp_path):
@@ -62,7 +62,8 @@ def test_the_example_prints_what_stands_beside_it_and_its_json_has_every_field(n
 @pytest.mark.parametrize(
     ("name", "card"),
     [
-        ("char_gpt", "t10"),
+        ("image_classifier", "t10"),
+        pytest.param("char_gpt", "t10", marks=pytest.mark.slow),
         pytest.param("image_classifier", "a100", marks=pytest.mark.slow),
         pytest.param("llama", "a100", marks=pytest.mark.slow),
         pytest.param("llama", "t10", marks=pytest.mark.slow),

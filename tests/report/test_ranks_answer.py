@@ -35,3 +35,15 @@ def test_a_power_limit_holds_a_rank_as_it_holds_a_card(tdp_w: float) -> None:
     assert among.main.clock_share == alone.clock_share
     assert among.step_time_s == alone.step_time_s
     assert among.energy_j == pytest.approx(alone.energy_j)
+
+
+@pytest.mark.parametrize(("dimensions", "sharing"), [([], 1), (["shard"], 1), (["tp"], 8)])
+def test_a_group_of_the_whole_world_that_is_a_tensor_dimension_shares_its_samples(
+    dimensions: list[str], sharing: int
+) -> None:
+    """PyTorch has no group of its own for a dimension as long as the world."""
+    world = {**group(*range(8)), "description": "default_pg", "dimensions": dimensions}
+    program = ran([(mm(4096), 0, 0)], [world], tuple(range(8)), world=8)
+    found = answer_for_ranks([program], cluster(400.0), advise=False)
+    assert found.model_parallel == sharing
+    assert found.samples == found.batch.samples * 8 // sharing

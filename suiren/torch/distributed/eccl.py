@@ -7,7 +7,7 @@ from typing import Any
 import torch.distributed as dist
 
 from suiren.torch.device import NAME
-from suiren.torch.distributed import backend, moving, reducing
+from suiren.torch.distributed import backend, moving, reduction
 
 BACKEND = "eccl"
 _registered = False
@@ -22,7 +22,7 @@ def install() -> None:
     dist.Backend.register_backend(BACKEND, _create, extended_api=True, devices=[NAME])
     dist.Backend.default_device_backend_map[NAME] = BACKEND
     backend.register(moving.moved)
-    reducing.install()
+    reduction.install()
 
 
 def _create(options: Any, _: Any = None) -> Any:

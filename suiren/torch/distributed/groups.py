@@ -20,6 +20,10 @@ class Group:
 groups: list[Group] = []
 """By number."""
 _numbers: dict[str, int] = {}
+#: What PyTorch calls the default group, and one that it makes in its place.
+_WORLDS = ("default_pg", "mesh_default")
+_dimensions: dict[str, None] = {}
+"""Named mesh dimensions as long as the world: PyTorch lets the default group serve them."""
 
 
 def number_of(group: Any) -> int:
@@ -41,11 +45,23 @@ def _ranks_of(group: Any, name: str) -> tuple[int, ...]:
     return tuple(range(group.size()))
 
 
+def note_mesh(mesh: Any) -> None:
+    """Keeps the names of dimensions that all ranks make up; a mesh without names has none."""
+    for dim, name in enumerate(mesh.mesh_dim_names or ()):
+        if mesh.size(dim) == dist.get_world_size():
+            _dimensions[str(name)] = None
+
+
 def as_facts() -> list[dict[str, Any]]:
     """The table as a program's facts keep it: ranks as [start, stop, step] where they are even."""
     return [
-        {"ranks": _short(g.ranks), "copy": g.copy, "description": g.description} for g in groups
+        {"ranks": _short(g.ranks), "copy": g.copy, "description": g.description, **_spans(g)}
+        for g in groups
     ]
+
+
+def _spans(group: Group) -> dict[str, list[str]]:
+    return {"dimensions": [*_dimensions]} if group.description in _WORLDS else {}
 
 
 def _short(ranks: tuple[int, ...]) -> dict[str, list[int]]:

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 import suiren
-from suiren.torch.distributed import backend, groups, names, reducing
+from suiren.torch.distributed import backend, groups, names, reduction
 from suiren.torch.distributed.asked import Asked
 from suiren.torch.distributed.board import Board, Channel
 from suiren.torch.distributed.link import Link
@@ -236,7 +236,7 @@ _known: dict[tuple[Any, ...], tuple[str, str]] = {}
 
 def in_words(asked: Asked) -> tuple[str, str]:
     """A collective for people, and what must be alike among those who meet."""
-    said = reducing.said() if "reduce" in asked.name else ""
+    said = reduction.said() if "reduce" in asked.name else ""
     tensors = asked.inputs or asked.outputs
     shown = tuple((t.dtype, t.shape) for t in tensors[:4])
     key = (asked.name, asked.peer, asked.size_bytes, said, shown)
@@ -253,7 +253,7 @@ def describe(asked: Asked) -> str:
     """`all_reduce f32[4]`, `send f32[2, 3] to 1`."""
     tensors = asked.inputs or asked.outputs
     shown = ", ".join(map(_tensor, tensors[:3])) + (", …" if len(tensors) > 3 else "")
-    said = reducing.said() if "reduce" in asked.name else ""
+    said = reduction.said() if "reduce" in asked.name else ""
     words = [asked.name, said.lower() if said != "SUM" else "", shown if asked.size_bytes else ""]
     text = " ".join(word for word in words if word)
     if asked.peer >= 0:
@@ -273,6 +273,6 @@ def brings(asked: Asked) -> str:
     dtype = first.dtype if first is not None else None
     if asked.name in ("send", "recv"):
         return f"message {dtype} {asked.size_bytes}"
-    said = (reducing.said() or "SUM") if "reduce" in asked.name else ""
+    said = (reduction.said() or "SUM") if "reduce" in asked.name else ""
     size = 0 if asked.name == "all_to_all" else asked.size_bytes
     return f"{asked.name} {said} {dtype} {size} {asked.peer}"

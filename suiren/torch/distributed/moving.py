@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 
 from suiren.torch.device import NAME
-from suiren.torch.distributed import reducing
+from suiren.torch.distributed import carrying
 from suiren.torch.distributed.asked import Asked
 from suiren.torch.distributed.ops import Move
 
@@ -32,7 +32,7 @@ def moved(
 
     def move(outputs: Sequence[torch.Tensor], inputs: Sequence[torch.Tensor]) -> None:
         own, host = list(asked.tensors()), [*outputs, *inputs]
-        carriers = [reducing.carried(t, reduces) for t in host]
+        carriers = [carrying.carried(t, reduces) for t in host]
         place = dict(zip(map(id, own), carriers, strict=True))
         given = [_on_host(argument, place) for argument in arguments]
         under_way.append((_call(op, given, group, reduces), outputs, carriers))
@@ -46,7 +46,7 @@ def moved(
                 work.wait()
                 source = work._source_rank() if asked.name == "recv" else None
             for tensor, carrier in zip(outputs, carriers, strict=False):
-                reducing.bring_back(tensor, carrier)
+                carrying.bring_back(tensor, carrier)
         under_way.clear()
         return source
 
@@ -56,7 +56,7 @@ def moved(
 def _call(op: Any, given: list[Any], group: Any, reduces: bool) -> Any:
     """The work of a `c10d` op on host tensors; None if it is done."""
     name = op._schema.name.partition("::")[2]
-    if reduces and reducing.sum_instead(given, name, group):
+    if reduces and carrying.sum_instead(given, name, group):
         return None
     if name == "allgather_" and _is_uneven(given[0][0]):
         return _broadcast_each(given[0][0], given[1][0], group)

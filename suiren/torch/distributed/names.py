@@ -20,7 +20,7 @@ from torch.distributed import distributed_c10d as c10d
 
 from suiren.torch import compiling
 from suiren.torch.device import NAME
-from suiren.torch.distributed import attention, spawning
+from suiren.torch.distributed import attention, groups, spawning
 
 NCCL, ECCL = "nccl", "eccl"
 #: What PyTorch gives a group of NCCL to meet.
@@ -195,7 +195,7 @@ def _patch_version() -> None:
 
 
 def _patch_meshes() -> None:
-    """The first mesh brings the rules of sharded attention."""
+    """The first mesh brings the rules of sharded attention; what spans the world is noted."""
     mesh = torch.distributed.device_mesh.DeviceMesh
     make = mesh.__init__
 
@@ -203,6 +203,8 @@ def _patch_meshes() -> None:
     def init(self: Any, *arguments: Any, **keywords: Any) -> None:
         attention.install()
         make(self, *arguments, **keywords)
+        if dist.is_initialized():
+            groups.note_mesh(self)
 
     mesh.__init__ = init
     for owner in (torch.distributed.device_mesh, dist):

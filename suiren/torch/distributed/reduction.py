@@ -3,86 +3,80 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch.distributed import _functional_collectives as functional
-from torch.distributed import distributed_c10d as c10d
 
-_asked: list[str] = []
-_installed = False
+_said: list[Any] = []
+"""What the script's calls name, innermost last: an enum, an object or a string; None if unsaid."""
 
-
-def take() -> str:
-    """The reduction of the collective being issued: `sum`, `avg`, `max`, …; `sum` if unsaid."""
-    return _asked.pop() if _asked else "sum"
+_METHODS = (
+    "allreduce", "allreduce_coalesced", "reduce", "reduce_scatter", "_reduce_scatter_base",
+    "reduce_scatter_tensor_coalesced", "reduce_scatter_single", "reduce_scatter_single_coalesced",
+)  # fmt: skip
+_FUNCTIONS = (
+    "all_reduce", "all_reduce_coalesced", "reduce_scatter_tensor",
+    "reduce_scatter_tensor_coalesced", "reduce_scatter_single",
+)  # fmt: skip
 
 
 def install() -> None:
-    """Notes every reduction asked for from Python; a second call does nothing."""
-    global _installed
-    if _installed:
-        return
-    _installed = True
-    for name in (
-        "AllreduceOptions", "AllreduceCoalescedOptions", "ReduceOptions", "ReduceScatterOptions",
+    """Notes what a call of a process group or a functional collective names.
+
+    A second call does nothing.
+    """
+    for owner, names, named in (
+        (dist.ProcessGroup, _METHODS, _of_options), (functional, _FUNCTIONS, _of_second),
     ):  # fmt: skip
-        setattr(c10d, name, _noting(getattr(c10d, name)))
-    for name in (
-        "all_reduce", "all_reduce_coalesced", "reduce_scatter_tensor",
-        "reduce_scatter_tensor_coalesced", "reduce_scatter_single",
-    ):  # fmt: skip
-        if hasattr(functional, name):
-            setattr(functional, name, _noted(getattr(functional, name)))
+        for name in names:
+            call = getattr(owner, name, None)
+            if call is not None and not hasattr(call, "_notes_reduction"):
+                setattr(owner, name, _noting(call, named))
 
 
-def name_of(op: Any) -> str:
-    """The reduction's name in small letters, from PyTorch's enum, object or string."""
-    if isinstance(op, str):
-        return op.lower()
-    kind = getattr(op, "op", op)
-    return str(kind).rsplit(".", 1)[-1].lower()
+def said() -> str:
+    """The reduction that the call under way names: `SUM`, `AVG`, …; empty if it does not say."""
+    found = asked()
+    if found is None or isinstance(found, str):
+        return (found or "").upper()
+    return str(getattr(found, "op", found).name)
 
 
-def _noting(options: Any) -> Any:
-    """The class of options, noting the reduction it is given; a plain sum is noted when made."""
-
-    class Noting(options):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            _asked[:] = ["sum"]
-
-        @property
-        def reduceOp(self) -> Any:  # noqa: N802 - PyTorch's name
-            return options.reduceOp.__get__(self)
-
-        @reduceOp.setter
-        def reduceOp(self, op: Any) -> None:  # noqa: N802
-            _asked[:] = [name_of(op)]
-            options.reduceOp.__set__(self, op)
-
-    return Noting
+def asked() -> Any:
+    """What the call under way names, as it names it; None if it does not say."""
+    return _said[-1] if _said else None
 
 
-def _noted(function: Any) -> Any:
-    """A functional collective that notes its `reduceOp`, its second argument."""
+def _of_options(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    return getattr(keywords.get("opts", arguments[-1]), "reduceOp", None)
 
-    @functools.wraps(function)
-    def call(value: Any, *arguments: Any, **keywords: Any) -> Any:
-        _asked[:] = [name_of(keywords["reduceOp"] if "reduceOp" in keywords else arguments[0])]
-        return function(value, *arguments, **keywords)
 
-    return call
+def _of_second(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    return keywords["reduceOp"] if "reduceOp" in keywords else arguments[1]
+
+
+def _noting(call: Callable[..., Any], named: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(call)
+    def noted(*arguments: Any, **keywords: Any) -> Any:
+        _said.append(named(arguments, keywords))
+        try:
+            return call(*arguments, **keywords)
+        finally:
+            _said.pop()
+
+    noted._notes_reduction = True
+    return noted
 
 
 def of_equal_values(value: torch.Tensor, op: str, count: int) -> torch.Tensor:
-    """What `count` ranks that all hold `value` reduce to."""
-    if op in ("sum", "premul_sum"):
+    """What `count` ranks that all hold `value` reduce to; `op` as `said` names it."""
+    if op in ("", "SUM", "PREMUL_SUM"):
         return value * count
-    if op == "product":
+    if op == "PRODUCT":
         return value**count
-    if op == "bxor":
+    if op == "BXOR":
         return value if count % 2 else value - value
     return value
-
-

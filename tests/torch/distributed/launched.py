@@ -31,11 +31,13 @@ class Ran:
         return next((o.error for o in self.outcomes if o.error), "no rank raised an error")
 
 
-def launch(script: Path, *arguments: object, devices: int = 2, **options: object) -> Ran:
+def launch(
+    script: Path, *arguments: object, devices: int = 2, on: str = "toy", **options: object
+) -> Ran:
     ran = Ran([])
     launching = Launching(on_step=ran.steps.append, on_notice=ran.notices.append, **options)
     given = [str(a) for a in arguments]
-    ran.outcomes = run_devices(script, given, "toy", devices, How(seed=0), launching)
+    ran.outcomes = run_devices(script, given, on, devices, How(seed=0), launching)
     return ran
 
 

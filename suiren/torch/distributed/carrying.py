@@ -1,4 +1,4 @@
-"""Reductions and formats that gloo lacks, done by those it has.
+"""Moving what gloo lacks, reductions and formats, by those it has.
 
 A premultiplied sum is a sum of scaled values, an average of whole numbers a sum divided. A
 format that gloo does not know is moved as bytes, or summed in FP32.
@@ -6,13 +6,13 @@ format that gloo does not know is moved as bytes, or summed in FP32.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
+from suiren.torch.distributed import reduction
 from suiren.torch.distributed.asked import flat
 
 ReduceOp = dist.ReduceOp
@@ -22,40 +22,6 @@ _REDUCED = {
     torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int8, torch.uint8,
     torch.int32, torch.int64,
 }  # fmt: skip
-_said: list[Any] = []
-"""The reduction that the script's call names, innermost last; PyTorch's native part hides it."""
-
-_METHODS = (
-    "allreduce", "allreduce_coalesced", "reduce", "reduce_scatter", "_reduce_scatter_base",
-    "reduce_scatter_tensor_coalesced", "reduce_scatter_single", "reduce_scatter_single_coalesced",
-)  # fmt: skip
-
-
-def install() -> None:
-    """Notes which reduction a call of a process group names; a second call does nothing."""
-    for name in _METHODS:
-        method = getattr(dist.ProcessGroup, name)
-        if not hasattr(method, "__wrapped__"):
-            setattr(dist.ProcessGroup, name, _noting(method))
-
-
-def _noting(method: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def call(*arguments: Any, **keywords: Any) -> Any:
-        options = keywords.get("opts", arguments[-1])
-        _said.append(getattr(options, "reduceOp", None))
-        try:
-            return method(*arguments, **keywords)
-        finally:
-            _said.pop()
-
-    return call
-
-
-def said() -> str:
-    """The reduction that the call under way names; empty if it does not say."""
-    found = _said[-1] if _said else None
-    return "" if found is None else str(getattr(found, "op", found).name)
 
 
 def carried(tensor: torch.Tensor, reduces: bool) -> torch.Tensor:
@@ -89,10 +55,10 @@ def sum_instead(given: list[Any], op: str, group: Any) -> bool:
 
     `given` holds the op's arguments, `op` is its name, `group` the group of host tensors.
     """
-    if said() == "PREMUL_SUM":
-        _sum_scaled(given, op, group, _said[-1].factor)
+    if reduction.said() == "PREMUL_SUM":
+        _sum_scaled(given, op, group, reduction.asked().factor)
         return True
-    if said() == "AVG" and not flat(given[0])[0].is_floating_point():
+    if reduction.said() == "AVG" and not flat(given[0])[0].is_floating_point():
         _sum_scaled(given, op, group, None)
         return True
     return False

@@ -1,0 +1,81 @@
+"""Memory of published rows: nothing was fitted on them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+
+from suiren.truth.memory import (
+    CONTEXT_BYTES,
+    MemoryPrediction,
+    measured_bytes,
+    predict_memory,
+    reserved_bytes,
+)
+from suiren.truth.rows import Row, read_rows
+from suiren.units import GiB
+
+DATA = Path(__file__).parents[2] / "data" / "measured"
+
+
+def rows(table: str) -> list[Row]:
+    return [r for r in read_rows(DATA / f"{table}.csv.gz") if measured_bytes(r) is not None]
+
+
+def predicted(table: str, *models: str) -> list[MemoryPrediction]:
+    found = [predict_memory(r) for r in rows(table) if not models or r.text in models]
+    return [p for p in found if p is not None and p.error is not None]
+
+
+@pytest.mark.parametrize(("models", "count"), [
+    (("resnet50",), 6), (("mobilenetv2",), 4), (("bert",), 3),
+])  # fmt: skip
+def test_what_a_driver_shows_is_within_ten_percent(models: tuple[str, ...], count: int) -> None:
+    found = predicted("train_flagperf", *models)
+    assert len(found) == count
+    assert [p.row.id for p in found if abs(p.error or 0.0) > 0.1] == []
+
+
+def test_rows_that_contradict_each_other_are_told_all_the_same() -> None:
+    """The same ViT and batch a card: 29.4, 31.2 and 39.3 GiB on 1, 16 and 8 cards."""
+    found = predicted("train_flagperf", "vit")
+    assert len(found) == 3
+    assert min(abs(p.error or 0.0) for p in found) <= 0.1
+
+
+def test_analytic_values_of_korthikanti() -> None:
+    """Sixteen bars of a figure: activations of the first stage, states of a GPU."""
+    found = predicted("train_megatron_lm")
+    assert len(found) == 16
+    assert max(abs(p.error or 0.0) for p in found) <= 0.1
+    assert fmean(abs(p.error or 0.0) for p in found) <= 0.025
+
+
+def test_layouts_of_a_pipeline_without_tensor_parallel() -> None:
+    found = [p for p in predicted("train_flagperf", "llama3_8B") if p.row.shape["tp"] == "1"]
+    assert len(found) == 3
+    assert fmean(abs(p.error or 0.0) for p in found) <= 0.1
+
+
+def test_a_row_without_memory_has_no_prediction_and_one_that_lacks_a_batch_says_so() -> None:
+    row = rows("train_flagperf")[0]
+    stated = {k: v for k, v in row.shape.items() if k != "peak_mem_GiB"}
+    assert predict_memory(replace(row, shape=stated)) is None
+    resnet = next(r for r in rows("train_flagperf") if r.text == "resnet50")
+    shape = {k: v for k, v in resnet.shape.items() if k != "micro_batch"}
+    found = predict_memory(replace(resnet, shape=shape))
+    assert found is not None
+    assert found.predicted_bytes is None
+    assert found.status == "the row gives no batch"
+
+
+def test_workspaces_and_batches_cost_memory_and_a_full_card_gives_segments_back() -> None:
+    plain = reserved_bytes("resnet50-f32", 32, float("inf"), False)
+    turned = reserved_bytes("resnet50-f32", 32, float("inf"), True)
+    assert plain < turned < reserved_bytes("resnet50-f32", 64, float("inf"), True)
+    tight = reserved_bytes("resnet50-f32", 32, float(plain), True)
+    assert tight <= plain
+    assert float(CONTEXT_BYTES) < 2 * GiB
