@@ -23,7 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from suiren.hw.load import resolve_card
 from suiren.mapper import tune as tuning
-from suiren.mapper.estimate import Shape
+from suiren.mapper.candidate import Shape
 from suiren.truth.rows import Row, read_rows, sample
 from suiren.truth.run import run
 

@@ -84,9 +84,10 @@ def time_phase(
     state = nest.fresh(start)
     kinds = _Kinds(phase, engines, flows, total)
     for alike, waves in groupby(phase.waves, lambda w: (w.tiles, w.side_by_side, w.trips)):
-        of_kind = list(waves)
-        table = [kinds.table(wave) for wave in of_kind][0]
-        state = repeat(nest, sum(w.count for w in of_kind), state, table, alike[-1])
+        table, count = [0], 0
+        for wave in waves:
+            table, count = kinds.table(wave), count + wave.count
+        state = repeat(nest, count, state, table, alike[-1])
     end = max(state)
     if phase.runs:
         end = start + _apart(phase, nest, kinds)

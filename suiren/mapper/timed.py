@@ -15,8 +15,8 @@ from suiren.dtype import itemsize_bytes
 from suiren.hw.held import Held
 from suiren.hw.spec import Card
 from suiren.mapper.attend import attend
+from suiren.mapper.candidate import Shape
 from suiren.mapper.convolve import convolve
-from suiren.mapper.estimate import Shape
 from suiren.mapper.plans import Plans, plans_of
 from suiren.mapper.stream import stream
 from suiren.mapper.work import Kernel, Product
