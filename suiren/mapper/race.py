@@ -22,6 +22,7 @@ from suiren.mapper.grids import Grid, product_grid, sum_grid
 from suiren.mapper.waves import Bodies, Body, Wave, Work, product_work, wave_of
 from suiren.units import PS_PER_S
 
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Waves:
     """A grid of every candidate as it is run: full waves, then the rest of the tiles."""

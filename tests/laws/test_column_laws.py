@@ -1,4 +1,4 @@
-"""Columns of all candidates equal the simulation of each, and the tuner's choice the best of all."""
+"""Columns of all candidates equal the simulation of each; the choice is the best of all."""
 
 from __future__ import annotations
 
