@@ -33,9 +33,15 @@ def simulate(
 
 def program_of(shape: Shape, card: Card, offer: Offer, splits: int) -> Program:
     """The kernel of a candidate for its sizes."""
+    return _program(shape, offer, splits, card.pace.multicast > 1, int(card.cores))
+
+
+@lru_cache(maxsize=512)
+def _program(shape: Shape, offer: Offer, splits: int, multicast: bool, cores: int) -> Program:
+    """Remembered: cards that differ in a fact or two take the same program."""
     options: dict[str, object] = {
         "tm": offer.tm, "tn": offer.tn, "tk": offer.tk, "stages": offer.stages,
-        "resident": offer.resident, "fresh": offer.fresh, "multicast": card.pace.multicast > 1,
+        "resident": offer.resident, "fresh": offer.fresh, "multicast": multicast,
         "sums": 1 if offer.fresh else 2, "buffers": 1,
     }  # fmt: skip
     m, n, k, dtype = shape.m, shape.n, shape.k, shape.dtype
@@ -45,7 +51,7 @@ def program_of(shape: Shape, card: Card, offer: Offer, splits: int) -> Program:
     if splits > 1:
         options.pop("multicast")
         # the second phase spreads over all cores
-        options["slab"] = max(1, min(16, -(-m * -(-n // offer.tn) // int(card.cores))))
+        options["slab"] = max(1, min(16, -(-m * -(-n // offer.tn) // cores)))
         return split_k_nn.trace((a, b, Tensor("part", (splits, m, n), "f32"), c), **options)
     return (batched_nn if lead else matmul_nn).trace((a, b, c), **options)
 

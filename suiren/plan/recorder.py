@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import warnings
@@ -34,9 +35,11 @@ class Wanted:
 
 def serve(line: Connection) -> None:
     """Answers every `Wanted` that comes over the line with parts as JSON, or a sentence."""
+    gc.disable()  # what is loaded stays; looking through it again and again finds nothing
     from suiren.plan.modules import CannotTrace
 
     recorder = Recorder()
+    gc.enable()
     while True:
         try:
             wanted = line.recv()
