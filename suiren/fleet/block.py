@@ -34,27 +34,56 @@ def layer(share: Share, experts: bool = False, cross: bool = False) -> Part:
 def recomputed(whole: Part, share: Share) -> Part:
     """A traced layer with what the layout computes again before backward.
 
-    `selective`: results of products and of attention are kept, everything else is computed again.
+    `selective`: results of products and of attention, and sums over tensor parallel ranks, are
+    kept, as PyTorch's selective checkpoint keeps them, whether or not backward reads them;
+    everything else is computed again, gathers included. PyTorch stops computing again once
+    backward has all it reads, so the layer's last product never runs twice.
     """
+    size = share.ops.size(share.rows, share.model.d_model)
     if share.recompute == "full":
-        size = share.ops.size(share.rows, share.model.d_model)
-        return again(whole, (("layer input", size),))
+        back = (*_read_later(whole.forward), *whole.backward)
+        return Part(whole.forward, back, (("layer input", size),), whole.working_bytes)
     if share.recompute == "none":
         return whole
-    cheap = tuple(t for t in whole.forward if isinstance(t, Call) and not _is_dear(t))
-    kept = tuple((name, size) for name, size in whole.saved if name in DEAR)
-    again_bytes = whole.saved_bytes - sum(size for _, size in kept)
-    return Part(whole.forward, (*cheap, *whole.backward), kept, whole.working_bytes + again_bytes)
+    repeated = tuple(t for t in _read_later(whole.forward) if not _is_kept(t))
+    results = (_result(t, share.tp) for t in whole.forward if _is_kept(t))
+    read = sum(size for name, size in whole.saved if name not in DEAR)
+    return Part(whole.forward, (*repeated, *whole.backward), (("layer input", size), *results),
+                whole.working_bytes + read)  # fmt: skip
 
 
-#: Names of kept tensors that selective recomputation does not compute again.
-DEAR = ("layer input", "product", "attention")
+#: Kept tensors of a traced part that selective recomputation does not compute again.
+DEAR = ("product", "attention")
 
 
-def _is_dear(call: Call) -> bool:
-    """Whether a call is a product or fused attention."""
-    name = call.name.partition(".")[0].removeprefix("aten::")
+def _is_kept(task: Task) -> bool:
+    """Whether a task is a product, fused attention or a sum over ranks."""
+    if isinstance(task, Comm):
+        return task.op in ("all_reduce", "reduce_scatter")
+    name = task.name.partition(".")[0].removeprefix("aten::")
     return name in ("mm", "addmm", "bmm", "baddbmm", "convolution") or "attention" in name
+
+
+def _read_later(forward: tuple[Task, ...]) -> tuple[Task, ...]:
+    """A forward pass without a last product and its sums, whose results only the next layer reads.
+
+    Where anything else follows, such as a norm, all of it is needed.
+    """
+    for end in range(len(forward) - 1, -1, -1):
+        task = forward[end]
+        if isinstance(task, Call) and task.name in ("mm", "addmm"):
+            return forward[:end]
+        if not (isinstance(task, Call) and task.name == "add") and not _is_kept(task):
+            break
+    return forward
+
+
+def _result(task: Task, tp: int) -> tuple[str, float]:
+    """What a task leaves, with its bytes."""
+    if isinstance(task, Comm):
+        return "sum", task.size_bytes / (tp if task.op == "reduce_scatter" else 1)
+    name = "attention" if "attention" in task.name else "product"
+    return name, float(sum(t.bytes for t in task.results()))
 
 
 def enter(share: Share) -> Part:

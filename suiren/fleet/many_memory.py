@@ -30,9 +30,12 @@ def is_wide(rows: Layouts) -> NDArray[np.bool_]:
     return np.array(_WIDE)[rows.precision]
 
 
-def owners_of(rows: Layouts, known: Known) -> dict[str, Floats]:
-    """Bytes by owner of the stage that needs most, [rows] each; their sum is the peak."""
-    found = _stages(rows, known)
+def owners_of(rows: Layouts, known: Known, beside: Floats | float = 0.0) -> dict[str, Floats]:
+    """Bytes by owner of the stage that needs most, [rows] each; their sum is the peak.
+
+    `beside` as `memory.memory_of` takes it, [rows].
+    """
+    found = _stages(rows, known, beside)
     # in the order in which StageMemory adds them
     total = found["weights"] + found["gradients"] + found["optimizer"]
     for name in OWNERS[3:]:
@@ -46,7 +49,7 @@ def total_of(owners: dict[str, Floats]) -> Floats:
     return np.asarray(sum(owners[name] for name in OWNERS))
 
 
-def _stages(rows: Layouts, known: Known) -> dict[str, Floats]:
+def _stages(rows: Layouts, known: Known, beside: Floats | float) -> dict[str, Floats]:
     """Bytes by owner, [3 watched stages, rows] each."""
     model, framework = known.job.model, known.job.framework
     found, shape = shapes(rows, model)
@@ -59,17 +62,34 @@ def _stages(rows: Layouts, known: Known) -> dict[str, Floats]:
     activations = alone * _in_flight(rows, watched)
     again = np.where(layers > 0, mine[None, 4:8], 0.0).max(1)
     working = np.where(layers > 0, mine[None, 8:12], 0.0).max(1)
-    is_last = watched == rows.pp - 1
-    logits = np.where(is_last, mine[13], 0.0)
-    working = np.where(is_last, np.maximum(mine[14], working - logits), working)
+    logits, again, working = _at_the_end(rows, watched, mine, again, working, beside)
     states = _states(rows, known, layers.sum(1), framework)
     moving = activations + logits + again + working
     return states | {
         "activations": activations, "logits": logits, "recomputed": again,
-        "working": np.maximum(0.0, working),
+        "working": working,
         "fragmentation": float(FRAGMENTATION) * moving,
         "workspace": float(WORKSPACE_BYTES) + _messages(rows, known, watched),
     }  # fmt: skip
+
+
+def _at_the_end(
+    rows: Layouts,
+    stage: NDArray[np.int64],
+    mine: Floats,
+    again: Floats,
+    working: Floats,
+    beside: Floats | float,
+) -> tuple[Floats, Floats, Floats]:
+    """`memory.at_the_end` of stages [3, rows]; `mine` as `Known.kept` tells it."""
+    is_last = stage == rows.pp - 1
+    layers = again + working + beside
+    last, more = np.where(rows.pp > 1, mine[15], mine[13]), mine[14]
+    is_gpipe = rows.schedule == CODES["schedule"].index("gpipe")
+    others = last * np.where(is_gpipe, rows.micro_batches - 1, 0)
+    in_loss = is_last & (last + more >= layers)
+    logits = np.where(is_last, others + np.where(in_loss, last, 0.0), 0.0)
+    return logits, np.where(in_loss, 0.0, again), np.where(in_loss, more, working)
 
 
 def _messages(rows: Layouts, known: Known, stage: NDArray[np.int64]) -> Floats:

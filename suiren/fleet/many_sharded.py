@@ -49,7 +49,18 @@ def sharded_owners_of(rows: Layouts, known: Known) -> dict[str, Floats]:
     """Bytes by owner, [rows] each, of rows whose ranks hold shards of the weights."""
     how = known.job.framework
     assert isinstance(how, Sharded)
-    return owners_of(rows, known) | _states(rows, known, how)
+    in_loss, in_layers, gradient = _gathered(rows, known, how)
+    found = owners_of(rows, known, in_layers - in_loss + gradient)
+    is_in_loss = found["logits"] > 0
+    shard = known.job.model.params / rows.dp / rows.tp
+    trained = shard
+    if how.accumulate == "frozen":
+        trained = how.adapter_params * known.job.model.layers / rows.tp / rows.dp
+    return found | {
+        "weights": np.where(is_in_loss, in_loss, in_layers),
+        "gradients": 4 * trained + np.where(is_in_loss, 0.0, gradient),
+        "optimizer": np.where(rows.offload == _HOST, 0.0, 4 * shard + 8 * trained),
+    }
 
 
 def _units(layout: Layout, known: Known) -> list[list[tuple[float, ...]]]:
@@ -136,15 +147,13 @@ def _micro_batch(of: _Times, layers: int, gathers_again: NDArray[np.bool_]) -> l
     return [end, np.maximum(0.0, moved - (end - work))]
 
 
-def _states(rows: Layouts, known: Known, how: Sharded) -> dict[str, Floats]:
-    """What stands gathered and what is sharded: `sharded._memory`."""
-    model = known.job.model
+def _gathered(rows: Layouts, known: Known, how: Sharded) -> tuple[Floats, Floats, Floats]:
+    """`sharded.gathered` of rows, and the gradient of a whole block."""
     block, root = _params(known)
-    item = np.where(is_wide(rows), 4, 2)
-    reduce = np.where(is_wide(rows) | how.reduces_fp32, 4, item)
-    gathered = np.where(rows.zero == 2, model.params, GATHERED_AHEAD * block + root)
-    shard = model.params / rows.dp / rows.tp
-    return {
-        "weights": gathered * item / rows.tp, "gradients": 4 * shard + block * reduce / rows.tp,
-        "optimizer": np.where(rows.offload == _HOST, 0.0, 12 * shard),
-    }  # fmt: skip
+    wide = is_wide(rows)
+    item = np.where(wide, 4, 2) / rows.tp
+    whole = known.job.model.params * item
+    in_loss = np.where(rows.zero == 2, whole, root * item * how.keeps_root)
+    in_layers = np.where(rows.zero == 2, whole, (GATHERED_AHEAD * block + root) * item)
+    reduce = np.where(wide | how.reduces_fp32, 4, 2)
+    return in_loss, in_layers, block * reduce / rows.tp

@@ -116,8 +116,14 @@ def in_flight(layout: Layout, stage: int) -> float:
     return float(min(m, p - stage))
 
 
-def memory_of(model: Model, layout: Layout, framework: Framework, stage: int) -> StageMemory:
-    """The peak of one rank of a stage."""
+def memory_of(
+    model: Model, layout: Layout, framework: Framework, stage: int, beside: float = 0.0
+) -> StageMemory:  # fmt: skip
+    """The peak of one rank of a stage.
+
+    `beside`: bytes that stand while layers run backward and not yet in the loss; they decide where
+    the peak is and are not counted.
+    """
     share = share_of(model, layout, framework)
     weights = weights_of(model, layout, stage)
     wide = layout.precision in ("fp32", "tf32")
@@ -136,16 +142,14 @@ def memory_of(model: Model, layout: Layout, framework: Framework, stage: int) ->
         states = main = 0
     kept = in_flight(layout, stage)
     activations, again, working = _activations(model, layout, share, stage)
-    logits = _ends(share, layout, stage)
-    if stage == layout.pp - 1:
-        working = max(head(share).working_bytes, working - logits)
+    logits, again, working = at_the_end(share, layout, stage, again, working, beside)
     moving = activations * kept + logits + again + working
     held = weights.all + (trained if framework.accumulate == "frozen" else 0.0)
     return StageMemory(
         stage, item * (shared if layout.zero == 3 else held),
         grad_item * (shared if layout.zero >= 2 else trained),
         (states + main) * (shared if layout.zero else trained), activations * kept, logits,
-        again, max(0.0, working), float(FRAGMENTATION) * moving,
+        again, working, float(FRAGMENTATION) * moving,
         float(WORKSPACE_BYTES) + messages_bytes(layout, share, stage), kept,
     )  # fmt: skip
 
@@ -192,8 +196,34 @@ def kept_whole(share: Share) -> Share:
     return replace(share, recompute="none")
 
 
-def _ends(share: Share, layout: Layout, stage: int) -> float:
-    return head(share).saved_bytes if stage == layout.pp - 1 else 0.0
+def at_the_end(
+    share: Share, layout: Layout, stage: int, again: float, working: float, beside: float
+) -> tuple[float, float, float]:
+    """Logits, a layer computed again and working memory at a stage's peak.
+
+    The loss of a micro-batch is gone before backward comes to the layers, so a last stage has its
+    peak in one or in the other. GPipe keeps the losses of all micro-batches.
+    """
+    if stage < layout.pp - 1:
+        return 0.0, again, working
+    last, more = last_bytes(share, layout.pp), head(share).working_bytes
+    others = last * (layout.micro_batches - 1 if layout.schedule == "gpipe" else 0)
+    if last + more >= again + working + beside:
+        return others + last, 0.0, more
+    return others, again, working
+
+
+def last_bytes(share: Share, pp: int) -> float:
+    """What the loss of one micro-batch keeps.
+
+    torch.distributed.pipelining holds what its last stage gave until the backward pass, which a
+    script without a pipeline has let go; parts by formula count those logits in any case.
+    """
+    framework = share.framework
+    found = head(share).saved_bytes
+    if pp > 1 and framework.buffers_ahead and framework.source is not None:
+        found += share.ops.size(share.tokens, share.vocab)
+    return found
 
 
 def peak(model: Model, layout: Layout, framework: Framework) -> StageMemory:

@@ -15,7 +15,7 @@ from suiren.fleet.collective import time_collective
 from suiren.fleet.cost import COLLECTIVE_CORES, Cost, clock_of, cost_of
 from suiren.fleet.ends import embedding, head
 from suiren.fleet.layout import BadLayout, Layout
-from suiren.fleet.memory import StageMemory, memory_of
+from suiren.fleet.memory import StageMemory, adapters_of, memory_of
 from suiren.fleet.model import Model
 from suiren.fleet.offload import HOST_BYTES_PER_S, host_optimizer_s
 from suiren.fleet.part import Task
@@ -241,18 +241,33 @@ def contention_s(hidden_s: float, cluster: Cluster) -> float:
 
 def _memory(model: Model, layout: Layout, how: Sharded, block_params: float) -> StageMemory:
     """A rank's peak: its shards, and besides them the blocks that stand gathered."""
-    held = memory_of(model, layout, how, 0)
     item = 4 if layout.precision in ("fp32", "tf32") else 2
-    reduce = 4 if how.reduces_fp32 else item
-    count = layout.tp * 1.0
     root = model.params - model.layers * model.layer_params()
-    gathered = (GATHERED_AHEAD * block_params + root) * item / count
-    if layout.zero == 2:
-        gathered = model.params * item / count
+    in_loss, in_layers = gathered(layout, how, model.params, block_params, root)
+    gradient = block_params * (4 if how.reduces_fp32 else item) / layout.tp
+    held = memory_of(model, layout, how, 0, in_layers - in_loss + gradient)
+    is_in_loss = held.logits > 0
     # FP32 weights and both moments are sharded; gradients add up in FP32 beside one whole block
     shard = model.params / layout.dp / layout.tp
-    return replace(held, weights=gathered, gradients=4 * shard + block_params * reduce / count,
-                   optimizer=0.0 if layout.offload == "optimizer" else 12 * shard)  # fmt: skip
+    trained = shard
+    if how.accumulate == "frozen":
+        trained = adapters_of(model, layout, how, 0) / layout.dp
+    states = 0.0 if layout.offload == "optimizer" else 4 * shard + 8 * trained
+    return replace(held, weights=in_loss if is_in_loss else in_layers, optimizer=states,
+                   gradients=4 * trained + (0.0 if is_in_loss else gradient))  # fmt: skip
+
+
+def gathered(
+    layout: Layout, how: Sharded, params: float, block: float, root: float
+) -> tuple[float, float]:
+    """Bytes of gathered weights in the loss and while layers run backward.
+
+    Of all `params`, those of a `block` and of the `root` around the blocks.
+    """
+    item = (4 if layout.precision in ("fp32", "tf32") else 2) / layout.tp
+    if layout.zero == 2:
+        return params * item, params * item
+    return root * item * how.keeps_root, (GATHERED_AHEAD * block + root) * item
 
 
 def _assumed(cluster: Cluster, how: Sharded, layout: Layout) -> dict[str, str]:

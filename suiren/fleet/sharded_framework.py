@@ -39,6 +39,8 @@ class Sharded(Framework):
     """Losses computed from the logits beside the one that is trained on."""
     lays_gradients_flat: bool = True
     """A block's gradients are laid into one buffer before they are reduced."""
+    keeps_root: bool = True
+    """What stands around the blocks stays gathered until backward, as FSDP's root does."""
     host_unit_ops: int = 13
     """Kernels and collectives that a gathered block costs the host besides its own."""
 
@@ -107,5 +109,5 @@ PYTORCH = Sharded(
     name="pytorch", title="PyTorch modules with DTensor, FSDP2 and torch's pipelines",
     host_op_s=assumed(5 * us, "the host of `suiren run`: one eager call issued"),
     fused=False, merged_qkv=False, optimizer="fused", blocking_sends=False, vocab_multiple=0,
-    fp32_gradients=True, buffers_ahead=True,
+    fp32_gradients=True, buffers_ahead=True, keeps_root=False,
 )  # fmt: skip

@@ -58,8 +58,8 @@ def notes_of(
         (layout.schedule == "zero-bubble" and layout.pp > 1,
          "train.py takes PyTorch's zero-bubble schedule, whose order is that of ZB1P"),
         (layout.offload == "optimizer",
-         "the optimizer really runs on the host: `suiren run` takes 12 bytes of its memory for "
-         "each weight of a rank's part, and its time is not simulated"),
+         "the optimizer really runs on the host, and its time is not simulated; with values it "
+         "takes 16 bytes of the host's memory for each weight of a rank's part"),
         (bool(lora_rank) and layout.zero >= 2,
          "train.py shards the frozen weights too"),
     )  # fmt: skip

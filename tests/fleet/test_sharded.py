@@ -55,6 +55,26 @@ def test_weights_that_stay_gathered_never_take_longer_but_more_memory() -> None:
     assert kept.memory.weights > 2 * freed.memory.weights
 
 
+@pytest.mark.parametrize("micro", [1, 64])
+def test_the_peak_is_in_the_loss_or_in_a_layers_backward_pass(micro: int) -> None:
+    found = step(replace(LLM_FOUNDRY, keeps_root=False), micro=micro, recompute="full").memory
+    shard = 4 * MODEL.params / 16
+    whole = 2 * (MODEL.params - MODEL.layers * MODEL.layer_params())
+    if micro == 1:  # a block and its gradient are more than the logits of few tokens
+        assert found.logits == 0 and found.weights > whole and found.gradients > shard
+    else:
+        assert found.logits > 0 and found.weights == 0 and found.gradients == shard
+
+
+def test_frozen_weights_are_sharded_but_have_no_moments() -> None:
+    adapters = 1e6
+    frozen = replace(LLM_FOUNDRY, accumulate="frozen", adapter_params=adapters)
+    found, whole = step(frozen).memory, step().memory
+    shard = MODEL.params / 16
+    assert whole.optimizer == 12 * shard
+    assert found.optimizer == pytest.approx(4 * shard + 8 * adapters * MODEL.layers / 16)
+
+
 def test_recomputing_takes_longer_and_keeps_less() -> None:
     kept, again = step(recompute="none"), step(recompute="full")
     assert again.step_s > 1.15 * kept.step_s

@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from suiren.fleet.block import recomputed
 from suiren.fleet.layout import BadLayout, Layout
+from suiren.fleet.memory import memory_of
 from suiren.fleet.part import Comm, Part
 from suiren.fleet.sharded_framework import PYTORCH
 from suiren.fleet.share import share_of
@@ -132,6 +134,61 @@ def test_full_recomputation_keeps_the_input_and_selective_the_products(stack):
     kept = [found[r].peak_memory.activations for r in ("full", "selective", "none")]
     assert kept == sorted(kept) and kept[0] < 0.2 * kept[2]
     assert found["none"].step_s < found["selective"].step_s < found["full"].step_s
+
+
+def share_with(recompute: str, **fields):
+    model = replace(find_known("llama3-8b", SEQ).model, d_model=256, heads=8, kv_heads=4,
+                    d_ff=512, vocab=1024, layers=8)  # fmt: skip
+    layout = Layout(recompute=recompute, **{"global_batch": 8} | fields)
+    return share_of(model, layout, replace(PYTORCH, source=Traced(LLAMA)))
+
+
+def test_selective_keeps_every_result_that_pytorch_caches(stack):
+    saved = recomputed(stack().layer, share_with("selective")).saved
+    rows, wide, narrow = SEQ, 256, 128
+    input_bytes = 2 * rows * wide
+    assert dict(saved)["layer input"] == input_bytes
+    # queries, the output's and the down projection; keys and values; gate and up
+    results = 2 * rows * (3 * wide + 2 * narrow + 2 * 512)
+    assert sum(size for name, size in saved if name == "product") == results
+    scores = sum(size for name, size in saved if name == "attention")
+    assert input_bytes < scores < 1.2 * input_bytes  # with the sums of its softmax
+
+
+def test_sums_over_ranks_are_kept_and_gathers_are_repeated(stack):
+    part = recomputed(stack(tp=2, sp=True).layer, share_with("selective", tp=2))
+    plain = exchanged(stack(tp=2, sp=True).layer, "backward")
+    assert exchanged(part, "backward") == ["all_gather"] * 2 + plain
+    assert sum(size for name, size in part.saved if name == "sum") == 2 * SEQ * 256
+
+
+@pytest.mark.parametrize("recompute", ["selective", "full"])
+def test_a_layers_last_product_never_runs_twice(stack, recompute):
+    whole = stack().layer
+    part = recomputed(whole, share_with(recompute))
+    added = products(part, "backward") - products(whole, "backward")
+    last = 2 * SEQ * 512 * 256
+    assert added == (0 if recompute == "selective" else products(whole, "forward") - last)
+
+
+@pytest.mark.parametrize(("schedule", "losses"), [("1f1b", 1), ("gpipe", 4)])
+def test_a_last_stage_holds_its_logits_and_those_of_gpipe_all(stack, schedule, losses):
+    share = share_with("none", pp=2, schedule=schedule, global_batch=4)
+    told = memory_of(share.model, Layout(global_batch=4, pp=2, schedule=schedule),
+                     share.framework, 1)  # fmt: skip
+    head = stack().head.saved_bytes + 2 * SEQ * 1024
+    assert told.logits == losses * head
+    alone = memory_of(share.model, Layout(global_batch=4), share.framework, 0)
+    assert alone.logits == stack().head.saved_bytes
+
+
+def test_a_loss_is_gone_before_a_layer_is_computed_again(stack):
+    share = share_with("full", micro_batch=8)
+    told = memory_of(share.model, Layout(global_batch=8, micro_batch=8, recompute="full"),
+                     share.framework, 0)  # fmt: skip
+    assert (told.logits == 0) != (told.recomputed == 0)
+    head = stack(micro_batch=8).head
+    assert told.logits + told.recomputed + told.working >= head.saved_bytes + head.working_bytes
 
 
 def test_bundled_models_have_modules_of_their_sizes():

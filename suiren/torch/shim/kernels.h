@@ -11,6 +11,7 @@
 #include <ATen/ops/scalar_tensor.h>
 
 #include "capture.h"
+#include "hollow.h"
 
 namespace suiren {
 
@@ -119,8 +120,10 @@ inline void copy(const c10::OperatorHandle& op, c10::DispatchKeySet, Stack* stac
   } else {
     double value = stands_for(source);
     record_only(op, op_card(op), stack, from, 1, device);
-    if (to_host) self.fill_(value);
-    else if (Block* b = is_real(self) ? nullptr : block_of(self))
+    if (to_host) {
+      hollow::empty_out(self);
+      self.fill_(value);
+    } else if (Block* b = is_real(self) ? nullptr : block_of(self))
       if (self.scalar_type() == at::kBool) b->stands_for = value;
   }
   if (to_host && !non_blocking) note(SYNC, 0, device);

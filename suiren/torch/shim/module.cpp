@@ -1,7 +1,7 @@
 // The `gcu` device of PyTorch: registration of everything in this folder, and its Python face.
 //
 // Read in this order: state, tape, memory, signature, generator, guard, formats, handover,
-// capture, sparse, kernels, attention, modules.
+// capture, hollow, sparse, kernels, attention, modules.
 #include <ATen/autocast_mode.h>
 #include <torch/csrc/Generator.h>
 #include <torch/library.h>

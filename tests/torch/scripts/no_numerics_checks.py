@@ -1,6 +1,8 @@
 """Runs with --no-numerics and unlimited memory: what a script may still ask, and what it hears."""
 
+import sys
 import warnings
+from pathlib import Path
 
 import checks
 import torch
@@ -204,6 +206,27 @@ def check_views_in_place_ops_and_out_arguments():
     torch.add(x, x, out=out)
     assert out.shape == x.shape
     assert torch.gcu.memory_allocated() - before == 4 << 20
+
+
+def held_bytes():
+    """This process's own share of the host's memory."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+
+
+def check_states_on_the_host_take_no_memory():
+    if not sys.platform.startswith("linux"):
+        return
+    weights = [torch.zeros(64 << 20, device="gcu") for _ in range(4)]
+    before = held_bytes()
+    masters = [nn.Parameter(w.cpu()) for w in weights]
+    moments = [torch.zeros_like(m) for m in masters]
+    for master, moment, weight in zip(masters, moments, weights, strict=True):
+        moment += weight.cpu()
+        weight.copy_(master.detach() - moment)
+    assert held_bytes() - before < 256 << 20  # of 3 GiB that they stand for
+    other = torch.arange(24 << 20)  # of no size that came from the card: as real as ever
+    assert other[-1] == (24 << 20) - 1 and other[3] == 3
 
 
 def check_memory_still_runs_out_of_a_limit():
