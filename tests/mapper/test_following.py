@@ -17,8 +17,10 @@ from suiren.mapper.plans import following, plans_of
 from suiren.mapper.price import price
 from suiren.trace.call import parse_call
 
-LINES = ("aten::mm(self=bf16[512,300],mat2=bf16[300,640])->(bf16[512,640])",
-         "aten::add.Tensor(self=f32[3000000],other=f32[3000000],alpha=1)->(f32[3000000])")  # fmt: skip
+LINES = (
+    "aten::mm(self=bf16[512,300],mat2=bf16[300,640])->(bf16[512,640])",
+    "aten::add.Tensor(self=f32[3000000],other=f32[3000000],alpha=1)->(f32[3000000])",
+)
 HEADS = Attention(2, 8, 8, 200, 200, 64, 64, "bf16", "bf16")
 
 
