@@ -1,4 +1,4 @@
-"""A card with a fact moved takes the choices of the true one: nothing is tuned, only timed again."""
+"""A card with a fact moved takes the choices of the true one: all is only timed again."""
 
 from __future__ import annotations
 
