@@ -6,8 +6,8 @@ import random
 
 import numpy as np
 import pytest
-from any_call import SMALL, card_of, cards
-from hypothesis import given
+from any_call import card_of, cards
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suiren.core.pace import engines_of
@@ -33,7 +33,7 @@ def shapes(draw: st.DrawFn) -> Shape:
     return Shape(batch, draw(sizes), draw(sizes), draw(sizes), *draw(formats))
 
 
-@SMALL
+@settings(derandomize=True, deadline=None, max_examples=20)
 @given(shape=shapes(), on=cards, warm=nearness, draw=st.data())
 def test_columns_give_the_time_of_the_simulation(shape, on, warm, draw) -> None:
     card = card_of(on)
