@@ -18,8 +18,8 @@ from statistics import median
 
 from suiren.hw.load import load_card
 from suiren.hw.spec import Card
-from suiren.mapper.estimate import Shape
-from suiren.mapper.tune import Candidate, simulate, tune
+from suiren.mapper.candidate import Candidate, Shape
+from suiren.mapper.tune import simulate, tune
 
 HERE = Path(__file__).parent
 PARTS = ("first", "search", "one")

@@ -8,7 +8,7 @@ from suiren.core.loop import BEGIN, PAUSE, Op
 from suiren.core.pace import engines_of
 from suiren.core.phase import Phase, phases
 from suiren.core.program import Program
-from suiren.core.timing import Flows, Timing, durations
+from suiren.core.timing import Flows, durations
 from suiren.core.unrolled import Definition
 from suiren.hw.spec import Card
 
@@ -36,7 +36,7 @@ def timeline(program: Program, card: Card, most: int = 400, grid: int = 0) -> li
     engines = engines_of(card)
     flows = Flows.of(phase, card, {})
     wave = phase.waves[0]
-    table = durations(phase, engines, wave, flows, Timing())
+    table, _ = durations(phase, engines, wave, flows)
     core = Definition([t.buffers for t in program.tiles])
     begin: Op = (BEGIN if phase.grid.fresh else PAUSE, 0, len(phase.steps), 0, ())
     for _ in range(wave.count):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from suiren.core.apart import Trips, dealt, tile_times
 from suiren.core.compiled import compiled
@@ -81,12 +82,15 @@ def time_phase(
     begin = (BEGIN if phase.grid.fresh else PAUSE, 0, len(phase.steps), 0, ())
     nest = _nest((begin, *phase.ops), program)
     state = nest.fresh(start)
-    for wave in phase.waves:
-        table = flat(durations(phase, engines, wave, flows, total))
-        state = repeat(nest, wave.count, state, table, wave.trips)
+    kinds = _Kinds(phase, engines, flows, total)
+    for alike, waves in groupby(phase.waves, lambda w: (w.tiles, w.side_by_side, w.trips)):
+        table, count = [0], 0
+        for wave in waves:
+            table, count = kinds.table(wave), count + wave.count
+        state = repeat(nest, count, state, table, alike[-1])
     end = max(state)
     if phase.runs:
-        end = start + _apart(phase, nest, engines, flows, total)
+        end = start + _apart(phase, nest, kinds)
     tiles = phase.grid.tiles
     total.memory_bytes += (flows.loads.memory + flows.stores.memory) * tiles
     total.l2_bytes += (flows.loads.l2 + flows.stores.l2) * tiles
@@ -112,18 +116,40 @@ def _nest(ops: tuple[Op, ...], program: Program) -> Nest:
         ) from None
 
 
-def _apart(phase: Phase, nest: Nest, engines: Engines, flows: Flows, total: Timing) -> int:
+@dataclass(slots=True)
+class _Kinds:
+    """Durations of a phase's waves, worked out once for those with as many tiles at work."""
+
+    phase: Phase
+    engines: Engines
+    flows: Flows
+    total: Timing
+    known: dict[tuple[int, int], tuple[list[int], dict[str, float]]] = field(default_factory=dict)
+
+    def table(self, wave: Wave) -> list[int]:
+        """Durations of a wave as a compiled body takes them; adds its parts to the total."""
+        key = wave.tiles, wave.side_by_side
+        found = self.known.get(key)
+        if found is None:
+            table, parts_s = durations(self.phase, self.engines, wave, self.flows)
+            found = self.known[key] = flat(table), parts_s
+        for part, seconds in found[1].items():
+            self.total.add(part, seconds * wave.count)
+        return found[0]
+
+
+def _apart(phase: Phase, nest: Nest, kinds: _Kinds) -> int:
     """Time of a grid whose tiles go out one by one, ps."""
-    cores, tiles = int(engines.card.cores), phase.grid.tiles
+    cores, tiles = int(kinds.engines.card.cores), phase.grid.tiles
     slots = cores * phase.grid.resident
     rounds = -(-tiles // slots)
     wave = Wave(rounds, min(tiles, slots), min(phase.grid.resident, -(-tiles // cores)), ())
-    table = flat(durations(phase, engines, wave, flows, total))
+    table = kinds.table(wave)
 
     def timed(trips: Trips) -> int:
         return max(repeat(nest, 1, nest.fresh(), table, trips))
 
-    total.waves += rounds
+    kinds.total.waves += rounds
     return dealt(phase.runs, tile_times(phase.runs, timed), phase.again, slots)
 
 
@@ -183,17 +209,22 @@ class _Shares:
     store_s: float
     charge_s: float
     matrix_stretch: float
+    parts_s: dict[str, float]
+    """Busy time of each part in the wave, as if it ran alone."""
 
 
 def durations(
-    phase: Phase, engines: Engines, wave: Wave, flows: Flows, total: Timing
-) -> list[Duration]:
-    """Durations of every step in a wave, and of a tile's start."""
+    phase: Phase, engines: Engines, wave: Wave, flows: Flows
+) -> tuple[list[Duration], dict[str, float]]:
+    """Durations of every step in a wave and of a tile's start; and busy seconds by part.
+
+    They depend on how many tiles are at work, not on how long these are.
+    """
     card, beside = engines.card, wave.side_by_side
     table = [_NONE] * len(phase.steps)
     for at, step, key in phase.computing:
         table[at] = engines.compute(step, beside, key)
-    shares = _shares(phase, engines, wave, flows, table, total)
+    shares = _shares(phase, engines, wave, flows, table)
     pace = card.pace
     if shares.matrix_stretch > 1:
         for at, step, key in phase.computing:
@@ -212,11 +243,11 @@ def durations(
             table[at] = Duration(round(part * shares.store_s * PS_PER_S), 0,
                                  round(part * shares.charge_s * PS_PER_S))  # fmt: skip
     table.append(Duration(round(pace.tile_start_s * PS_PER_S)))
-    return table
+    return table, shares.parts_s
 
 
 def _shares(
-    phase: Phase, engines: Engines, wave: Wave, flows: Flows, table: list[Duration], total: Timing
+    phase: Phase, engines: Engines, wave: Wave, flows: Flows, table: list[Duration]
 ) -> _Shares:
     card, beside, loads, stores = engines.card, wave.side_by_side, flows.loads, flows.stores
     pace, inf = card.pace, float("inf")
@@ -241,8 +272,6 @@ def _shares(
             vector_s += busy_s
     parts = {"matrix": matrix_s, "vector": max(vector_s, special_s), "memory": memory_s + write_s,
              "l2": max(l2_s, store_s if not write_s else 0.0)}  # fmt: skip
-    for part, seconds in parts.items():
-        total.add(part, seconds * wave.count)
     load_s, stretch = max(l2_s, memory_s), 1.0
     top = max(matrix_s, load_s)
     lost = pace.overlap_loss * (matrix_s + l2_s + memory_s - top)
@@ -254,4 +283,4 @@ def _shares(
     # alone or memory needs for all
     full = phase.fullness(flows.loads.core, stores=False) * load_s
     charge_s = max(0.0, memory_s + write_s - full) / phase.fullness(stores.core, stores=True)
-    return _Shares(load_s, store_s, charge_s, stretch)
+    return _Shares(load_s, store_s, charge_s, stretch, parts)

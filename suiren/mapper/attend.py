@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from suiren.core.program import Program
 from suiren.core.tile import Tensor
 from suiren.core.timing import Timing, time_program
 from suiren.dtype import itemsize_bytes
@@ -91,11 +92,28 @@ NEAR_SHARE = 0.25
 
 def attend(
     shape: Attention, card: Card, clock: float = 1.0, warm: Mapping[str, float] | None = None,
-    backward: bool = False,
+    backward: bool = False, like: Card | None = None,
 ) -> AttentionPlan:  # fmt: skip
-    """The fastest kernel for an attention on a card; `warm` as for `time_program`."""
+    """The fastest kernel for an attention on a card; `warm` as for `time_program`.
+
+    With `like`, the tiles that are the fastest on that card.
+    """
     found = tuple(sorted((warm or {}).items()))
-    return _attend(shape, Held(card), clock, found, backward)
+    if like is None:
+        return _attend(shape, Held(card), clock, found, backward)
+    return _alike(shape, Held(card), clock, found, backward, Held(like))
+
+
+@lru_cache(maxsize=4096)
+def _alike(
+    shape: Attention, held: Held, clock: float, warm: tuple[tuple[str, float], ...],
+    backward: bool, like: Held,
+) -> AttentionPlan:  # fmt: skip
+    chosen = _attend(shape, like, clock, warm, backward)
+    simulate = backward_s if backward else forward_s
+    timing = simulate(_padded(shape, held.card.chip.family), held.card, chosen.blocks, clock,
+                      dict(warm))  # fmt: skip
+    return replace(chosen, timing=timing)
 
 
 @lru_cache(maxsize=4096)
@@ -170,6 +188,13 @@ def forward_s(
     shape: Attention, card: Card, blocks: Blocks, clock: float, warm: Mapping[str, float]
 ) -> Timing:
     """The simulated time of one forward kernel, launch not included."""
+    near_bytes = NEAR_SHARE * card.l2_bytes * card.pace.l2_share
+    return time_program(_forward(shape, blocks, near_bytes), card, clock, warm)
+
+
+@lru_cache(maxsize=256)
+def _forward(shape: Attention, blocks: Blocks, near_bytes: float) -> Program:
+    """Remembered: cards that differ in a fact or two take the same program."""
     rows, keys = (1, shape.batch * shape.heads), (1, shape.batch * shape.kv_heads)
     tensors = (
         Tensor("q", (*rows, shape.queries, shape.depth), shape.dtype),
@@ -178,18 +203,22 @@ def forward_s(
         Tensor("out", (*rows, shape.queries, shape.width), shape.out),
         Tensor("lse", (*rows, shape.queries), "f32"),
     )
-    program = attention.trace(
+    return attention.trace(
         tensors, causal=shape.causal, tm=blocks.tm, tn=blocks.tn, stages=blocks.stages,
         groups=blocks.groups, ahead=blocks.ahead, resident=blocks.resident, fresh=blocks.fresh,
-        shared_bytes=NEAR_SHARE * card.l2_bytes * card.pace.l2_share,
+        shared_bytes=near_bytes,
     )  # fmt: skip
-    return time_program(program, card, clock, warm)
 
 
 def backward_s(
     shape: Attention, card: Card, blocks: Blocks, clock: float, warm: Mapping[str, float]
 ) -> Timing:
     """The simulated time of one backward kernel, launch not included."""
+    return time_program(_backward(shape, blocks), card, clock, warm)
+
+
+@lru_cache(maxsize=256)
+def _backward(shape: Attention, blocks: Blocks) -> Program:
     rows, keys = (1, shape.batch * shape.heads), (1, shape.batch * shape.kv_heads)
     q = Tensor("q", (*rows, shape.queries, shape.depth), shape.dtype)
     k = Tensor("k", (*keys, shape.keys, shape.depth), shape.dtype)
@@ -202,8 +231,7 @@ def backward_s(
         Tensor("dv", v.shape, shape.dtype), Tensor("delta", line, "f32"),
         Tensor("sums", q.shape, "f32"),
     )  # fmt: skip
-    program = attention_backward.trace(
+    return attention_backward.trace(
         tensors, causal=shape.causal, tk=blocks.tm, tq=blocks.tn, stages=blocks.stages,
         resident=blocks.resident, fresh=blocks.fresh,
     )  # fmt: skip
-    return time_program(program, card, clock, warm)

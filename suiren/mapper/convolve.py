@@ -13,15 +13,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import ceil
 
 from suiren.core.timing import Timing
 from suiren.dtype import itemsize_bytes
 from suiren.hw.held import Held
 from suiren.hw.spec import Card
-from suiren.mapper.estimate import Estimate, Shape
+from suiren.mapper.candidate import Candidate, Candidates, Shape
+from suiren.mapper.estimate import Estimate
 from suiren.mapper.menu import Offer, offers
+from suiren.mapper.product import simulate
 from suiren.mapper.stream import stream
-from suiren.mapper.tune import Candidate, simulate
 
 PASSES = ("forward", "input", "weight")
 #: Lane operations of one transformed number: rows and columns of sums in turn. Assumed.
@@ -178,16 +180,16 @@ def product(shape: Shape, card: Card, warm: dict[str, float], like: Card | None 
     estimate = Estimate(shape, card, 1.0, warm)
     item = itemsize_bytes(shape.dtype)
     menu = offers(card, item, item, estimate.engine, shape.batch > 1)
-    found = []
+    ways = []
     for offer in menu:
         blocks = -(-shape.k // offer.tk)
         tiles = shape.batch * -(-shape.m // offer.tm) * -(-shape.n // offer.tn)
         for splits in _SPLITS if shape.batch == 1 and tiles < 2 * card.cores else (1,):
             if splits <= blocks:
-                run = -(-blocks // splits)
-                found.append(
-                    Candidate(offer, -(-blocks // run), estimate.seconds(offer, splits, run))
-                )
+                ways.append((offer, splits, -(-blocks // splits)))
+    guesses = estimate.seconds(Candidates.of(ways))
+    found = [Candidate(offer, ceil(ceil(shape.k / offer.tk) / run), float(guess))
+             for (offer, _, run), guess in zip(ways, guesses, strict=True)]  # fmt: skip
     found.sort(key=lambda c: c.guess_s)
     timed = [(simulate(shape, card, c, 1.0, warm), c) for c in found[:_TRIED]]
     timing, _CHOSEN[shape, near, Held(card)] = min(timed, key=lambda pair: pair[0].seconds)

@@ -7,26 +7,14 @@ the engines inside a wave. Terms are those of `core.timing`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from math import sqrt
+
+import numpy as np
 
 from suiren.core.pace import STEP_BYTES, engines_of
 from suiren.core.traffic import survives
 from suiren.dtype import itemsize_bytes
 from suiren.hw.spec import Card
-from suiren.mapper.menu import Offer
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """`batch` products [m, k] × [k, n] of one stored format; `out` is the result's."""
-
-    batch: int
-    m: int
-    n: int
-    k: int
-    dtype: str
-    out: str
+from suiren.mapper.candidate import Candidates, Floats, Ints, Shape, ceil_div
 
 
 class Estimate:
@@ -48,69 +36,84 @@ class Estimate:
         self.c = shape.batch * shape.m * shape.n * self.out
         self.cold_store = self.c * (1 - survives(self.a + self.b + self.c, card))
 
-    def seconds(self, offer: Offer, splits: int, steps: int) -> float:
-        """Time without launch; `steps` are those of one of `splits` parts."""
+    def seconds(self, ways: Candidates) -> Floats:
+        """Time of each candidate without launch."""
         shape, card, pace = self.shape, self.card, self.card.pace
-        down, across = -(-shape.m // offer.tm), -(-shape.n // offer.tn)
-        tiles = shape.batch * down * across * splits
+        down, across = ceil_div(shape.m, ways.tm), ceil_div(shape.n, ways.tn)
+        tiles = shape.batch * down * across * ways.splits
         cores = int(card.cores)
-        slots = cores * offer.resident
-        full, rest = divmod(tiles, slots)
-        read_a, read_b = self._read(offer, splits, slots, down, across)
+        slots = cores * ways.resident
+        full, rest = tiles // slots, tiles % slots
+        read_a, read_b = self._read(ways, slots, down, across)
         read = read_a + read_b
-        missed = max(read_a / (self.a * across), read_b / (self.b * down))
-        late = pace.l2_latency_s + card.memory_latency_s * min(1.0, missed)
+        missed = np.maximum(read_a / (self.a * across), read_b / (self.b * down))
+        late = pace.l2_latency_s + card.memory_latency_s * np.minimum(1.0, missed)
         # programs that go on to their next tile load it while they finish the last one
-        total = pace.pipeline_start_s if offer.fresh else late
-        for waves, together, lone in ((full, slots, offer.resident), (1, rest, -(-rest // cores))):
-            if waves and together:
-                share = together / tiles
-                total += waves * self._wave(offer, splits, steps, together, lone, share, read, late)
-        if splits > 1:
-            moved = 4 * splits * shape.m * shape.n + self.c
-            total += pace.barrier_s + pace.l2_latency_s + pace.tile_start_s + moved / self.l2
-        return total
+        total = np.where(ways.fresh, float(pace.pipeline_start_s), late)
+        for waves, together, lone in ((full, slots, ways.resident),
+                                      (rest > 0, rest, ceil_div(rest, cores))):  # fmt: skip
+            share = together / tiles
+            wave = self._wave(ways, together, lone, share, read, late)
+            total = np.where(waves > 0, total + waves * wave, total)
+        moved = 4 * ways.splits * shape.m * shape.n + self.c
+        more = pace.barrier_s + pace.l2_latency_s + pace.tile_start_s + moved / self.l2
+        return np.where(ways.splits > 1, total + more, total)
 
     def _wave(
-        self, offer: Offer, splits: int, steps: int, together: int, lone: int, share: float,
-        read: float, late: float,
-    ) -> float:  # fmt: skip
-        shape, pace = self.shape, self.card.pace
-        rows, cols = min(offer.tm, shape.m), min(offer.tn, shape.n)
-        depth = min(1.0, shape.k / splits / (steps * offer.tk)) * offer.tk * self.item
-        shared = (rows + cols) / pace.multicast if splits == 1 else rows + cols
+        self, ways: Candidates, together: Ints, lone: Ints, share: Floats, read: Floats,
+        late: Floats,
+    ) -> Floats:  # fmt: skip
+        shape, pace, steps = self.shape, self.card.pace, ways.steps
+        rows, cols = np.minimum(ways.tm, shape.m), np.minimum(ways.tn, shape.n)
+        depth = np.minimum(1.0, shape.k / ways.splits / (steps * ways.tk)) * ways.tk * self.item
+        spread = np.where(ways.splits == 1, float(pace.multicast), 1.0)
+        shared = (rows + cols) / spread
         gm, gn, gk = self.grain
-        macs = -(-offer.tm // gm) * gm * -(-offer.tn // gn) * gn * -(-offer.tk // gk) * gk
-        matrix = lone * macs / self.macs_per_s
+        macs = ceil_div(ways.tm, gm) * gm * ceil_div(ways.tn, gn) * gn
+        matrix = lone * (macs * ceil_div(ways.tk, gk) * gk) / self.macs_per_s
         if self.engine == "vector":
-            matrix += pace.vector_step_s
-        load = max(lone * (rows + cols) * depth / self.port, together * shared * depth / self.l2)
+            matrix = matrix + pace.vector_step_s
+        load = np.maximum(lone * (rows + cols) * depth / self.port,
+                          together * shared * depth / self.l2)  # fmt: skip
         memory = share * read / steps / self.memory
-        top = max(matrix, load, memory)
+        top = np.maximum(np.maximum(matrix, load), memory)
         step = top + pace.overlap_loss * (matrix + load + memory - top)
-        chain = pace.matrix_step_s * offer.tk * self.item / STEP_BYTES if gm > 1 else 0.0
-        flow = late * (steps - 1) / max(1, offer.stages)
-        main = max(steps * step, steps * chain, flow)
-        result = together * rows * cols * (self.out if splits == 1 else 4)
-        fixed = pace.tile_start_s + late if offer.fresh else 0.0
+        chain = pace.matrix_step_s * ways.tk * self.item / STEP_BYTES if gm > 1 else 0.0
+        flow = late * (steps - 1) / np.maximum(1, ways.stages)
+        main = np.maximum(np.maximum(steps * step, steps * chain), flow)
+        result = together * rows * cols * np.where(ways.splits == 1, self.out, 4)
+        fixed = np.where(ways.fresh, pace.tile_start_s + late, 0.0)
         time = fixed + main + result / self.write
-        return max(time, share * (read + self.cold_store) / self.memory)
+        slowest: Floats = np.maximum(time, share * (read + self.cold_store) / self.memory)
+        return slowest
 
     def _read(
-        self, offer: Offer, splits: int, slots: int, down: int, across: int
-    ) -> tuple[float, float]:
+        self, ways: Candidates, slots: Ints, down: Ints, across: Ints
+    ) -> tuple[Floats, Floats]:
         """Bytes of each operand that device memory delivers."""
         cold_a, cold_b = 1 - self.warm.get("a", 0.0), 1 - self.warm.get("b", 0.0)
         if self.a + self.b + self.c < self.card.l2_bytes * self.card.pace.l2_share:
-            return self.a * cold_a, self.b * cold_b
-        active = max(1.0, min(down * across, slots / splits))
-        high = min(down, max(1.0, sqrt(active * offer.tn / offer.tm)))
-        wide = min(across, max(1.0, active / high))
-        high = min(down, max(1.0, active / wide))
-        block = (high * offer.tm + wide * offer.tn) * self.shape.k * self.item
-        lost = 1 - survives(block, self.card)
-        lost_a, lost_b = (1 - survives(x + block, self.card) for x in (self.a, self.b))
-        again_m, again_n = -(-down // int(high)) - 1, -(-across // int(wide)) - 1
+            same = np.ones(len(ways))
+            return self.a * cold_a * same, self.b * cold_b * same
+        active = np.maximum(1.0, np.minimum(down * across, slots / ways.splits))
+        high = np.minimum(down, np.maximum(1.0, np.sqrt(active * ways.tn / ways.tm)))
+        wide = np.minimum(across, np.maximum(1.0, active / high))
+        high = np.minimum(down, np.maximum(1.0, active / wide))
+        block = (high * ways.tm + wide * ways.tn) * self.shape.k * self.item
+        lost = 1 - survive(block, self.card)
+        lost_a, lost_b = (1 - survive(x + block, self.card) for x in (self.a, self.b))
+        again_m = ceil_div(down, high.astype(np.int64)) - 1
+        again_n = ceil_div(across, wide.astype(np.int64)) - 1
         one = self.a * (cold_a + again_n * lost_a), self.b * (cold_b + again_m * lost)
         two = self.a * (cold_a + again_n * lost), self.b * (cold_b + again_m * lost_b)
-        return min(one, two, key=sum)
+        first = one[0] + one[1] <= two[0] + two[1]
+        return np.where(first, one[0], two[0]), np.where(first, one[1], two[1])
+
+
+def survive(demand_bytes: Floats, card: Card) -> Floats:
+    """`core.traffic.survives` of many demands."""
+    holds = card.l2_bytes * card.pace.l2_share
+    if not holds:
+        return np.zeros(len(demand_bytes))
+    share = 1 - (demand_bytes / holds - 1) / card.pace.l2_softness
+    return np.minimum(1.0, np.maximum(0.0, share))

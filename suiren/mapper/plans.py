@@ -11,7 +11,7 @@ from functools import lru_cache
 from suiren.core.timing import Timing
 from suiren.hw.held import Held
 from suiren.hw.spec import Card
-from suiren.mapper.estimate import Shape
+from suiren.mapper.candidate import Shape
 from suiren.mapper.menu import Offer
 from suiren.mapper.remember import Memory, card_version, code_version
 from suiren.mapper.tune import Plan, again, tune

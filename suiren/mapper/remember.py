@@ -20,7 +20,10 @@ import suiren
 from suiren.hw.spec import Card
 
 #: Rooms and files whose change makes remembered plans worthless.
-_SOURCES = ("core/*.py", "kernels/*.py", "mapper/tune.py", "mapper/estimate.py", "mapper/menu.py")
+_SOURCES = ("core/*.py", "kernels/*.py", *(
+    f"mapper/{name}.py"
+    for name in ("tune", "candidate", "estimate", "menu", "grids", "waves", "race", "product")
+))  # fmt: skip
 #: New plans are written together.
 _TOGETHER = 256
 

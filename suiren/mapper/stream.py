@@ -53,16 +53,19 @@ class Work:
 
 def stream(
     reads_bytes: float, writes_bytes: float, lanes: float, special: float, dtype: str, card: Card,
-    warm: float = 0.0,
+    warm: float = 0.0, like: Card | None = None,
 ) -> Timing:  # fmt: skip
     """The time of a streaming kernel on a card, launch not included.
 
     `lanes` are operations of one lane in `dtype` (narrow formats compute in f32), `special`
     results of the special unit; `warm` is the share of the reads that lies in the shared level.
+    With `like`, the work is cut as is the fastest on that card.
     """
     work = Work(rounded(reads_bytes), rounded(writes_bytes), rounded(lanes), rounded(special),
                 lane_format(dtype))  # fmt: skip
-    return _timed(work, round(warm, 2), Held(card))
+    if like is None:
+        return _fastest(work, round(warm, 2), Held(card))[1]
+    return _alike(work, round(warm, 2), Held(card), Held(like))
 
 
 def lane_format(dtype: str) -> str:
@@ -78,19 +81,26 @@ def rounded(amount: float) -> int:
 
 
 @lru_cache(maxsize=65536)
-def _timed(work: Work, warm: float, held: Held) -> Timing:
-    card = held.card
+def _fastest(work: Work, warm: float, held: Held) -> tuple[int, Timing]:
+    """(blocks of a core's share, time)."""
+    if not work.bytes and not work.lanes and not work.special:
+        return 1, Timing()
+    return _best(lambda blocks: _timed(work, blocks, warm, held.card), _first(work, held.card))
+
+
+@lru_cache(maxsize=65536)
+def _alike(work: Work, warm: float, held: Held, like: Held) -> Timing:
     if not work.bytes and not work.lanes and not work.special:
         return Timing()
+    return _timed(work, _fastest(work, warm, like)[0], warm, held.card)
+
+
+def _timed(work: Work, blocks: int, warm: float, card: Card) -> Timing:
     near = {"x": warm} if warm else None
-
-    def timed(blocks: int) -> Timing:
-        return time_program(_program(work, blocks, card), card, warm=near)
-
-    return _best(timed, _first(work, card))
+    return time_program(_program(work, blocks, card), card, warm=near)
 
 
-def _best(timed: Callable[[int], Timing], first: set[int]) -> Timing:
+def _best(timed: Callable[[int], Timing], first: set[int]) -> tuple[int, Timing]:
     """The fastest way to cut a share in blocks, doubling and halving from the best first one on.
 
     Long blocks hide latency and keep a page of memory open; short ones fill the pipeline sooner.
@@ -103,7 +113,7 @@ def _best(timed: Callable[[int], Timing], first: set[int]) -> Timing:
             if found[blocks].seconds >= found[best].seconds:
                 break
             best = blocks
-    return found[best]
+    return best, found[best]
 
 
 def _first(work: Work, card: Card) -> set[int]:

@@ -15,8 +15,8 @@ from suiren.dtype import itemsize_bytes
 from suiren.hw.held import Held
 from suiren.hw.spec import Card
 from suiren.mapper.attend import attend
+from suiren.mapper.candidate import Shape
 from suiren.mapper.convolve import convolve
-from suiren.mapper.estimate import Shape
 from suiren.mapper.plans import Plans, plans_of
 from suiren.mapper.stream import stream
 from suiren.mapper.work import Kernel, Product
@@ -32,36 +32,38 @@ def timings(kernel: Kernel, card: Card, plans: Plans) -> tuple[Timing, ...]:
     """One timing a launch; those of a transfer over the host link are empty."""
     near = 1.0 if is_resident(kernel, card) else 0.0
     product = kernel.product
+    like = None if plans.like is None else plans.like.card
     if kernel.attention is not None:
         warm = {"q": near, "k": near, "v": near} if near else None
-        return (attend(kernel.attention, card, warm=warm, backward=kernel.backward).timing,)
+        return (attend(kernel.attention, card, 1.0, warm, kernel.backward, like).timing,)
     if kernel.convolution is not None:
-        like = None if plans.like is None else plans.like.card
         way = convolve(*kernel.convolution, card, like)
-        return (*way.kernels[:-1], _with_epilogue(way.kernels[-1], kernel, card))
+        return (*way.kernels[:-1], _with_epilogue(way.kernels[-1], kernel, card, like))
     if product is not None and min(product.batch, product.m, product.n, product.k) > 0:
         warm = {"a": near, "b": near} if near else None
         plans = _plans_for(product, card, plans)
-        return (_with_epilogue(plans.plan(shape_of(product), warm).timing, kernel, card),)
+        timing = plans.plan(shape_of(product), warm).timing
+        return (_with_epilogue(timing, kernel, card, like),)
     if not kernel.bytes and not kernel.lane_ops and not kernel.special_ops:
         return (Timing(),) * kernel.launches
     launches = max(1, kernel.launches)
     one = stream(
         kernel.read_bytes / launches, kernel.write_bytes / launches, kernel.lane_ops / launches,
-        kernel.special_ops / launches, kernel.dtype, card, near,
+        kernel.special_ops / launches, kernel.dtype, card, near, like,
     )  # fmt: skip
     return (one,) * launches
 
 
-def _with_epilogue(timing: Timing, kernel: Kernel, card: Card) -> Timing:
+def _with_epilogue(timing: Timing, kernel: Kernel, card: Card, like: Card | None) -> Timing:
     """The product with what its kernel adds: a bias to read, lanes and specials to compute."""
     extra = max(0.0, kernel.bytes - operand_bytes(kernel))
     if not extra and not kernel.lane_ops and not kernel.special_ops:
         return timing
     near = 1.0 if is_resident(kernel, card) else 0.0
-    added = stream(extra, 0.0, kernel.lane_ops, kernel.special_ops, kernel.dtype, card, near)
+    added = stream(extra, 0.0, kernel.lane_ops, kernel.special_ops, kernel.dtype, card, near,
+                   like)  # fmt: skip
     # the epilogue's own start and latency are the product's
-    start = stream(0.0, 0.0, 1.0, 0.0, kernel.dtype, card).seconds
+    start = stream(0.0, 0.0, 1.0, 0.0, kernel.dtype, card, 0.0, like).seconds
     parts = {p: timing.parts_s.get(p, 0.0) + added.parts_s.get(p, 0.0)
              for p in {**timing.parts_s, **added.parts_s}}  # fmt: skip
     longest = max((s for s in added.parts_s.values()), default=0.0)

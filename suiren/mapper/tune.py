@@ -1,33 +1,30 @@
 """The fastest kernel for a product: the menu's tiles by simulated time.
 
-A closed form of the tile program orders the candidates (`estimate.py`); the first are
-simulated, and as many more as the closed form does not rule out.
+A closed form of the tile program orders the candidates (`estimate.py`); the first are weighed,
+and as many more as the closed form does not rule out. Of these, one whose least time is not below
+the best found needs no simulation (`race.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-from suiren.core.pace import engines_of
+import numpy as np
+
+from suiren.core.pace import Engines, engines_of
 from suiren.core.tile import Tensor
 from suiren.core.timing import Timing, time_program
 from suiren.dtype import itemsize_bytes
 from suiren.hw.spec import Card
-from suiren.kernels.matmul import batched_nn, matmul_nn
-from suiren.kernels.matmul_split import split_k_nn
 from suiren.kernels.matvec import matvec_n
-from suiren.mapper.estimate import Estimate, Shape
+from suiren.mapper.candidate import Candidate, Candidates, Floats, Shape
+from suiren.mapper.estimate import Estimate
 from suiren.mapper.menu import SPLITS, Offer, offers
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """One way to compute a product."""
-
-    offer: Offer
-    splits: int
-    guess_s: float
+from suiren.mapper.product import bodies_of, simulate
+from suiren.mapper.race import Group
+from suiren.units import PS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,24 +53,57 @@ def tune(
     shape: Shape, card: Card, clock: float = 1.0, warm: Mapping[str, float] | None = None
 ) -> Plan:
     """The fastest candidate for a product on a card."""
-    best: Plan | None = None
-    tried = 0
-    engine = engines_of(card, clock).product_engine(shape.dtype)[0]
-    least, trust = AT_LEAST[engine], TRUST[engine]
-    for candidate in candidates(shape, card, clock, warm):
-        if best is not None and tried >= least and candidate.guess_s * trust >= best.seconds:
-            break
-        timing = simulate(shape, card, candidate, clock, warm)
-        tried += 1
-        if best is None or timing.seconds < best.seconds:
-            best = Plan("split_k" if candidate.splits > 1 else "matmul", candidate.offer,
-                        candidate.splits, timing, tried)  # fmt: skip
-    assert best is not None
+    ways, guesses_s = ordered(shape, card, clock, warm)
+    best, tried = _fastest(shape, card, clock, warm, ways, guesses_s)
+    offer, splits = ways.offers[best], int(ways.splits[best])
+    timing = simulate(shape, card, Candidate(offer, splits, 0.0), clock, warm)
+    kernel = "split_k" if splits > 1 else "matmul"
     if shape.batch == 1 and 1 in (shape.m, shape.n):
-        timing = _vector(shape, card, clock, warm)
-        if timing.seconds < best.seconds:
-            best = Plan("matvec", Offer(16, 1, 512, 3, 1, False), 1, timing, tried + 1)
-    return Plan(best.kernel, best.offer, best.splits, best.timing, tried)
+        vector = _vector(shape, card, clock, warm)
+        if vector.seconds < timing.seconds:
+            return Plan("matvec", Offer(16, 1, 512, 3, 1, False), 1, vector, tried)
+    return Plan(kernel, offer, splits, timing, tried)
+
+
+def _fastest(
+    shape: Shape, card: Card, clock: float, warm: Mapping[str, float] | None, ways: Candidates,
+    guesses_s: Floats,
+) -> tuple[int, int]:  # fmt: skip
+    """(place of the fastest candidate, how many were weighed)."""
+    engines = engines_of(card, clock)
+    engine = engines.product_engine(shape.dtype)[0]
+    least, trust = AT_LEAST[engine], TRUST[engine]
+    place, groups = groups_of(shape, engines, ways, warm or {})
+    best, best_ps, tried = -1, 0, 0
+    for at, guess_s in enumerate(guesses_s.tolist()):
+        if best >= 0 and tried >= least and guess_s * trust >= best_ps / PS_PER_S:
+            break
+        tried += 1
+        number, row = place[at]
+        group = groups[number]
+        if best >= 0 and group.least_ps[row] >= best_ps:
+            continue
+        time_ps = group.time_ps(row, best_ps if best >= 0 else None)
+        if best < 0 or time_ps < best_ps:
+            best, best_ps = at, time_ps
+    return best, tried
+
+
+def groups_of(
+    shape: Shape, engines: Engines, ways: Candidates, warm: Mapping[str, float]
+) -> tuple[list[tuple[int, int]], list[Group]]:
+    """Candidates that are built alike together, and the (group, row) of each."""
+    split = ways.splits > 1
+    place = np.stack([split, np.where(split, np.cumsum(split), np.cumsum(~split)) - 1], axis=1)
+    groups: list[Group] = []
+    for is_split in (False, True):
+        rows = np.flatnonzero(split == is_split)
+        if len(rows):
+            some = ways.select(rows)
+            groups.append(Group(shape, engines, some, warm, bodies_of(shape, engines, some)))
+        elif not is_split:
+            place[:, 0] = 0
+    return [(g, r) for g, r in place.tolist()], groups
 
 
 def again(plan: Plan, shape: Shape, card: Card, warm: Mapping[str, float] | None = None) -> Timing:
@@ -87,20 +117,36 @@ def candidates(
     shape: Shape, card: Card, clock: float = 1.0, warm: Mapping[str, float] | None = None
 ) -> list[Candidate]:
     """Every candidate, the one with the shortest estimate first."""
+    ways, guesses_s = ordered(shape, card, clock, warm)
+    return [Candidate(offer, splits, guess_s) for offer, splits, guess_s in
+            zip(ways.offers, ways.splits.tolist(), guesses_s.tolist(), strict=True)]  # fmt: skip
+
+
+def ordered(
+    shape: Shape, card: Card, clock: float, warm: Mapping[str, float] | None
+) -> tuple[Candidates, Floats]:
+    """Every candidate and its estimate in seconds, the shortest first."""
     estimate = Estimate(shape, card, clock, warm or {})
-    found = []
+    ways: list[tuple[Offer, int, int]] = []
     for offer in offers(card, itemsize_bytes(shape.dtype), itemsize_bytes(shape.out),
                         estimate.engine, shape.batch > 1):  # fmt: skip
         blocks = -(-shape.k // offer.tk)
-        seen = set()
-        for wanted in SPLITS:
-            run = -(-blocks // min(wanted, blocks))
-            splits = -(-blocks // run)
-            if splits in seen or (splits > 1 and shape.batch > 1):
-                continue
-            seen.add(splits)
-            found.append(Candidate(offer, splits, estimate.seconds(offer, splits, run)))
-    return sorted(found, key=lambda c: c.guess_s)
+        parts = {1: blocks} if shape.batch > 1 else _parts(blocks)
+        ways += [(offer, splits, steps) for splits, steps in parts.items()]
+    listed = Candidates.of(ways)
+    guesses_s = estimate.seconds(listed)
+    order = np.argsort(guesses_s, kind="stable")
+    return listed.select(order), guesses_s[order]
+
+
+@lru_cache(maxsize=4096)
+def _parts(blocks: int) -> dict[int, int]:
+    """Blocks in a part, by how many parts there are; parts without a block are not made."""
+    found: dict[int, int] = {}
+    for wanted in SPLITS:
+        steps = -(-blocks // min(wanted, blocks))
+        found.setdefault(-(-blocks // steps), steps)
+    return found
 
 
 def _vector(shape: Shape, card: Card, clock: float, warm: Mapping[str, float] | None) -> Timing:
@@ -115,37 +161,3 @@ def _vector(shape: Shape, card: Card, clock: float, warm: Mapping[str, float] | 
     # libraries give a row to a few threads: little is under way at once
     program = matvec_n.trace(tensors, tm=8, tk=256, stages=2)
     return time_program(program, card, clock, near)
-
-
-def simulate(
-    shape: Shape, card: Card, candidate: Candidate, clock: float = 1.0,
-    warm: Mapping[str, float] | None = None,
-) -> Timing:  # fmt: skip
-    """The simulated time of one candidate, launch not included."""
-    offer = candidate.offer
-    tensors: tuple[Tensor, ...]
-    options: dict[str, object] = {
-        "tm": offer.tm, "tn": offer.tn, "tk": offer.tk, "stages": offer.stages,
-        "resident": offer.resident, "fresh": offer.fresh, "multicast": card.pace.multicast > 1,
-        "sums": 1 if offer.fresh else 2, "buffers": 1,
-    }  # fmt: skip
-    m, n, k, dtype = shape.m, shape.n, shape.k, shape.dtype
-    if candidate.splits > 1:
-        options.pop("multicast")
-        # the second phase spreads over all cores
-        options["slab"] = max(1, min(16, -(-m * -(-n // offer.tn) // int(card.cores))))
-        tensors = (Tensor("a", (m, k), dtype), Tensor("b", (k, n), dtype),
-                   Tensor("part", (candidate.splits, m, n), "f32"),
-                   Tensor("c", (m, n), shape.out))  # fmt: skip
-        return time_program(split_k_nn.trace(tensors, **options), card, clock, warm)
-    if shape.batch > 1:
-        g = shape.batch
-        tensors = (Tensor("a", (g, m, k), dtype), Tensor("b", (g, k, n), dtype),
-                   Tensor("c", (g, m, n), shape.out))  # fmt: skip
-        return time_program(batched_nn.trace(tensors, **options), card, clock, warm)
-    tensors = (
-        Tensor("a", (m, k), dtype),
-        Tensor("b", (k, n), dtype),
-        Tensor("c", (m, n), shape.out),
-    )
-    return time_program(matmul_nn.trace(tensors, **options), card, clock, warm)

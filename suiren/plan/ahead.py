@@ -25,7 +25,9 @@ from suiren.plan.search import Runner
 from suiren.plan.unit import Evaluator, Found, Unit
 
 #: A share that takes longer than this has kernels that nobody tuned yet.
-KNOWN_S = 0.4
+KNOWN_S = 0.1
+#: Work below which processes cost more than they save: each loads the product before it begins.
+FEW_S = 6.0
 
 
 def tuned_ahead(run: Runner, jobs: int) -> Runner:
@@ -40,14 +42,15 @@ def tuned_ahead(run: Runner, jobs: int) -> Runner:
 
 def tune_ahead(units: Sequence[Unit], job: Evaluator, jobs: int) -> None:
     """Tunes what the layouts that fit need; does nothing where all of it is known already."""
-    work = shares_that_fit(units, job)
+    work, taken_s = shares_that_fit(units, job), 0.0
     while work:
-        started = time.monotonic()
+        started = time.process_time()
         _price(job, [work.pop()])
-        if time.monotonic() - started > KNOWN_S:
+        taken_s = time.process_time() - started
+        if taken_s > KNOWN_S:
             break
         work = work[: len(work) // 2]  # a few probes tell as much as all
-    if len(work) < 2 * jobs or jobs < 2:
+    if len(work) < 2 * jobs or jobs < 2 or len(work) * taken_s < FEW_S:
         return
     keep_plans()
     context = multiprocessing.get_context("spawn")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from suiren.dtype import itemsize_bytes
 from suiren.hw.spec import Card
-from suiren.mapper.estimate import Shape
+from suiren.mapper.candidate import Shape
 from suiren.mapper.power import held_s
 from suiren.mapper.tune import tune
 from suiren.truth.protocol import Protocol, protocol_of

@@ -15,7 +15,7 @@ from suiren.hw.spec import Card
 from suiren.kernels.matmul import matmul_nn
 from suiren.kernels.matmul_split import split_k_nn
 from suiren.kernels.softmax import softmax
-from suiren.mapper.estimate import Shape
+from suiren.mapper.candidate import Shape
 from suiren.mapper.tune import candidates, simulate, tune
 
 ROUNDING = 1 + 1e-6

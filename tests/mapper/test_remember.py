@@ -11,7 +11,7 @@ import pytest
 
 from suiren.hw.catalog import CARDS
 from suiren.mapper import plans, remember
-from suiren.mapper.estimate import Shape
+from suiren.mapper.candidate import Shape
 from suiren.mapper.plans import Plans
 from suiren.mapper.remember import Memory, card_version
 from suiren.mapper.tune import Plan
