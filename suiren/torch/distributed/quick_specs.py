@@ -10,15 +10,18 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import torch
 from torch._C._dynamo.eval_frame import get_eval_frame_callback
+from torch._library import simple_registry
 from torch.distributed import _functional_collectives as functional
 from torch.distributed.tensor import _api, _dispatch, _dtensor_spec
 from torch.distributed.tensor.placement_types import Partial, Replicate, Shard
 
 _compiler: Any = torch.compiler
+_registry: Any = simple_registry
 _put = object.__setattr__
 
 
@@ -27,6 +30,7 @@ def install() -> None:
     _make_specs()
     _compare_specs()
     _wrap_results()
+    _ask_directly()
     _ask_once_who_traces()
 
 
@@ -82,7 +86,7 @@ def _make_specs() -> None:
 def _compare_specs() -> None:
     """Most comparisons are of a spec with itself, or on the same mesh."""
     kind: Any = _dtensor_spec.DTensorSpec
-    compare = kind.__eq__
+    compare, hash_key = kind.__eq__, kind._hash_key
 
     def equal(self: Any, other: object) -> bool:
         if self is other:
@@ -96,7 +100,40 @@ def _compare_specs() -> None:
             and self.tensor_meta == other.tensor_meta
         )
 
-    kind.__eq__ = equal
+    def hashed(self: Any) -> int:
+        found: int | None = self._hash
+        if found is None:
+            found = hash(hash_key(self))
+            _put(self, "_hash", found)
+        return found
+
+    kind.__eq__, kind.__hash__ = equal, hashed
+
+
+def _ask_directly() -> None:
+    """Questions that PyTorch's C++ asks of every result, without a Python frame each."""
+    tensor: Any = _api.DTensor
+    for name in ("placements", "device_mesh"):
+        field = "placements" if name == "placements" else "mesh"
+        text = getattr(tensor, name).__doc__
+        setattr(tensor, name, property(attrgetter(f"_spec.{field}"), doc=text))
+    ask, entries = _registry.find_torch_dispatch_rule, _registry.singleton._data
+
+    def find_rule(op: Any, kind: type) -> Any:
+        entry = entries.get(op.__qualname__)
+        return ask(op, kind) if entry is None else entry.torch_dispatch_rules._data.get(kind)
+
+    _registry.find_torch_dispatch_rule = find_rule
+    functorch: Any = torch._functorch.utils
+    unwrap, unwrap_one, kind = functorch.unwrap_dead_wrappers, functorch.unwrap_if_dead, torch.Tensor
+
+    def unwrap_dead_wrappers(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        for argument in arguments:
+            if isinstance(argument, kind) and unwrap_one(argument) is not argument:
+                return tuple(unwrap(arguments))
+        return arguments
+
+    functorch.unwrap_dead_wrappers = unwrap_dead_wrappers
 
 
 # ---- results
@@ -133,25 +170,29 @@ def _wrap_results() -> None:
 def _ask_once_who_traces() -> None:
     """`_are_we_tracing` looks for every mode by itself, through five functions."""
     ask = functional._are_we_tracing
-    modes, keys = torch._C._TorchDispatchModeKey, torch._C.DispatchKey
-    mode_of, is_included = torch._C._get_dispatch_mode, torch._C._dispatch_tls_is_dispatch_key_included
-    fake, proxy, python = modes.FAKE, modes.PROXY, keys.PythonDispatcher
+    num_modes, is_included = (
+        torch._C._len_torch_dispatch_stack, torch._C._dispatch_tls_is_dispatch_key_included,
+    )  # fmt: skip
+    python = torch._C.DispatchKey.PythonDispatcher
     before_dispatch = torch._ops._mode_stack_state_for_pre_dispatch
 
     def are_we_tracing() -> bool:
         if (
-            mode_of(fake) is None
-            and mode_of(proxy) is None
+            not num_modes()
             and get_eval_frame_callback() is None
             and not is_included(python)
         ):
             return before_dispatch.get(0) is not None
         return bool(ask())
 
-    for name in list(sys.modules):
-        module = sys.modules[name]
-        if name.startswith("torch.distributed") and vars(module).get("_are_we_tracing") is ask:
-            vars(module)["_are_we_tracing"] = are_we_tracing
+    everywhere("_are_we_tracing", ask, are_we_tracing)
+
+
+def everywhere(name: str, old: Any, new: Any) -> None:
+    """Puts a function in another's place in every module of PyTorch's that has imported it."""
+    for title, module in list(sys.modules.items()):
+        if title.startswith("torch.distributed") and vars(module).get(name) is old:
+            vars(module)[name] = new
 
 
 def direct(disabled: Callable[..., Any], inner: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,7 +14,7 @@ from torch.distributed.fsdp._fully_shard import _fsdp_param, _fsdp_param_group, 
 from torch.distributed.tensor import _op_schema, _sharding_prop
 from torch.distributed.tensor.placement_types import _StridedShard
 
-from suiren.torch.distributed import quick_lists, quick_specs
+from suiren.torch.distributed import quick_lists, quick_moves, quick_specs
 from suiren.torch.distributed.shards import Shards
 
 _installed = False
@@ -35,6 +35,7 @@ def install() -> None:
     _enter_hooks_directly()
     quick_lists.install()
     quick_specs.install()
+    quick_moves.install()
 
 
 def _remember_specs() -> None:
