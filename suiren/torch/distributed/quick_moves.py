@@ -75,9 +75,10 @@ def _redistribute_directly() -> None:
         use_graph_based_transform: bool | None = None, is_explicit: bool = False,
     ) -> Any:  # fmt: skip
         mesh, now, then = current_spec.mesh, current_spec.placements, target_spec.placements
-        is_plain = mesh is target_spec.mesh and len(now) == 1 and type(now[0]) in (Partial, Replicate)
         if (
-            not is_plain
+            mesh is not target_spec.mesh
+            or len(now) != 1
+            or type(now[0]) not in (Partial, Replicate)
             or type(then[0]) is not Replicate
             or mesh._coordinate_on_dim is None
             or mesh.size() == 1

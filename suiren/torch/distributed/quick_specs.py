@@ -125,11 +125,12 @@ def _ask_directly() -> None:
 
     _registry.find_torch_dispatch_rule = find_rule
     functorch: Any = torch._functorch.utils
-    unwrap, unwrap_one, kind = functorch.unwrap_dead_wrappers, functorch.unwrap_if_dead, torch.Tensor
+    unwrap, unwrap_one = functorch.unwrap_dead_wrappers, functorch.unwrap_if_dead
+    plain = torch.Tensor
 
     def unwrap_dead_wrappers(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
         for argument in arguments:
-            if isinstance(argument, kind) and unwrap_one(argument) is not argument:
+            if isinstance(argument, plain) and unwrap_one(argument) is not argument:
                 return tuple(unwrap(arguments))
         return arguments
 
