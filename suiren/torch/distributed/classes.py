@@ -40,6 +40,8 @@ class Pattern:
     """Its own rank does other work than an ordinary one."""
     far: bool
     """So does the rank at its far end."""
+    by_size: bool = False
+    """The far end asks for the same ops as an ordinary rank, with other sizes."""
 
 
 class Classes:
@@ -116,11 +118,12 @@ class Classes:
         patterns = {i: self._pattern(cells[i]) for i in ends}
         uneven_first = all(p.first for p in patterns.values())
         uneven_far = all(p.far for p in patterns.values())
+        is_by_size = all(p.by_size for p in patterns.values())
         for index, cell in enumerate(cells):
             if index not in patterns:
                 if uneven_first or uneven_far:
                     self._pattern(cell)
-                patterns[index] = Pattern(uneven_first, uneven_far)
+                patterns[index] = Pattern(uneven_first, uneven_far, is_by_size)
             self._give(cell, patterns[index], give)
 
     def _cell(self, ran: Ran, stages: list[Ran]) -> Cell:
@@ -140,7 +143,8 @@ class Classes:
             return Pattern(False, False)
         ordinary, far = self._run(cell, [cell.ordinary, cell.far])
         own = self.hub.ran[cell.rank].digest
-        return Pattern(own != ordinary.digest, far.digest != ordinary.digest)
+        is_by_size = far.outline == ordinary.outline
+        return Pattern(own != ordinary.digest, far.digest != ordinary.digest, is_by_size)
 
     def _give(self, cell: Cell, pattern: Pattern, give: Give) -> None:
         if not pattern.first and not pattern.far:
@@ -156,7 +160,9 @@ class Classes:
             give(self.hub.ran[rank], [rank])
         for stands, ranks in members.items():
             others = [rank for rank in ranks if rank not in exact]
-            if others:  # a corner may be special: it stands for itself alone
+            if others and pattern.by_size and stands == cell.far:
+                give(self.hub.ran[cell.at(cell.far)], others)
+            elif others:  # a corner may be special: it stands for itself alone
                 runner = cell.at(stands) if cell.at(stands) in others else others[0]
                 give(self.hub.run([runner], like=cell.rank)[0], others)
 
@@ -175,8 +181,12 @@ class Classes:
         own = cell.own[axis]
         look(usual, *((own,) if pattern.first else ()))
         if pattern.far:
-            far = cell.far[axis]
-            look(far, far - 1 if far else 1, *self._shorter_from(cell, axis))
+            far, shorter = cell.far[axis], self._shorter_from(cell, axis)
+            if pattern.by_size and shorter and far == length - 1:
+                look(far, *shorter[:-1])
+                return self._by_size(cell, axis, digests, [*shorter[:-1], far], shorter, look)
+            around = {place for first in shorter for place in (first - 1, first)}
+            look(far, far - 1 if far else 1, *sorted(around))
             self._halve(digests, look, own)
         stands = [usual] * length
         known = sorted(p for p in digests if p != own)
@@ -222,13 +232,28 @@ class Classes:
                 return
             look(*gaps)
 
+    def _by_size(
+        self, cell: Cell, axis: int, digests: dict[int, str], runners: list[int],
+        shorter: list[int], look: Look,
+    ) -> list[int]:  # fmt: skip
+        """Places between two where shards get shorter hold shards of equal sizes: one runs."""
+        length, usual = len(cell.axes[axis]), cell.ordinary[axis]
+        stands = [usual] * length
+        for runner, low, high in zip(runners, shorter, [*shorter[1:], length], strict=True):
+            first = next(p for p in (usual, *runners) if digests[p] == digests[runner])
+            stands[low:high] = [first] * (high - low)
+        for place in self._like_own(cell, axis, digests, usual, look):
+            stands[place] = cell.own[axis]
+        return stands
+
     def _shorter_from(self, cell: Cell, axis: int) -> list[int]:
-        """Places around which some parameter's shard gets shorter."""
+        """Places from which on some parameter's shards are shorter, ascending."""
         offsets = cell.axes[axis].offsets
-        found: set[int] = set()
-        for ranks, place in self.hub.ran[cell.rank].breaks:
-            if tuple(r - cell.rank for r in ranks) == offsets:
-                found |= {place - 1, place, place + 1}
+        found = {
+            place
+            for ranks, place in self.hub.ran[cell.rank].breaks or ()
+            if tuple(r - cell.rank for r in ranks) == offsets
+        }
         return sorted(found)
 
     # ---- what comes out

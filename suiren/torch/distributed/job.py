@@ -36,10 +36,13 @@ class Ran:
     """Ranks it sends to or receives from."""
     group_ranks: tuple[tuple[int, ...], ...]
     """Groups in which it took part in a collective."""
-    breaks: Breaks
+    breaks: Breaks | None
+    """(ranks of a mesh dimension, a place in it from which on some parameter's shards are
+    shorter); None where they could not be told."""
     cpu_s: tuple[float, ...] = ()
     """Processor time that its process had taken when it began, and at every step's end."""
-    """(ranks of a mesh dimension, first place in it whose shard of some parameter is shorter)."""
+    outline: str = ""
+    """Equal for ranks whose steady steps differ at most in sizes; see `sameness`."""
 
     @property
     def rank(self) -> int:

@@ -5,9 +5,7 @@ The answers are PyTorch's own; only the repetition goes.
 
 from __future__ import annotations
 
-import functools
 import warnings
-from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -16,6 +14,7 @@ from torch.distributed.fsdp._fully_shard import _fsdp_param, _fsdp_param_group, 
 from torch.distributed.tensor import _op_schema, _sharding_prop
 from torch.distributed.tensor.placement_types import _StridedShard
 
+from suiren.torch.distributed import quick_lists, quick_moves, quick_specs
 from suiren.torch.distributed.shards import Shards
 
 _installed = False
@@ -34,6 +33,9 @@ def install() -> None:
     _look_once_for_strides()
     _know_chunks()
     _enter_hooks_directly()
+    quick_lists.install()
+    quick_specs.install()
+    quick_moves.install()
 
 
 def _remember_specs() -> None:
@@ -85,18 +87,8 @@ def _enter_hooks_directly() -> None:
         for name, hook in list(vars(state).items()):
             code = getattr(hook, "__code__", None)
             if code is not None and code.co_qualname.startswith("_dynamo_disable."):
-                setattr(state, name, _direct(hook, hook.__wrapped__))
+                setattr(state, name, quick_specs.direct(hook, hook.__wrapped__))
     vars(_fsdp_param_group)["record_function"] = _named
-
-
-def _direct(hook: Callable[..., Any], inner: Callable[..., Any]) -> Callable[..., Any]:
-    is_compiling = torch.compiler.is_compiling
-
-    @functools.wraps(inner)
-    def call(*arguments: Any, **keywords: Any) -> Any:
-        return (hook if is_compiling() else inner)(*arguments, **keywords)
-
-    return call
 
 
 def _named(name: str) -> Any:

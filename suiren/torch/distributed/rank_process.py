@@ -8,12 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
 
 from suiren.torch.distributed import groups, sameness
 from suiren.torch.distributed.job import Breaks, Job, Ran
 from suiren.torch.distributed.outcome import RankOutcome
 from suiren.torch.distributed.post import Line
+from suiren.torch.distributed.shard_breaks import shard_breaks
 from suiren.torch.runner import Outcome, run_script
 from suiren.torch.session import Session
 from suiren.trace.program import Program
@@ -60,20 +60,20 @@ def run_rank(rank: int, job: Job, line: Line) -> Ran:
         yield
 
     session = Session(job.card)
-    breaks: dict[tuple[tuple[int, ...], int], None] = {}
+    breaks: list[Breaks | None] = [()]
     cpu_s = [time.process_time()]
 
     def stepped(count: int) -> None:
         cpu_s.append(time.process_time())
         if count == 1:
-            breaks.update(_breaks())
+            breaks[0] = shard_breaks()
 
     session.on_step = stepped
     outcome = run_script(job.script, job.arguments, session, job.how, pretending)
-    return replace(ran(outcome, rank, job, tuple(breaks)), cpu_s=tuple(cpu_s))
+    return replace(ran(outcome, rank, job, breaks[0]), cpu_s=tuple(cpu_s))
 
 
-def ran(outcome: Outcome, rank: int, job: Job, breaks: Breaks) -> Ran:
+def ran(outcome: Outcome, rank: int, job: Job, breaks: Breaks | None) -> Ran:
     """What is kept of a script that ran in this process as this rank."""
     program = outcome.program
     program.facts.update(
@@ -86,6 +86,7 @@ def ran(outcome: Outcome, rank: int, job: Job, breaks: Breaks) -> Ran:
         peers,
         met,
         breaks,
+        outline=sameness.outline(program, job.cards_per_node),
     )
 
 
@@ -105,36 +106,6 @@ def _meetings(program: Program) -> tuple[tuple[int, ...], tuple[tuple[int, ...],
             if isinstance(number, int):
                 met[groups.groups[number].ranks] = None
     return tuple(peers), tuple(met)
-
-
-def _breaks() -> dict[tuple[tuple[int, ...], int], None]:
-    """Where along the dimensions of meshes a parameter's shards get shorter."""
-    from torch.distributed.tensor import DTensor, Shard
-
-    from suiren.torch import watch
-
-    found: dict[tuple[tuple[int, ...], int], None] = {}
-    for reference in watch.roots:
-        root: Any = reference()
-        for parameter in root.parameters() if root is not None else ():
-            if not isinstance(parameter, DTensor):
-                continue
-            mesh = parameter.device_mesh
-            for dim, placement in enumerate(parameter.placements):
-                if isinstance(placement, Shard):
-                    length, parts = parameter.shape[placement.dim], mesh.size(dim)
-                    size = -(-length // parts)
-                    if length % parts:
-                        place = length // max(size, 1)
-                        found[(_dimension(mesh, dim), place)] = None
-    return found
-
-
-def _dimension(mesh: Any, dim: int) -> tuple[int, ...]:
-    """Ranks along a dimension of a mesh through this rank; groups may be gone by now."""
-    place: list[Any] = list(mesh.get_coordinate())
-    place[dim] = slice(None)
-    return tuple(sorted(mesh.mesh[tuple(place)].tolist()))
 
 
 def quiet() -> None:

@@ -37,10 +37,23 @@ def digest(program: Program, cards_per_node: int) -> str:
     return hashlib.sha256(table.tobytes() + live.tobytes()).hexdigest()
 
 
+def outline(program: Program, cards_per_node: int) -> str:
+    """Equal for two ranks whose steady steps differ at most in the sizes of tensors."""
+    steady = program.steady()
+    step = program.distinct[steady] if steady is not None else program.rest
+    if step is None:
+        return ""
+    columns = _columns(step, _Words(program, cards_per_node, with_sizes=False))
+    return hashlib.sha256(np.stack(columns[:-1], axis=1).tobytes()).hexdigest()
+
+
 class _Words:
     """Calls and contexts as numbers that do not depend on the rank."""
 
-    def __init__(self, program: Program, cards_per_node: int) -> None:
+    def __init__(
+        self, program: Program, cards_per_node: int, with_sizes: bool = True
+    ) -> None:
+        self.with_sizes = with_sizes
         self.rank = int(program.facts.get("rank", 0))
         self.groups = [ranks_of(fact) for fact in program.facts.get("groups", [])]
         self.cards_per_node = cards_per_node
@@ -50,7 +63,7 @@ class _Words:
     def call(self, call: Call) -> str:
         """A call's text, with a group's place and a peer's distance for their numbers."""
         if not call.op.startswith("eccl::"):
-            return str(_without_offset(call))
+            return str(_without_offset(call)) if self.with_sizes else call.op
         ranks = self.groups[_integer(call, "group")]
         peer = _integer(call, "peer")
         distance = -1
@@ -59,6 +72,8 @@ class _Words:
             is_pairwise = call.name in ("send", "recv")
             distance = (at - ranks.index(self.rank)) % len(ranks) if is_pairwise else at
         place = self.place(ranks)
+        if not self.with_sizes:
+            return f"{call.op} {place} {distance}"
         tensors = [str(t) for t in (*call.inputs(), *call.results())]
         return f"{call.op} {tensors} {place} {distance} {call.arguments.get('size_bytes')}"
 

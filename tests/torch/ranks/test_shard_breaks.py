@@ -1,0 +1,26 @@
+"""Where shards get shorter is where `torch.chunk` cuts them shorter."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from suiren.torch.distributed.shard_breaks import places_of
+
+
+@given(length=st.integers(1, 300), parts=st.integers(1, 300))
+def test_places_are_where_chunks_get_shorter(length: int, parts: int) -> None:
+    sizes = [len(piece) for piece in torch.arange(length).chunk(parts)]
+    sizes += [0] * (parts - len(sizes))
+    shorter = {place for place in range(1, parts) if sizes[place] < sizes[place - 1]}
+    assert set(places_of(length, parts)) == shorter
+
+
+@pytest.mark.parametrize(("length", "parts", "places"), [
+    (128256, 1024, (1017, 1018)), (128256, 16384, (16032,)), (28672, 16384, (14336,)),
+    (8192, 1024, ()), (1024, 16384, (1024,)),
+])  # fmt: skip
+def test_rows_of_a_large_llama(length: int, parts: int, places: tuple[int, ...]) -> None:
+    assert places_of(length, parts) == places
