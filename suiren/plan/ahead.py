@@ -10,7 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from suiren.fleet.known import SHARE
@@ -28,6 +28,28 @@ from suiren.plan.unit import Evaluator, Found, Unit
 KNOWN_S = 0.1
 #: Work below which processes cost more than they save: each loads the product before it begins.
 FEW_S = 6.0
+
+
+class Beside:
+    """Prices layouts one after the other in a thread, while the caller waits for a recorder.
+
+    A context; at its end what has not begun is left for the search to price.
+    """
+
+    def __init__(self, job: Evaluator) -> None:
+        self._job = job
+
+    def __enter__(self) -> Beside:
+        self._pool = ThreadPoolExecutor(1, "tuning")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def price(self, layout: Layout) -> None:
+        """A layout for the thread's queue, on every machine of the question."""
+        for machine in range(len(self._job.problem.machines)):
+            self._pool.submit(_price, self._job, [(machine, layout)])
 
 
 def tuned_ahead(run: Runner, jobs: int) -> Runner:

@@ -16,7 +16,7 @@ from suiren.fleet.sharded import ShardedStep, sharded_step
 from suiren.fleet.sharded_framework import PYTORCH, Sharded
 from suiren.fleet.share import share_of
 from suiren.fleet.step import StepResult, train_step
-from suiren.plan.ahead import tuned_ahead
+from suiren.plan.ahead import Beside, tuned_ahead
 from suiren.plan.choices import MOST_MICRO_BATCH, powers, same_share, shares_of, units_of
 from suiren.plan.configs import Known, find_known, with_layer_params
 from suiren.plan.problem import BadProblem, Problem
@@ -150,17 +150,24 @@ def space_of(planner: Planner, told: Told) -> list[Unit]:
 def _record(
     planner: Planner, source: Traced, units: list[Unit], told: Told
 ) -> tuple[list[Layout], str]:
-    """One layout for each share that could be recorded, and why another could not be."""
+    """One layout for each share that could be recorded, and why another could not be.
+
+    While the recorder is at the next share, kernels of the last one are tuned.
+    """
     layouts = shares_of(units)
     kept, reason = [], ""
     told("record", 0, len(layouts))
-    for number, layout in enumerate(layouts, 1):
-        try:
-            source.stack(share_of(planner.model, layout, planner.framework))
-            kept.append(layout)
-        except BadLayout as problem:
-            reason = str(problem)
-        told("record", number, len(layouts))
+    with Beside(Evaluator(planner.problem, planner.model, planner.framework)) as beside:
+        for number, layout in enumerate(layouts, 1):
+            before = source.num_recorded
+            try:
+                source.stack(share_of(planner.model, layout, planner.framework))
+                kept.append(layout)
+                if source.num_recorded > before:
+                    beside.price(layout)
+            except BadLayout as problem:
+                reason = str(problem)
+            told("record", number, len(layouts))
     source.keep()
     return kept, reason
 

@@ -93,6 +93,8 @@ class Traced:
     known: dict[str, Stack] = field(default_factory=dict)
     params: dict[str, list[int]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
+    num_recorded: int = 0
+    """Stacks that the recorder was asked for, and not the file."""
 
     def __post_init__(self) -> None:
         self._text = json.dumps(self.config, sort_keys=True)
@@ -161,6 +163,7 @@ class Traced:
             except BadLayout as problem:
                 self.refused[key] = str(problem)
                 raise
+            self.num_recorded += 1
             text = json.dumps(answer)
             self._file.put(_version() + key, text)
         answer = json.loads(text)
