@@ -150,11 +150,12 @@ def reported_step(program: Program) -> tuple[Step, int]:
 
 def answer(
     program: Program, card: Card, *, advise: bool = True, among: StepTime | None = None,
-    prices: Prices | None = None,
+    prices: Prices | None = None, batch: Batch | None = None,
 ) -> Answer:  # fmt: skip
     """Works everything out; raises NothingRan if there is nothing to tell about.
 
-    `among` gives the step of a rank that met others, `prices` those it was walked with.
+    `among` gives the step of a rank that met others, `prices` those it was walked with, `batch`
+    what the ranks read whose work it goes on with.
     """
     step, key = reported_step(program)
     prices = prices or under_the_limit(program, Prices(program.calls, card), key)
@@ -162,7 +163,7 @@ def answer(
     time = alone if among is None else among
     seconds = time.period_ps / PS_PER_S
     memory = _at_failure(program, memory_use(program, step))
-    batch = batch_of(program, step)
+    batch = batch or batch_of(program, step)
     tables = _Tables(program, prices)
     for span in time.spans:
         tables.add(span)

@@ -40,19 +40,33 @@ def batch_of(program: Program, step: Step) -> Batch:
         return int(sizes.get(root, 0)), entered[key]
 
     main = program.contexts[max(entered, key=weight)[0]].path
-    mine = {k: n for k, n in entered.items() if program.contexts[k[0]].path == main}
-    turned = main in program.facts.get("sequence_first", [])
-    samples = 0
-    sequence: int | None = None
-    inputs: tuple[str, ...] = ()
+    found = _read_by(program, entered, main)
+    if found.sequence is None:
+        # of a pipeline's chunks on one card only the first reads token ids
+        for root in sorted({program.contexts[context].path for context, _ in entered}):
+            other = _read_by(program, entered, root)
+            if other.sequence is not None and other.calls == found.calls:
+                return other
+    return found
+
+
+def _read_by(program: Program, entered: Counter[tuple[int, int]], root: str) -> Batch:
+    """What entered one root module."""
+    mine = {k: n for k, n in entered.items() if program.contexts[k[0]].path == root}
+    turned = root in program.facts.get("sequence_first", [])
+    read: list[tuple[int, int, int | None, tuple[str, ...]]] = []
     for (_, what), times in sorted(mine.items()):
         tensors = [t for t in program.calls[what].inputs() if t.shape]
-        if not tensors:
-            continue
-        batch, sequence = _batch_and_sequence(tensors, turned)
-        samples += times * batch
-        inputs = tuple(str(t) for t in tensors)
-    return Batch(max(1, samples), sequence, inputs, sum(mine.values()))
+        if tensors:
+            batch, sequence = _batch_and_sequence(tensors, turned)
+            read.append((times, batch, sequence, tuple(str(t) for t in tensors)))
+    # chunks of one class on a card: the first reads token ids, the others what it made of them
+    ids = [one for one in read if one[2] is not None]
+    read = ids or read
+    samples = sum(times * batch for times, batch, _, _ in read)
+    calls = sum(times for times, _, _, _ in ids) or sum(mine.values())
+    _, _, sequence, inputs = read[-1] if read else (0, 0, None, ())
+    return Batch(max(1, samples), sequence, inputs, calls)
 
 
 def _batch_and_sequence(tensors: list[Tensor], turned: bool) -> tuple[int, int | None]:

@@ -123,8 +123,11 @@ def answer_for_ranks(
     found = together(settled, cluster, prices.of)
     one = _reported(found)
     time = found.times[one.rank]
+    batch = _batch(settled, steps, one)
+    own = batch_of(one.program, steps[settled.index(one)])
     full = answer(
-        one.program, cluster.card, advise=advise, among=time, prices=prices.of(one.program)
+        one.program, cluster.card, advise=advise, among=time, prices=prices.of(one.program),
+        batch=batch if own.tokens is None else own,
     )
     works = [
         WorkDone(c.program, prices.of(c.program), step)
@@ -140,17 +143,15 @@ def answer_for_ranks(
         cluster, sum(counts), seconds, full, one.rank, _rank_rows(settled, steps, found),
         len(found.walked), _collective_rows(one, steps[settled.index(one)], cluster),
         sum(n * w.model_flop for n, w in zip(counts, works, strict=True)), joules,
-        _model_parallel(settled), _batch(settled, steps, full),
+        _model_parallel(settled), batch,
         tuple(settled), found.times,
     )  # fmt: skip
 
 
-def _batch(classes: Sequence[RankProgram], steps: Sequence[Step], main: Answer) -> Batch:
-    for ran, step in zip(classes, steps, strict=True):
-        found = batch_of(ran.program, step)
-        if found.tokens:
-            return found
-    return main.batch
+def _batch(classes: Sequence[RankProgram], steps: Sequence[Step], one: RankProgram) -> Batch:
+    """What ranks that read token ids read, else what rank `one` does."""
+    found = [batch_of(ran.program, step) for ran, step in zip(classes, steps, strict=True)]
+    return next((read for read in found if read.tokens), found[classes.index(one)])
 
 
 class _PricesByProgram:

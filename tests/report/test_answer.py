@@ -61,6 +61,10 @@ def entered(*inputs: tuple[str, int, int]) -> Program:
     ([("suiren::call(x=f32[4,9],ids=i64[4,77])->()", 1, 1)], 4, 77),
     ([(ENTER, 1, 3)], 12, 128),  # micro-batches
     ([(ENTER, 1, 1), ("suiren::call(input0=f32[99,5])->()", 0, 5)], 4, 128),  # the largest root
+    ([("suiren::call(x=bf16[64,2,256])->()", 1, 8), ("suiren::call(ids=i64[2,128])->()", 0, 8)],
+     16, 128),  # a pipeline's chunks
+    ([("suiren::call(x=bf16[64,2,256])->()", 1, 8), ("suiren::call(ids=i64[2,128])->()", 1, 8)],
+     16, 128),  # of one class
     ([("suiren::call()->()", 1, 1)], 1, None),
     ([], 1, None),
 ])  # fmt: skip
