@@ -150,6 +150,7 @@ def become(asked: dict[str, object]) -> None:
     if arguments[0] == "-m":
         sys.path[0] = str(Path.cwd())
         sys.argv = arguments[1:]
+        sys.modules.pop(arguments[1], None)  # a process that was just started has it as main alone
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
         sys.path[0] = str(Path(arguments[0]).resolve().parent)
