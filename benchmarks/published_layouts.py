@@ -15,7 +15,7 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     found: list[Placed] = []
-    runs: list[Run] = []
+    seen: set[tuple[str, int, str, float]] = set()
     refused: dict[str, int] = {}
     start = time.monotonic()
     for row in rows_of(args.tables, args.least, args.most):
@@ -172,8 +172,10 @@ def main() -> None:
         except (NotPredicted, BadLayout, UnknownChip) as problem:
             refused[str(problem)[:90]] = refused.get(str(problem)[:90], 0) + 1
             continue
-        if not any(replace(run, text=one.text) == one for one in runs):
-            runs.append(run)
+        own = steps_of(run.model, Layouts.of([run.layout]), run.cluster, run.framework)
+        key = (run.model.name, run.layout.ranks, words(run.layout), float(own.step_s[0]))
+        if key not in seen:
+            seen.add(key)
             found.append(place(run))
     found.sort(key=lambda p: (-p.share_of_any, -p.share))
     for one in found:

@@ -37,6 +37,9 @@ class Framework:
     loss: Literal["fp32", "half", "fused"] = "fp32"
     """The cross entropy: in FP32, in the logits' own format, or in one kernel forward and one
     backward."""
+    weighs_early: bool = False
+    """A mixture weights its experts inside their activation, so that their results are not kept
+    (Megatron-Core from 0.12 on: `weighted_bias_swiglu_impl` in transformer/moe/experts.py)."""
     blocking_sends: bool = True
     """A stage waits for its message to arrive before it goes on."""
     vocab_multiple: int = 128
@@ -85,7 +88,7 @@ MEGATRON_CORE = Framework(
     name="megatron-core", title="Megatron-Core with Transformer Engine, 2024",
     host_op_s=assumed(20 * us, "Transformer Engine's modules make about one call a kernel"),
     async_input_gradient=True, accumulate="fused", fp32_gradients=True, loss="fused",
-    blocking_sends=False,
+    blocking_sends=False, weighs_early=True,
 )  # fmt: skip
 MODELLINK = Framework(
     name="modellink-2024", title="ModelLink on Ascend, 2024",

@@ -61,9 +61,12 @@ def _sort(share: Share, tokens: int, rows: int) -> Part:
 
 
 def _gather_back(share: Share, tokens: int, rows: int) -> Part:
-    """The experts' results, weighted and added up."""
+    """The experts' results, added up; weighted here unless their activation did so."""
     ops, d = share.ops, share.model.d_model
     few, many = ops.tensor(tokens, d), ops.tensor(rows, d)
+    if share.framework.weighs_early:
+        return ops.stream("aten::sum", many, out=(few,), back=(few,), grad=(many,),
+                          name_back="aten::copy")  # fmt: skip
     return ops.stream("aten::mul", many, out=(few,), back=(few, many), grad=(many,),
                       saved=(("expert results", ops.size(rows, d)),))  # fmt: skip
 
@@ -96,4 +99,5 @@ def _grouped(ops: Ops, local: int, each: int, k: int, n: int) -> Part:
     if ops.product == FP8:
         forward.insert(0, ops.quantised(local * each, k))
         backward.insert(0, ops.quantised(local * each, n))
-    return Part(tuple(forward), tuple(backward), (("expert input", ops.size(local * each, k)),))
+    kept = ops.size(local * each, k) / (2 if ops.product == FP8 else 1)
+    return Part(tuple(forward), tuple(backward), (("expert input", kept),))

@@ -11,11 +11,11 @@ from warm_python import python
 
 from suiren.fleet.block import layer
 from suiren.fleet.ends import head
-from suiren.fleet.framework import EAGER, MEGATRON_2021, MEGATRON_2022
+from suiren.fleet.framework import EAGER, MEGATRON_2021, MEGATRON_2022, MEGATRON_CORE, Framework
 from suiren.fleet.layout import Layout
 from suiren.fleet.model import Model
 from suiren.fleet.models import find_model, gpt, llama
-from suiren.fleet.part import Comm, Task
+from suiren.fleet.part import Comm, Part, Task
 from suiren.fleet.share import Share, share_of
 from suiren.mapper.families import work_of
 from suiren.trace.call import Call
@@ -138,3 +138,25 @@ def test_a_mixture_sends_its_tokens_there_and_back() -> None:
     assert sent[0].size_bytes == 2 * 2 * 4096 * 4096 * 2
     grouped = [t for t in part.forward if isinstance(t, Call) and t.name == "bmm"]
     assert [t.tensor("self").shape for t in grouped] == [(1, 16384, 4096), (1, 16384, 14336)]
+
+
+def kept_by(part: Part) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, size in part.saved:
+        found[name] = found.get(name, 0.0) + size
+    return found
+
+
+def test_experts_weighted_early_keep_no_results_and_fp8_half_of_their_inputs() -> None:
+    model = find_model("mixtral-8x7b")
+
+    def kept(framework: Framework, precision: str) -> dict[str, float]:
+        one = share(model, framework=framework, dp=8, ep=8, global_batch=16, precision=precision)
+        return kept_by(layer(one, True))
+
+    late, early, small = (kept(f, p) for f, p in (
+        (MEGATRON_2022, "bf16"), (MEGATRON_CORE, "bf16"), (MEGATRON_CORE, "fp8")
+    ))  # fmt: skip
+    rows = 2 * 4096 * 2
+    assert late["expert results"] == rows * 4096 * 2 and "expert results" not in early
+    assert early["expert input"] == late["expert input"] == 2 * small["expert input"]
