@@ -84,8 +84,9 @@ class TracedStep:
 
 def covers(row: Row) -> bool:
     """True for rows of tables whose models are traced, whether this one was or not."""
+    of_pytorch = "DLPerf" in row.source and "PyTorch" in row.shape.get("framework", "")
     return row.op == "training step" and (
-        _is_fused(row) or any(table in row.source for table in _TABLES)
+        _is_fused(row) or of_pytorch or any(table in row.source for table in _TABLES)
     )
 
 
