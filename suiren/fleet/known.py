@@ -19,7 +19,7 @@ from suiren.fleet.columns import Layouts
 from suiren.fleet.ends import embedding, head
 from suiren.fleet.framework import Framework
 from suiren.fleet.layout import BadLayout, Layout
-from suiren.fleet.memory import kept_whole, last_bytes, weights_of
+from suiren.fleet.memory import kept_whole, last_bytes, results_bytes, weights_of
 from suiren.fleet.model import Model
 from suiren.fleet.part import Part
 from suiren.fleet.share import share_of
@@ -103,11 +103,12 @@ class Known:
         return 0.0
 
     def kept(self, rows: Layouts) -> tuple[Floats, Index]:
-        """[16, shares] Bytes that parts keep and work with.
+        """[21, shares] Bytes that parts keep and work with.
 
         Kept by a layer [experts?, cross?], by one with nothing computed again (0 where the layout
         computes nothing again), a layer's working memory; kept by embedding and head, the head's
-        working memory, kept by the head at the end of a pipeline.
+        working memory, kept by the head at the end of a pipeline; results of a layer's products
+        [experts?, cross?], logits.
         """
         return self.table("kept", rows, SHARE, self._kept)
 
@@ -128,7 +129,8 @@ class Known:
         return [*(part.saved_bytes for part in (*parts, *wholes)),
                 *(part.working_bytes for part in parts),
                 embedding(share).saved_bytes, last.saved_bytes, last.working_bytes,
-                last_bytes(share, 2)]  # fmt: skip
+                last_bytes(share, 2), *(results_bytes(part) for part in parts),
+                share.ops.size(share.tokens, share.vocab)]  # fmt: skip
 
     def weights(self, rows: Layouts) -> tuple[Floats, Index]:
         """[watched stage, dense or experts, distinct] Weights of a rank."""

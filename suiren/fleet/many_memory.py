@@ -63,7 +63,8 @@ def _stages(rows: Layouts, known: Known, beside: Floats | float) -> dict[str, Fl
     again = np.where(layers > 0, mine[None, 4:8], 0.0).max(1)
     working = np.where(layers > 0, mine[None, 8:12], 0.0).max(1)
     logits, again, working = _at_the_end(rows, watched, mine, again, working, beside)
-    states = _states(rows, known, layers.sum(1), framework)
+    working = working + _owed(rows, watched) * (layers * mine[None, 16:20]).sum(1)
+    states = _states(rows, known, layers.sum(1), framework, _owed(rows, watched) > 0)
     moving = activations + logits + again + working
     return states | {
         "activations": activations, "logits": logits, "recomputed": again,
@@ -87,6 +88,7 @@ def _at_the_end(
     last, more = np.where(rows.pp > 1, mine[15], mine[13]), mine[14]
     is_gpipe = rows.schedule == CODES["schedule"].index("gpipe")
     others = last * np.where(is_gpipe, rows.micro_batches - 1, 0)
+    others = others + _owed(rows, stage) * mine[20]
     in_loss = is_last & (last + more >= layers)
     logits = np.where(is_last, others + np.where(in_loss, last, 0.0), 0.0)
     return logits, np.where(in_loss, 0.0, again), np.where(in_loss, more, working)
@@ -101,7 +103,20 @@ def _messages(rows: Layouts, known: Known, stage: NDArray[np.int64]) -> Floats:
     tokens = rows.micro_batch * (model.seq // rows.cp)
     stream = np.where(is_wide(rows), 4.0, 2.0) * tokens * model.d_model
     split = np.where(rows.sequence_parallel == 1, rows.tp, 1)
-    return np.where(rows.pp > 1, ways * rows.micro_batches * stream / split, 0.0)
+    messages = ways * rows.micro_batches
+    sent = np.maximum(0.0, messages - _in_flight(rows, stage) * rows.vpp)
+    messages = messages + np.where((rows.vpp > 1) | _splits(rows), sent, 0.0)
+    return np.where(rows.pp > 1, messages * stream / split, 0.0)
+
+
+def _splits(rows: Layouts) -> NDArray[np.bool_]:
+    """Rows whose schedule splits the backward pass."""
+    return rows.schedule == CODES["schedule"].index("zero-bubble")
+
+
+def _owed(rows: Layouts, stage: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`memory.owed` of stages [3, rows]."""
+    return np.where(_splits(rows), np.minimum(stage, rows.micro_batches - 1), 0)
 
 
 def _in_flight(rows: Layouts, stage: NDArray[np.int64]) -> Floats:
@@ -109,11 +124,13 @@ def _in_flight(rows: Layouts, stage: NDArray[np.int64]) -> Floats:
     p, v, m = rows.pp, rows.vpp, rows.micro_batches
     chunked = np.minimum(m * v, (p - stage - 1) * 2 + (v - 1) * p + 1) / v
     plain = np.where(v > 1, chunked, np.minimum(m, p - stage))
+    plain = np.where(_splits(rows), np.minimum(m, p), plain)
     return np.where(rows.schedule == CODES["schedule"].index("gpipe"), m, plain)
 
 
 def _states(
-    rows: Layouts, known: Known, layers: NDArray[np.int64], framework: Framework
+    rows: Layouts, known: Known, layers: NDArray[np.int64], framework: Framework,
+    owes: NDArray[np.bool_],
 ) -> dict[str, Floats]:
     """Weights, gradients and optimizer states, [3, rows] each."""
     weights, place = known.weights(rows)
@@ -132,8 +149,11 @@ def _states(
     if framework.accumulate == "frozen":
         trained = framework.adapter_params * layers / rows.tp
         shared, held = trained / replicas, held + trained
+    unsummed = np.zeros(owes.shape)
+    if framework.buffers_ahead and framework.fp32_gradients:
+        unsummed = np.where(owes, item * trained, 0.0)
     return {
         "weights": item * np.where(rows.zero == 3, shared, held),
-        "gradients": grad_item * np.where(rows.zero >= 2, shared, trained),
+        "gradients": grad_item * np.where(rows.zero >= 2, shared, trained) + unsummed,
         "optimizer": states * np.where(rows.zero > 0, shared, trained),
     }

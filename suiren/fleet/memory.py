@@ -9,8 +9,10 @@ from suiren.fleet.ends import embedding, head
 from suiren.fleet.framework import Framework
 from suiren.fleet.layout import Layout
 from suiren.fleet.model import Model
+from suiren.fleet.part import Part
 from suiren.fleet.share import Share, share_of
 from suiren.hw.fact import Fact, assumed
+from suiren.trace.call import Call
 
 #: What an allocator cannot use between blocks, as a share of all activations.
 FRAGMENTATION: Fact = assumed(
@@ -111,9 +113,23 @@ def in_flight(layout: Layout, stage: int) -> float:
     p, v, m = layout.pp, layout.vpp, layout.micro_batches
     if layout.schedule == "gpipe":
         return float(m)
+    if layout.schedule == "zero-bubble":
+        return float(min(m, p))  # those whose weight gradients are owed are kept too
     if v > 1:
         return min(m * v, (p - stage - 1) * 2 + (v - 1) * p + 1) / v
     return float(min(m, p - stage))
+
+
+def owed(layout: Layout, stage: int) -> int:
+    """Micro-batches whose weight gradients a zero-bubble stage still owes at its peak."""
+    return min(stage, layout.micro_batches - 1) if layout.schedule == "zero-bubble" else 0
+
+
+def results_bytes(part: Part) -> float:
+    """Bytes of all products' results of a part: what weight gradients are made of."""
+    names = ("mm", "addmm", "bmm", "baddbmm")
+    calls = (t for t in part.forward if isinstance(t, Call) and t.name in names)
+    return float(sum(t.bytes for call in calls for t in call.results()))
 
 
 def memory_of(
@@ -141,13 +157,16 @@ def memory_of(
     if layout.offload == "optimizer":
         states = main = 0
     kept = in_flight(layout, stage)
-    activations, again, working = _activations(model, layout, share, stage)
+    activations, again, working, results = _activations(model, layout, share, stage)
+    waiting = owed(layout, stage) * results
     logits, again, working = at_the_end(share, layout, stage, again, working, beside)
+    working += waiting
     moving = activations * kept + logits + again + working
+    unsummed = item * trained if is_unsummed(layout, framework, stage) else 0.0
     held = weights.all + (trained if framework.accumulate == "frozen" else 0.0)
     return StageMemory(
         stage, item * (shared if layout.zero == 3 else held),
-        grad_item * (shared if layout.zero >= 2 else trained),
+        grad_item * (shared if layout.zero >= 2 else trained) + unsummed,
         (states + main) * (shared if layout.zero else trained), activations * kept, logits,
         again, working, float(FRAGMENTATION) * moving,
         float(WORKSPACE_BYTES) + messages_bytes(layout, share, stage), kept,
@@ -163,7 +182,19 @@ def messages_bytes(layout: Layout, share: Share, stage: int) -> float:
         return 0.0
     ways = 2 * layout.vpp - (stage == 0) - (stage == layout.pp - 1)
     split = layout.tp if share.sequence_parallel else 1
-    return ways * layout.micro_batches * share.stream_bytes / split
+    messages = ways * layout.micro_batches
+    if layout.vpp > 1 or layout.schedule == "zero-bubble":
+        # what runs several chunks lets go of what it sent at the end of the step
+        messages += max(0.0, messages - in_flight(layout, stage) * layout.vpp)
+    return messages * share.stream_bytes / split
+
+
+def is_unsummed(layout: Layout, framework: Framework, stage: int) -> bool:
+    """Whether gradients pass no hook that adds them to their FP32 sums and frees them.
+
+    torch.distributed.pipelining calls none where a schedule splits the backward pass.
+    """
+    return owed(layout, stage) > 0 and framework.buffers_ahead and framework.fp32_gradients
 
 
 def adapters_of(model: Model, layout: Layout, framework: Framework, stage: int) -> float:
@@ -174,21 +205,22 @@ def adapters_of(model: Model, layout: Layout, framework: Framework, stage: int) 
 
 def _activations(
     model: Model, layout: Layout, share: Share, stage: int
-) -> tuple[float, float, float]:
-    """Bytes that one micro-batch keeps in a stage, of a layer computed again, and of a pass."""
-    kept = largest = working = 0.0
+) -> tuple[float, float, float, float]:
+    """Bytes that a micro-batch keeps, of a layer computed again, a pass, products' results."""
+    kept = largest = working = results = 0.0
     for first, count in layers_before(model, layout, stage):
         for n in range(first, first + count):
             cross = n >= model.layers - model.decoder_layers
             part = layer(share, model.has_experts(n), cross)
             kept += part.saved_bytes
             working = max(working, part.working_bytes)
+            results += results_bytes(part)
             if layout.recompute == "full":
                 whole = layer(kept_whole(share), model.has_experts(n), cross)
                 largest = max(largest, whole.saved_bytes)
     if stage == 0:
         kept += embedding(share).saved_bytes
-    return kept, largest, working
+    return kept, largest, working, results
 
 
 def kept_whole(share: Share) -> Share:
@@ -202,12 +234,15 @@ def at_the_end(
     """Logits, a layer computed again and working memory at a stage's peak.
 
     The loss of a micro-batch is gone before backward comes to the layers, so a last stage has its
-    peak in one or in the other. GPipe keeps the losses of all micro-batches.
+    peak in one or in the other. GPipe keeps the losses of all micro-batches, zero-bubble schedules
+    the logits' gradients of those that they owe weight gradients.
     """
     if stage < layout.pp - 1:
         return 0.0, again, working
     last, more = last_bytes(share, layout.pp), head(share).working_bytes
     others = last * (layout.micro_batches - 1 if layout.schedule == "gpipe" else 0)
+    # the head's weight gradient waits with the gradient of the logits
+    others += owed(layout, stage) * share.ops.size(share.tokens, share.vocab)
     if last + more >= again + working + beside:
         return others + last, 0.0, more
     return others, again, working

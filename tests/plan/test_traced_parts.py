@@ -7,7 +7,7 @@ import pytest
 
 from suiren.fleet.block import recomputed
 from suiren.fleet.layout import BadLayout, Layout
-from suiren.fleet.memory import memory_of
+from suiren.fleet.memory import WORKSPACE_BYTES, in_flight, memory_of
 from suiren.fleet.part import Comm, Part
 from suiren.fleet.sharded_framework import PYTORCH
 from suiren.fleet.share import share_of
@@ -180,6 +180,35 @@ def test_a_last_stage_holds_its_logits_and_those_of_gpipe_all(stack, schedule, l
     assert told.logits == losses * head
     alone = memory_of(share.model, Layout(global_batch=4), share.framework, 0)
     assert alone.logits == stack().head.saved_bytes
+
+
+def told_of(stage: int, **fields):
+    """Memory of a stage of eight layers on four stages, eight micro-batches."""
+    layout = Layout(global_batch=8, pp=4, **fields)
+    share = share_with("none", global_batch=8, pp=4, **fields)
+    return memory_of(share.model, layout, share.framework, stage), in_flight(layout, stage)
+
+
+def test_what_several_chunks_sent_is_held_until_the_step_ends():
+    message = 2 * SEQ * 256
+    for stage, ways in ((0, 3), (1, 4), (3, 3)):
+        told, chunks = told_of(stage, vpp=2, schedule="interleaved")
+        sent = ways * 8 - 2 * chunks
+        assert told.workspace - float(WORKSPACE_BYTES) == (ways * 8 + sent) * message
+    alone, _ = told_of(1)
+    assert alone.workspace - float(WORKSPACE_BYTES) == 2 * 8 * message
+
+
+def test_zero_bubble_stages_keep_what_they_owe_weight_gradients(stack):
+    results = 2 * 2 * SEQ * (3 * 256 + 2 * 128 + 2 * 512)  # of two layers
+    plain = [told_of(stage)[0] for stage in range(4)]
+    moved = [told_of(stage, schedule="zero-bubble")[0] for stage in range(4)]
+    assert [told_of(s, schedule="zero-bubble")[1] for s in range(4)] == [4, 4, 4, 4]
+    for stage in (1, 2):
+        assert moved[stage].working - plain[stage].working == stage * results
+        assert moved[stage].gradients == 1.5 * plain[stage].gradients  # no hook frees them
+    assert moved[0].gradients == plain[0].gradients
+    assert moved[3].logits - plain[3].logits == 3 * 2 * SEQ * 1024
 
 
 def test_a_loss_is_gone_before_a_layer_is_computed_again(stack):
