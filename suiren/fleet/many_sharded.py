@@ -59,7 +59,7 @@ def sharded_owners_of(rows: Layouts, known: Known) -> dict[str, Floats]:
     return found | {
         "weights": np.where(is_in_loss, in_loss, in_layers),
         "gradients": 4 * trained + np.where(is_in_loss, 0.0, gradient),
-        "optimizer": np.where(rows.offload == _HOST, 0.0, 4 * shard + 8 * trained),
+        "optimizer": 4 * shard + np.where(rows.offload == _HOST, 0.0, 8 * trained),
     }
 
 

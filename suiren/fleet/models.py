@@ -79,5 +79,6 @@ def find_model(name: str, seq: int = 0) -> Model:
     found = MODELS.get(name.lower())
     if found is None:
         near = get_close_matches(name.lower(), MODELS, 3, 0.3)
-        raise BadModel(f"no bundled model is called {name!r}; near it: {', '.join(near or MODELS)}")
+        known = f"near it: {', '.join(near)}" if near else f"there are: {', '.join(MODELS)}"
+        raise BadModel(f"no bundled model is called {name!r}; {known}")
     return replace(found, seq=seq) if seq else found

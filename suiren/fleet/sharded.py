@@ -247,12 +247,13 @@ def _memory(model: Model, layout: Layout, how: Sharded, block_params: float) -> 
     gradient = block_params * (4 if how.reduces_fp32 else item) / layout.tp
     held = memory_of(model, layout, how, 0, in_layers - in_loss + gradient)
     is_in_loss = held.logits > 0
-    # FP32 weights and both moments are sharded; gradients add up in FP32 beside one whole block
+    # FP32 weights and both moments are sharded, and what is gathered is cast from those weights:
+    # they stay where moments are offloaded; gradients add up in FP32 beside one whole block
     shard = model.params / layout.dp / layout.tp
     trained = shard
     if how.accumulate == "frozen":
         trained = adapters_of(model, layout, how, 0) / layout.dp
-    states = 0.0 if layout.offload == "optimizer" else 4 * shard + 8 * trained
+    states = 4 * shard + (0.0 if layout.offload == "optimizer" else 8 * trained)
     return replace(held, weights=in_loss if is_in_loss else in_layers, optimizer=states,
                    gradients=4 * trained + (0.0 if is_in_loss else gradient))  # fmt: skip
 

@@ -75,6 +75,10 @@ def test_frozen_weights_are_sharded_but_have_no_moments() -> None:
     assert found.optimizer == pytest.approx(4 * shard + 8 * adapters * MODEL.layers / 16)
 
 
+def test_moments_are_offloaded_and_sharded_weights_stay() -> None:
+    assert step(offload="optimizer").memory.optimizer == 4 * MODEL.params / 16
+
+
 def test_recomputing_takes_longer_and_keeps_less() -> None:
     kept, again = step(recompute="none"), step(recompute="full")
     assert again.step_s > 1.15 * kept.step_s
