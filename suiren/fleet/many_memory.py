@@ -111,7 +111,7 @@ def _messages(rows: Layouts, known: Known, stage: NDArray[np.int64]) -> Floats:
 
 def _splits(rows: Layouts) -> NDArray[np.bool_]:
     """Rows whose schedule splits the backward pass."""
-    return rows.schedule == CODES["schedule"].index("zero-bubble")
+    return np.asarray(rows.schedule == CODES["schedule"].index("zero-bubble"))
 
 
 def _owed(rows: Layouts, stage: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -182,7 +182,7 @@ def messages_bytes(layout: Layout, share: Share, stage: int) -> float:
         return 0.0
     ways = 2 * layout.vpp - (stage == 0) - (stage == layout.pp - 1)
     split = layout.tp if share.sequence_parallel else 1
-    messages = ways * layout.micro_batches
+    messages = float(ways * layout.micro_batches)
     if layout.vpp > 1 or layout.schedule == "zero-bubble":
         # what runs several chunks lets go of what it sent at the end of the step
         messages += max(0.0, messages - in_flight(layout, stage) * layout.vpp)

@@ -96,7 +96,8 @@ def units_of(problem: Problem, model: Model) -> list[Unit]:
         raise BadProblem(
             f"no layout of {model.name} on {problem.machines[0].ranks} cards has a global batch of "
             f"{problem.global_batch}{' and ' + wanted if wanted else ''}: dp x micro_batch must "
-            f"divide it, tp the {model.heads} heads"
+            f"divide it, tp the {model.heads} heads, pp x vpp is at most the {model.layers} "
+            f"layers, and dp x tp x pp x cp is the {problem.machines[0].ranks} cards"
         )
     return found
 
