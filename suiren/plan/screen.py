@@ -64,7 +64,8 @@ def _head(answer: Answer) -> RenderableType:
 
 def _nothing(answer: Answer) -> RenderableType:
     """What comes nearest, by how much it misses, and what would do."""
-    lines = ["no layout keeps all limits", *_over_memory(answer), *_other_limits(answer)]
+    reasons = [*_over_memory(answer), *_other_limits(answer)]  # twins read alike
+    lines = ["no layout keeps all limits", *dict.fromkeys(reasons)]
     if answer.change is not None:
         lines.append(f"smallest change that does: {answer.change.sentence}")
     elif answer.outcome.is_whole:
