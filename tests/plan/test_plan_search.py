@@ -280,7 +280,10 @@ def test_buffers_of_messages_count_where_the_framework_makes_them_ahead():
     layout = Layout(global_batch=64, pp=2, vpp=4, schedule="interleaved")
     share = share_of(prepare(SMALL).model, layout, PYTORCH)
     size = 512 * 2048 * 2
-    assert messages_bytes(layout, share, 0) == 7 * 64 * size
+    in_flight = 9  # chunks; what they will send is not sent yet
+    assert messages_bytes(layout, share, 0) == (7 * 64 + 7 * 64 - in_flight) * size
+    alone = replace(layout, vpp=1, schedule="1f1b")
+    assert messages_bytes(alone, share, 0) == 64 * size
     assert messages_bytes(replace(layout, pp=1, vpp=1), share, 0) == 0
 
 
