@@ -25,7 +25,7 @@ torch.manual_seed(dist.get_rank())
 for step in range(5):
     if step == 2 and dist.get_rank() == 0:  # the other rank cannot end before this one
         from suiren.live.folder import devices
-        print("running:", [(d.rank, d.world_size, d.script) for d in devices()])
+        print("running:", sorted((d.rank, d.world_size, d.script) for d in devices()))
     x = torch.randn(32, 64, device="cuda")
     loss = (net(x) - x).pow(2).mean()
     loss.backward(); optimizer.step(); optimizer.zero_grad()
