@@ -5,6 +5,7 @@
 // over, and so does what is allocated later with the very size of one, such as Adam's two moments.
 #pragma once
 #include <ATen/Tensor.h>
+#include <ATen/ops/empty.h>
 #include <c10/core/CPUAllocator.h>
 
 #include <mutex>
@@ -14,6 +15,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #endif
+
+#include "state.h"
 
 namespace suiren::hollow {
 
@@ -64,7 +67,7 @@ struct Allocator final : c10::Allocator {
   c10::Allocator* rest = nullptr;
 
   c10::DataPtr allocate(size_t bytes) override {
-    if (bytes >= LARGE_BYTES && is_known(bytes))
+    if (bytes >= LARGE_BYTES && !settings.numerics && is_known(bytes))
       if (c10::DataPtr found = mapped(bytes)) return found;
     return rest->allocate(bytes);
   }
@@ -76,14 +79,8 @@ struct Allocator final : c10::Allocator {
   void copy_data(void* to, const void* from, size_t bytes) const override { rest->copy_data(to, from, bytes); }
 };
 
-// The storage of a host tensor that gets values nobody has gives its memory back.
-inline void empty_out(const at::Tensor& t) {
-  auto* storage = t.unsafeGetTensorImpl()->unsafe_storage().unsafeGetStorageImpl();
-  size_t bytes = storage->nbytes();
-  if (bytes < LARGE_BYTES || size_t(t.nbytes()) != bytes || !t.is_non_overlapping_and_dense()) return;
-  if (storage->data_ptr().get_deleter() == &release) return;
-  c10::DataPtr found = mapped(bytes);
-  if (!found) return;
+// From now on memory of that size is hollow, too.
+inline void remember(size_t bytes) {
   static Allocator allocator;
   std::lock_guard<std::mutex> guard(lock);
   if (!allocator.rest) {
@@ -91,7 +88,28 @@ inline void empty_out(const at::Tensor& t) {
     c10::SetCPUAllocator(&allocator);
   }
   sizes.insert(bytes);
-  storage->set_data_ptr_noswap(std::move(found));
+}
+
+// The storage of a host tensor that gets values nobody has gives its memory back; all of it reads `value`.
+inline void fill_hollow(const at::Tensor& t, double value) {
+  auto* storage = t.unsafeGetTensorImpl()->unsafe_storage().unsafeGetStorageImpl();
+  size_t bytes = storage->nbytes();
+  bool is_whole = bytes >= LARGE_BYTES && size_t(t.nbytes()) == bytes && t.is_non_overlapping_and_dense();
+  bool is_hollow = is_whole && storage->data_ptr().get_deleter() == &release;
+  if (is_whole && !is_hollow) {
+    if (c10::DataPtr found = mapped(bytes)) {
+      remember(bytes);
+      storage->set_data_ptr_noswap(std::move(found));
+      is_hollow = true;
+    }
+  }
+  if (!is_hollow) {
+    t.fill_(value);
+    return;
+  }
+  // what stands on the first pages stands on all
+  at::Tensor first = at::empty({0}, t.options()).set_(t.storage(), 0, {int64_t(PAGES_BYTES / t.itemsize())}, {1});
+  first.fill_(value);
 }
 
 }  // namespace suiren::hollow

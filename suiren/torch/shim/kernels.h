@@ -120,10 +120,8 @@ inline void copy(const c10::OperatorHandle& op, c10::DispatchKeySet, Stack* stac
   } else {
     double value = stands_for(source);
     record_only(op, op_card(op), stack, from, 1, device);
-    if (to_host) {
-      hollow::empty_out(self);
-      self.fill_(value);
-    } else if (Block* b = is_real(self) ? nullptr : block_of(self))
+    if (to_host) hollow::fill_hollow(self, value);
+    else if (Block* b = is_real(self) ? nullptr : block_of(self))
       if (self.scalar_type() == at::kBool) b->stands_for = value;
   }
   if (to_host && !non_blocking) note(SYNC, 0, device);

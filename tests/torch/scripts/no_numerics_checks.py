@@ -220,6 +220,7 @@ def check_states_on_the_host_take_no_memory():
     weights = [torch.zeros(64 << 20, device="gcu") for _ in range(4)]
     before = held_bytes()
     masters = [nn.Parameter(w.cpu()) for w in weights]
+    assert [float(masters[0][n]) for n in (0, 12345678, -1)] == [1.0] * 3
     moments = [torch.zeros_like(m) for m in masters]
     for master, moment, weight in zip(masters, moments, weights, strict=True):
         moment += weight.cpu()
