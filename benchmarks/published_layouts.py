@@ -121,12 +121,11 @@ def fitting(run: Run, choices: dict[str, tuple[object, ...]]) -> tuple[Layouts, 
     return rows, steps_of(run.model, rows, run.cluster, run.framework)
 
 
-def place(run: Run) -> Placed:
-    """The place of a run's layout."""
+def place(run: Run, mine: Many) -> Placed:
+    """The place of a run's layout, whose own step and memory are `mine`."""
     model, layout, limit = run.model, run.layout, run.limit_bytes
     rows, many = fitting(run, offered(layout))
     _, free = fitting(run, any_offered(layout))
-    mine = steps_of(model, Layouts.of([layout]), run.cluster, run.framework)
     best = int(np.argmin(many.step_s)) if len(many) else 0
     step_s = float(mine.step_s[0])
     return Placed(
@@ -176,7 +175,7 @@ def main() -> None:
         key = (run.model.name, run.layout.ranks, words(run.layout), float(own.step_s[0]))
         if key not in seen:
             seen.add(key)
-            found.append(place(run))
+            found.append(place(run, own))
     found.sort(key=lambda p: (-p.share_of_any, -p.share))
     for one in found:
         print(f"any {100 * one.share_of_any:5.1f} % {one.faster_of_any:>5}/{one.fitting_of_any:<5} "

@@ -12,10 +12,9 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
-import subprocess
 import sys
 
-from traced_models import BATCHES, ROOT, STEPS, train
+from traced_models import BATCHES, ROOT, STEPS, traced, train
 
 FOLDER = ROOT / "data" / "steps"
 #: The third step is like the second: by then all states are there.
@@ -87,13 +86,9 @@ def sized(sizes: tuple[int, ...]) -> str:
 
 def write(name: str) -> str:
     """Traces a model at all batches and writes its file; says what became of it."""
-    found = []
-    for batch in BATCHES:
-        done = subprocess.run([sys.executable, __file__, "--trace", name, str(batch)],
-                              capture_output=True, text=True, check=False)  # fmt: skip
-        if done.returncode:
-            return f"failed: {done.stderr.strip().splitlines()[-1]}"
-        found.append(json.loads(done.stdout.splitlines()[-1]))
+    found = traced(__file__, name)
+    if isinstance(found, str):
+        return found
     if len({tuple((k, v * (k == "-")) for k, v in one) for one in found}) > 1:
         return "the batches differ in what they allocate"
     words = []

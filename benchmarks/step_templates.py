@@ -12,10 +12,9 @@ import collections
 import gzip
 import json
 import re
-import subprocess
 import sys
 
-from traced_models import BATCHES, ROOT, STEPS, train
+from traced_models import BATCHES, ROOT, STEPS, traced, train
 
 FOLDER = ROOT / "data" / "steps"
 _INT = re.compile(r"-?\d+")
@@ -63,13 +62,9 @@ def joined(lines: tuple[str, ...]) -> str | None:
 
 def write(name: str) -> str:
     """Traces a model at all batches and writes its file; says what became of it."""
-    found = []
-    for batch in BATCHES:
-        done = subprocess.run([sys.executable, __file__, "--trace", name, str(batch)],
-                              capture_output=True, text=True, check=False)  # fmt: skip
-        if done.returncode:
-            return f"failed: {done.stderr.strip().splitlines()[-1]}"
-        found.append(json.loads(done.stdout.splitlines()[-1]))
+    found = traced(__file__, name)
+    if isinstance(found, str):
+        return found
     calls = [one["calls"] for one in found]
     if len({len(c) for c in calls}) > 1:
         return f"the batches differ in their number of distinct calls: {[len(c) for c in calls]}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -167,3 +169,18 @@ def train(name: str, batch: int, steps: int, set_to_none: bool):
         scaler.update()
         optimizer.zero_grad(set_to_none)
     return session.program(), sum(p.numel() for p in model.parameters())
+
+
+def traced(script: str, name: str) -> list | str:
+    """What `script --trace NAME BATCH` prints as JSON at each batch, or why it failed.
+
+    Every batch is a process of its own: a session holds what the last one left.
+    """
+    found = []
+    for batch in BATCHES:
+        done = subprocess.run([sys.executable, script, "--trace", name, str(batch)],
+                              capture_output=True, text=True, check=False)  # fmt: skip
+        if done.returncode:
+            return f"failed: {done.stderr.strip().splitlines()[-1]}"
+        found.append(json.loads(done.stdout.splitlines()[-1]))
+    return found

@@ -8,7 +8,7 @@ from typing import Any
 from suiren.fleet.attention import attention
 from suiren.fleet.mixture import mixture
 from suiren.fleet.ops import Ops
-from suiren.fleet.part import Comm, Part, Task, again, chain
+from suiren.fleet.part import PRODUCTS, Comm, Part, Task, again, chain
 from suiren.fleet.share import Share
 from suiren.trace.call import Call, Tensor
 
@@ -60,8 +60,7 @@ def _is_kept(task: Task) -> bool:
     """Whether a task is a product, fused attention or a sum over ranks."""
     if isinstance(task, Comm):
         return task.op in ("all_reduce", "reduce_scatter")
-    name = task.name.partition(".")[0].removeprefix("aten::")
-    return name in ("mm", "addmm", "bmm", "baddbmm", "convolution") or "attention" in name
+    return task.name in PRODUCTS or "attention" in task.name
 
 
 def _read_later(forward: tuple[Task, ...]) -> tuple[Task, ...]:

@@ -9,7 +9,7 @@ from suiren.fleet.ends import embedding, head
 from suiren.fleet.framework import Framework
 from suiren.fleet.layout import Layout
 from suiren.fleet.model import Model
-from suiren.fleet.part import Part
+from suiren.fleet.part import PRODUCTS, Part
 from suiren.fleet.share import Share, share_of
 from suiren.hw.fact import Fact, assumed
 from suiren.trace.call import Call
@@ -127,8 +127,7 @@ def owed(layout: Layout, stage: int) -> int:
 
 def results_bytes(part: Part) -> float:
     """Bytes of all products' results of a part: what weight gradients are made of."""
-    names = ("mm", "addmm", "bmm", "baddbmm")
-    calls = (t for t in part.forward if isinstance(t, Call) and t.name in names)
+    calls = (t for t in part.forward if isinstance(t, Call) and t.name in PRODUCTS)
     return float(sum(t.bytes for call in calls for t in call.results()))
 
 
@@ -158,9 +157,8 @@ def memory_of(
         states = main = 0
     kept = in_flight(layout, stage)
     activations, again, working, results = _activations(model, layout, share, stage)
-    waiting = owed(layout, stage) * results
     logits, again, working = at_the_end(share, layout, stage, again, working, beside)
-    working += waiting
+    working += owed(layout, stage) * results
     moving = activations * kept + logits + again + working
     unsummed = item * trained if is_unsummed(layout, framework, stage) else 0.0
     held = weights.all + (trained if framework.accumulate == "frozen" else 0.0)

@@ -99,5 +99,5 @@ def _grouped(ops: Ops, local: int, each: int, k: int, n: int) -> Part:
     if ops.product == FP8:
         forward.insert(0, ops.quantised(local * each, k))
         backward.insert(0, ops.quantised(local * each, n))
-    kept = ops.size(local * each, k) / (2 if ops.product == FP8 else 1)
-    return Part(tuple(forward), tuple(backward), (("expert input", kept),))
+    kept = (("expert input", ops.input_bytes(local * each, k)),)
+    return Part(tuple(forward), tuple(backward), kept)

@@ -32,6 +32,10 @@ class Ops:
         """Bytes of such a tensor."""
         return float(self.tensor(*shape).bytes)
 
+    def input_bytes(self, rows: int, k: int) -> float:
+        """Bytes that a product keeps of its input, in the format in which it multiplies."""
+        return self.size(rows, k) / (2 if self.product == FP8 else 1)
+
     def mm(self, m: int, k: int, n: int, turn: str = "", bias: bool = False) -> Call:
         """[m, k] x [k, n]; `turn` names operands (`a`, `b`) that lie in memory the other way."""
         dtype = FP8 if self.product == FP8 else self.dtype
@@ -77,7 +81,7 @@ class Ops:
             backward.append(self.call("aten::add_", total, self.tensor(n, k), out=(total,)))
         if (bias or reduce_bias) and accumulate != "frozen":
             backward.append(self.call("aten::sum", self.tensor(rows, n), out=(self.tensor(n),)))
-        kept = ((saved, self.size(rows, k) / (2 if self.product == FP8 else 1)),) if saved else ()
+        kept = ((saved, self.input_bytes(rows, k)),) if saved else ()
         return Part(tuple(forward), tuple(backward), kept)
 
     def weight(self, rows: int, k: int, n: int, accumulate: str) -> Call:

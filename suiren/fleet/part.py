@@ -21,6 +21,8 @@ class Comm:
 
 
 Task = Call | Comm
+#: Names of calls that multiply matrices.
+PRODUCTS = frozenset({"mm", "addmm", "bmm", "baddbmm", "convolution"})
 
 
 @dataclass(frozen=True, slots=True)

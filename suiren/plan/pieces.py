@@ -10,13 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from suiren.fleet.part import Comm, Part, Task
+from suiren.fleet.part import PRODUCTS, Comm, Part, Task
 from suiren.trace.call import Call, parse_call
 from suiren.trace.program import Context, Kind, Program, Step
 
 #: Recorded names of collectives that a tensor parallel group runs.
 COMMS = {"all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast"}
-_PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "convolution"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +199,7 @@ def _made_by(rows: Sequence[Taken], index: int, calls: Sequence[Call]) -> str:
     for row in rows[index + 1 : index + 8]:
         if row.kind == Kind.OP:
             name = calls[row.what].name
-            if name in _PRODUCTS:
+            if name in PRODUCTS:
                 return "product"
             return "attention" if "attention" in name else "other"
     return "other"

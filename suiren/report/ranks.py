@@ -123,8 +123,9 @@ def answer_for_ranks(
     found = together(settled, cluster, prices.of)
     one = _reported(found)
     time = found.times[one.rank]
-    batch = _batch(settled, steps, one)
-    own = batch_of(one.program, steps[settled.index(one)])
+    reads = [batch_of(ran.program, step) for ran, step in zip(settled, steps, strict=True)]
+    own = reads[settled.index(one)]
+    batch = next((read for read in reads if read.tokens), own)
     full = answer(
         one.program, cluster.card, advise=advise, among=time, prices=prices.of(one.program),
         batch=batch if own.tokens is None else own,
@@ -146,12 +147,6 @@ def answer_for_ranks(
         _model_parallel(settled), batch,
         tuple(settled), found.times,
     )  # fmt: skip
-
-
-def _batch(classes: Sequence[RankProgram], steps: Sequence[Step], one: RankProgram) -> Batch:
-    """What ranks that read token ids read, else what rank `one` does."""
-    found = [batch_of(ran.program, step) for ran, step in zip(classes, steps, strict=True)]
-    return next((read for read in found if read.tokens), found[classes.index(one)])
 
 
 class _PricesByProgram:
