@@ -40,6 +40,12 @@ class Framework:
     weighs_early: bool = False
     """A mixture weights its experts inside their activation, so that their results are not kept
     (Megatron-Core from 0.12 on: `weighted_bias_swiglu_impl` in transformer/moe/experts.py)."""
+    expert_kernels: bool = False
+    """Products and casts of a mixture are issued expert by expert, on several streams."""
+    overlaps_experts: bool = False
+    """Exchanges of experts run beside the passes of another micro-batch."""
+    graphs: tuple[str, ...] = ()
+    """What the host launches as one: `attn`, `router`, `mlp`, or `all`, the whole step."""
     blocking_sends: bool = True
     """A stage waits for its message to arrive before it goes on."""
     vocab_multiple: int = 128
@@ -88,7 +94,7 @@ MEGATRON_CORE = Framework(
     name="megatron-core", title="Megatron-Core with Transformer Engine, 2024",
     host_op_s=assumed(20 * us, "Transformer Engine's modules make about one call a kernel"),
     async_input_gradient=True, accumulate="fused", fp32_gradients=True, loss="fused",
-    blocking_sends=False, weighs_early=True,
+    blocking_sends=False, weighs_early=True, expert_kernels=True,
 )  # fmt: skip
 MODELLINK = Framework(
     name="modellink-2024", title="ModelLink on Ascend, 2024",

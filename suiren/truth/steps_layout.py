@@ -19,6 +19,7 @@ from suiren.fleet.layout import Layout
 from suiren.fleet.memory import peak
 from suiren.fleet.model import Model
 from suiren.hw.spec import Card
+from suiren.truth import steps_bridge
 from suiren.truth.rows import Row
 from suiren.truth.steps_model import number
 from suiren.truth.unknown import NotPredicted
@@ -37,7 +38,7 @@ def framework_of(row: Row) -> Framework:
     year = "2022" if "2022" in name or "sequence_parallel=yes" in row.notes else ""
     for word, found in (
         ("deepspeed", MEGATRON_DEEPSPEED), ("modellink", MODELLINK), ("mindspeed", MODELLINK),
-        ("megatron-bridge", MEGATRON_CORE), ("nemo", MEGATRON_CORE), ("mcore", MEGATRON_CORE),
+        ("megatron-bridge", steps_bridge.framework_of(row)), ("nemo", MEGATRON_CORE), ("mcore", MEGATRON_CORE),
         ("unnamed gpu", MEGATRON_CORE),
         ("megatron-lm 2021", MEGATRON_2021), ("megatron-lm (2021", MEGATRON_2021),
         ("megatron-lm", MEGATRON_2022 if year else MEGATRON_CORE), ("hf transformers", EAGER),
@@ -100,9 +101,10 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
         else "full" if recompute.startswith("full") and " x" not in recompute else "none",
         schedule="interleaved" if vpp > 1 else "1f1b", precision=precision_of(row),
         overlap_gradients=overlap or modern or framework is ONEFLOW,
-        distinct_tokens="hybridep" in about or "deepep" in about or "DeepEP" in row.text,
+        distinct_tokens=steps_bridge.sends_once(row) or "DeepEP" in row.text,
         overlap_tensor=modern or ("mc2" in about and framework is MODELLINK),
     )  # fmt: skip
+    layout = steps_bridge.with_ends(layout, model)
     assumed = row.shape.get("assumed_fields", "")
     if "recompute" in assumed and layout.recompute == "full":
         alone = replace(layout, recompute="none", tp=1, pp=1, vpp=1, dp=1, cp=1,

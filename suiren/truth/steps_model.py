@@ -6,6 +6,7 @@ import re
 
 from suiren.fleet.model import BadModel, Model
 from suiren.truth.rows import Row
+from suiren.truth.steps_bridge import predicts_more
 from suiren.truth.unknown import NotPredicted
 
 #: Heads of models whose table leaves them out: the published script (examples/sc21 of Megatron-LM).
@@ -71,7 +72,7 @@ def model_of(row: Row) -> Model:
             top_k=(_count(r"top-(\d+)", notes) or (1 if "switch" in name else 2)) if experts else 0,
             expert_d_ff=expert_d_ff,
             shared_d_ff=expert_d_ff if "1 shared" in notes else 0,
-            dense_layers=dense if experts else 0, tied=not gated, norm="rms" if gated else "layer",
+            dense_layers=dense if experts else 0, more_predicted=predicts_more(row), tied=not gated, norm="rms" if gated else "layer",
             positions="rotary" if gated else "learned", bias=not gated, dropout=not gated,
             causal=not encoder, activation="tanh" if family.startswith("gpt") else "gelu",
             attention="flash" if flash else "unfused",

@@ -1,0 +1,78 @@
+"""What a release of Megatron-Bridge and NeMo does in the runs of its performance tables.
+
+A row's notes quote the preset it was matched with (`cuda_graph=…, moe_dispatch=…`). Where they do
+not, what most presets of that release do is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from suiren.fleet.framework import MEGATRON_CORE, Framework
+from suiren.fleet.layout import Layout
+from suiren.fleet.model import Model
+from suiren.truth.rows import Row
+
+#: Scopes of CUDA graphs by the names that presets give them; `moe_preprocess` goes with the router.
+_SCOPES = {"attn": "attn", "moe_router": "router", "mlp": "mlp", "full_iteration": "all"}
+
+
+def is_bridge(row: Row) -> bool:
+    """Whether the row was measured with Megatron-Bridge."""
+    return "megatron-bridge" in row.shape.get("framework", "").lower()
+
+
+def release(row: Row) -> float:
+    """Year and month of a release as its number: 25.11; 0 where the row names none."""
+    match = re.search(r"nemo (\d\d\.\d\d)", row.shape.get("framework", "").lower())
+    return float(match[1]) if match else 0.0
+
+
+def graphs_of(row: Row) -> tuple[str, ...]:
+    """What the host launches as one CUDA graph."""
+    match = re.search(r"cuda_graph=(\w*)/?(\[[^\]]*\]|\w*)", row.notes)
+    if not match or match[1].lower() == "none":
+        return ()
+    found = {_SCOPES[name] for name in re.findall(r"\w+", match[0]) if name in _SCOPES}
+    return tuple(sorted(found))
+
+
+def framework_of(row: Row) -> Framework:
+    """Megatron-Core as this release's presets set it up."""
+    return replace(
+        MEGATRON_CORE, name=f"{MEGATRON_CORE.name}-bridge", graphs=graphs_of(row),
+        overlaps_experts="a2a_overlap=True" in row.notes,
+    )  # fmt: skip
+
+
+def sends_once(row: Row) -> bool:
+    """Whether a token goes to each rank of its experts once: DeepEP and HybridEP do so.
+
+    Presets from 26.02 on name one of the two for every mixture.
+    """
+    named = re.search(r"moe_dispatch=(\w+)", row.notes)
+    if named:
+        return named[1].lower() != "none"
+    return is_bridge(row) and release(row) >= 26.02
+
+
+def predicts_more(row: Row) -> int:
+    """Further tokens that the recipe predicts.
+
+    recipes/deepseek/deepseek_v3.py: `use_mtp: bool = True, mtp_num_layers = 1`.
+    """
+    return int(is_bridge(row) and "deepseek" in row.text.lower())
+
+
+def with_ends(layout: Layout, model: Model) -> Layout:
+    """The layout with few layers in the last chunk, which also predicts further tokens.
+
+    The same recipe lays out DeepSeek-V3's 61 layers as `Et*4|(t*4|)*14tmL`: chunks of equal size
+    but the last, which holds what is left.
+    """
+    slots = layout.pp * layout.vpp
+    if not model.more_predicted or layout.pp == 1:
+        return layout
+    each = -(-model.layers // slots)
+    return replace(layout, last_stage_layers=max(1, model.layers - each * (slots - 1)))
