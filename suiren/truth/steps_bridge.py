@@ -17,6 +17,11 @@ from suiren.truth.rows import Row
 #: Scopes of CUDA graphs by the names that presets give them; `moe_preprocess` goes with the router.
 _SCOPES = {"attn": "attn", "moe_router": "router", "mlp": "mlp", "full_iteration": "all"}
 
+#: Runs in MXFP8 that the presets of 26.06 capture as a whole, with exchanges of experts overlapped:
+#: scripts/performance/configs/{deepseek,qwen}/*_workload_base_configs.py.
+_WHOLE = (("deepseekv3", "gb300"), ("qwen3_30b_a3b", "gb300"), ("qwen3_30b_a3b", "gb200"),
+          ("qwen3_30b_a3b", "b300"))  # fmt: skip
+
 
 def is_bridge(row: Row) -> bool:
     """Whether the row was measured with Megatron-Bridge."""
@@ -32,17 +37,41 @@ def release(row: Row) -> float:
 def graphs_of(row: Row) -> tuple[str, ...]:
     """What the host launches as one CUDA graph."""
     match = re.search(r"cuda_graph=(\w*)/?(\[[^\]]*\]|\w*)", row.notes)
-    if not match or match[1].lower() == "none":
+    if not match:
+        return _usual(row)
+    if match[1].lower() == "none":
         return ()
     found = {_SCOPES[name] for name in re.findall(r"\w+", match[0]) if name in _SCOPES}
     return tuple(sorted(found))
 
 
+def _usual(row: Row) -> tuple[str, ...]:
+    """The graphs of most presets of a release for mixtures on Blackwell, where it stands alone.
+
+    From 26.06 on whole steps for the runs in `_WHOLE`; attention and router from 25.11 on.
+    """
+    if not row.notes.lower().startswith("moe") or "h100" in row.hardware.lower():
+        return ()
+    if _whole(row):
+        return ("all",)
+    return ("attn", "router") if release(row) >= 25.11 else ()
+
+
+def _whole(row: Row) -> bool:
+    names = (row.text.lower(), row.hardware.lower().removeprefix("dgx-"))
+    return release(row) >= 26.06 and names in _WHOLE and "mx" in row.dtype.lower()
+
+
 def framework_of(row: Row) -> Framework:
-    """Megatron-Core as this release's presets set it up."""
+    """Megatron-Core as this release's presets set it up.
+
+    Presets whose mixtures run as one graph overlap their exchanges too.
+    """
+    graphs, about = graphs_of(row), row.notes.lower()
     return replace(
-        MEGATRON_CORE, name=f"{MEGATRON_CORE.name}-bridge", graphs=graphs_of(row),
-        overlaps_experts="a2a_overlap=True" in row.notes,
+        MEGATRON_CORE, name=f"{MEGATRON_CORE.name}-bridge", graphs=graphs,
+        overlaps_experts="a2a_overlap=True" in row.notes or ("all" in graphs and "moe" in about)
+        or ("a2a_overlap" not in row.notes and _hides_from_start(row)),
     )  # fmt: skip
 
 
@@ -54,7 +83,18 @@ def sends_once(row: Row) -> bool:
     named = re.search(r"moe_dispatch=(\w+)", row.notes)
     if named:
         return named[1].lower() != "none"
-    return is_bridge(row) and release(row) >= 26.02
+    if "deepep" in f"{row.shape.get('attention_impl', '')} {row.text}".lower():
+        return True
+    return is_bridge(row) and (release(row) >= 26.02 or _hides_from_start(row))
+
+
+def _hides_from_start(row: Row) -> bool:
+    """DeepSeek-V3 on H100: DeepEP, overlapped, in the presets of 25.09 already.
+
+    scripts/performance/configs/deepseek/deepseek_llm_pretrain.py: `enable_deepep=True` and
+    `set_moe_a2a_overlap_overrides` for H100 only.
+    """
+    return "deepseek" in row.text.lower() and "h100" in row.hardware.lower()
 
 
 def predicts_more(row: Row) -> int:

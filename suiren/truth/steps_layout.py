@@ -15,9 +15,10 @@ from suiren.fleet.framework import (
     ONEFLOW,
     Framework,
 )
-from suiren.fleet.layout import Layout
+from suiren.fleet.layout import Layout, Recompute
 from suiren.fleet.memory import peak
 from suiren.fleet.model import Model
+from suiren.fleet.sharded_framework import AUTOMODEL, MEGATRON_FSDP, Sharded
 from suiren.hw.spec import Card
 from suiren.truth import steps_bridge
 from suiren.truth.rows import Row
@@ -36,9 +37,11 @@ def framework_of(row: Row) -> Framework:
     """The framework; raises NotPredicted for one whose kernels are not known."""
     name = row.shape.get("framework", "").lower()
     year = "2022" if "2022" in name or "sequence_parallel=yes" in row.notes else ""
+    shared = zero_of(row.shape.get("zero_fsdp", "").lower())
     for word, found in (
         ("deepspeed", MEGATRON_DEEPSPEED), ("modellink", MODELLINK), ("mindspeed", MODELLINK),
-        ("megatron-bridge", steps_bridge.framework_of(row)), ("nemo", MEGATRON_CORE), ("mcore", MEGATRON_CORE),
+        ("automodel", AUTOMODEL),
+        ("megatron-bridge", MEGATRON_FSDP if shared == 3 else steps_bridge.framework_of(row)), ("nemo", MEGATRON_CORE), ("mcore", MEGATRON_CORE),
         ("unnamed gpu", MEGATRON_CORE),
         ("megatron-lm 2021", MEGATRON_2021), ("megatron-lm (2021", MEGATRON_2021),
         ("megatron-lm", MEGATRON_2022 if year else MEGATRON_CORE), ("hf transformers", EAGER),
@@ -67,6 +70,31 @@ def precision_of(row: Row) -> Precision:
     raise NotPredicted(f"the precision {row.shape.get('precision', '')!r} names no format")
 
 
+def zero_of(shared: str) -> int:
+    """What ranks share, from a row's words: 0 nothing, 1 optimizer states, 2 gradients, 3 weights."""
+    if "none" in shared:
+        return 0
+    for words, stage in ((("zero-3", "zero3", "fsdp"), 3), (("zero-2", "zero2"), 2),
+                         (("zero-1", "zero1", "distributed"), 1)):  # fmt: skip
+        if any(word in shared for word in words):
+            return stage
+    return 0
+
+
+def recompute_of(row: Row, framework: Framework) -> Recompute:
+    """What is computed again, from a row's words.
+
+    AutoModel's benchmarks say `activation_checkpointing: true` but for those on one card
+    (examples/llm_benchmark, examples/benchmark/configs).
+    """
+    words = row.shape.get("recompute", "").lower()
+    if framework.name.startswith(AUTOMODEL.name) and words.startswith("see "):
+        return "full" if number(row, "n_devices", 1) > 1 else "none"
+    if words.startswith("selective"):
+        return "selective"
+    return "full" if words.startswith("full") and " x" not in words else "none"
+
+
 def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layout:
     """The layout; raises NotPredicted for what the row leaves open.
 
@@ -85,23 +113,22 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
     if not micro:
         raise NotPredicted("the row gives no micro_batch")
     about = f"{row.shape.get('recompute', '')} {row.notes}".lower()
-    recompute = row.shape.get("recompute", "").lower()
     shared = row.shape.get("zero_fsdp", "").lower()
-    modern = framework.name.startswith(MEGATRON_CORE.name)
-    sharded = "distributed" in shared or "zero-1" in shared
-    if ("fsdp" in shared and "none" not in shared) or "zero-3" in shared or "zero3" in shared:
-        raise NotPredicted("weights shared over data parallel ranks (FSDP) are not predicted yet")
+    modern = framework.name.startswith((MEGATRON_CORE.name, AUTOMODEL.name))
+    zero = zero_of(shared)
+    if isinstance(framework, Sharded):
+        zero = 3 if pp == 1 and not model.experts else 1
+    elif zero > 1:
+        raise NotPredicted(f"how {framework.title} shares weights or gradients is not known")
     wide = "sequence parallel" in about or "sequence_parallel=yes" in about
     layout = Layout(
         global_batch=number(row, "global_batch"), micro_batch=micro, tp=tp, pp=pp,
         vpp=max(1, vpp), cp=cp, ep=number(row, "ep", 1), dp=dp,
         sequence_parallel=tp > 1 and (wide or modern or "sequence_parallel=true" in about),
-        zero=1 if sharded else 0,
-        recompute="selective" if recompute.startswith("selective")
-        else "full" if recompute.startswith("full") and " x" not in recompute else "none",
+        zero=zero, recompute=recompute_of(row, framework),
         schedule="interleaved" if vpp > 1 else "1f1b", precision=precision_of(row),
         overlap_gradients=overlap or modern or framework is ONEFLOW,
-        distinct_tokens=steps_bridge.sends_once(row) or "DeepEP" in row.text,
+        distinct_tokens=steps_bridge.sends_once(row),
         overlap_tensor=modern or ("mc2" in about and framework is MODELLINK),
     )  # fmt: skip
     layout = steps_bridge.with_ends(layout, model)
