@@ -16,7 +16,7 @@ def attention(share: Share) -> Part:
     own_bias = model.bias and not how.fused
     width = share.heads * model.value_head
     output = ops.linear(share.tokens, width, model.d_model, own_bias, saved="attention output",
-                        accumulate=how.accumulate)  # fmt: skip
+                        accumulate=how.accumulate, rank=how.other_rank)  # fmt: skip
     inward = latent(share) if model.kv_rank else projection(share)
     return chain([inward, turn(share), core, output])
 
@@ -32,11 +32,12 @@ def projection(share: Share) -> Part:
     if how.merged_qkv:
         n = q + 2 * kv
         one = ops.linear(rows, d, n, model.bias, beside=input_gradient(share),
-                         accumulate=how.accumulate)  # fmt: skip
+                         accumulate=how.accumulate, rank=how.adapter_rank)  # fmt: skip
         # queries, keys and values are views of one result: their gradients are laid together
         joined = ops.call("aten::cat", ops.tensor(rows, n), out=(ops.tensor(rows, n),))
         return Part(one.forward, (joined, *one.backward), saved)
-    parts = [ops.linear(rows, d, n, model.bias, accumulate=how.accumulate) for n in (q, kv, kv)]
+    parts = [ops.linear(rows, d, n, model.bias, accumulate=how.accumulate, rank=how.adapter_rank)
+             for n in (q, kv, kv)]  # fmt: skip
     x = ops.tensor(rows, d)
     add = ops.call("aten::add", x, x, out=(x,))
     whole = chain(parts)

@@ -170,12 +170,13 @@ def feed_forward(share: Share, rows: int, width: int, enters: bool = False) -> P
     first = ops.linear(
         rows, d, wide, own_bias, saved="" if split else "feed-forward input",
         beside=input_gradient(share) if enters else (), accumulate=how.accumulate,
+        rank=how.other_rank,
     )  # fmt: skip
     if split:
         kept = ("feed-forward input", ops.size(share.rows, d))
         first = Part(first.forward, first.backward, (*first.saved, kept))
     second = ops.linear(rows, width, d, own_bias, saved="activation output",
-                        accumulate=how.accumulate)  # fmt: skip
+                        accumulate=how.accumulate, rank=how.other_rank)  # fmt: skip
     return chain([first, activation(share, rows, width), second])
 
 

@@ -54,10 +54,19 @@ class Framework:
     """Gradients are kept and reduced in FP32."""
     buffers_ahead: bool = False
     """A pipeline's stages hold buffers for the messages of all micro-batches of a step."""
+    adapter_rank: int = 0
+    """Width of the adapters that parts by formula issue beside linear layers; 0 for none."""
+    adapts_all: bool = True
+    """Every linear layer of a block has an adapter; else queries, keys and values alone."""
     adapter_params: float = 0.0
     """Weights of adapters in a layer of the whole model, where all others are frozen."""
     source: Source | None = None
     """Parts traced from real modules; without it they are listed by formula."""
+
+    @property
+    def other_rank(self) -> int:
+        """Width of the adapters of linear layers other than queries, keys and values."""
+        return self.adapter_rank if self.adapts_all else 0
 
     @property
     def needed_share(self) -> float:

@@ -63,11 +63,12 @@ class Ops:
 
     def linear(
         self, rows: int, k: int, n: int, bias: bool = False, reduce_bias: bool = False,
-        saved: str = "", beside: tuple[Task, ...] = (), accumulate: str = "add",
+        saved: str = "", beside: tuple[Task, ...] = (), accumulate: str = "add", rank: int = 0,
     ) -> Part:  # fmt: skip
         """A product with a weight [n, k]; `beside` runs while the weight's gradient is computed.
 
-        `bias`: added by the product; `reduce_bias`: its gradient is a sum over the rows.
+        `bias`: added by the product; `reduce_bias`: its gradient is a sum over the rows; `rank`:
+        that of an adapter beside the weight.
         """
         forward: list[Task] = [self.mm(rows, k, n, "b", bias)]
         backward: list[Task] = [self.mm(rows, n, k), *beside]
@@ -81,8 +82,25 @@ class Ops:
             backward.append(self.call("aten::add_", total, self.tensor(n, k), out=(total,)))
         if (bias or reduce_bias) and accumulate != "frozen":
             backward.append(self.call("aten::sum", self.tensor(rows, n), out=(self.tensor(n),)))
+        if rank:
+            there, back = self.adapter(rows, k, n, rank)
+            forward, backward = [*forward, *there], [*back, *backward]
         kept = ((saved, self.input_bytes(rows, k)),) if saved else ()
         return Part(tuple(forward), tuple(backward), kept)
+
+    def adapter(self, rows: int, k: int, n: int, rank: int) -> tuple[list[Task], list[Task]]:
+        """What an adapter of a weight [n, k] issues forward and backward (Hu et al. 2021, eq. 3).
+
+        x A B is added to the result, its gradient to the input's.
+        """
+        plain = Ops(self.dtype, self.dtype)
+        wide, deep = plain.tensor(rows, n), plain.tensor(rows, k)
+        forward: list[Task] = [plain.mm(rows, k, rank, "b"), plain.mm(rows, rank, n, "b"),
+                               plain.call("aten::add_", wide, wide, out=(wide,))]  # fmt: skip
+        backward: list[Task] = [plain.mm(n, rows, rank, "a"), plain.mm(rows, n, rank),
+                                plain.mm(rank, rows, k, "a"), plain.mm(rows, rank, k),
+                                plain.call("aten::add_", deep, deep, out=(deep,))]  # fmt: skip
+        return forward, backward
 
     def weight(self, rows: int, k: int, n: int, accumulate: str) -> Call:
         """A weight's gradient; `fused`: added to a sum in FP32 by the product itself."""

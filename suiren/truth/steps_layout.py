@@ -40,7 +40,7 @@ def framework_of(row: Row) -> Framework:
     shared = zero_of(row.shape.get("zero_fsdp", "").lower())
     for word, found in (
         ("deepspeed", MEGATRON_DEEPSPEED), ("modellink", MODELLINK), ("mindspeed", MODELLINK),
-        ("automodel", AUTOMODEL),
+        ("automodel", _automodel(row)),
         ("megatron-bridge", MEGATRON_FSDP if shared == 3 else steps_bridge.framework_of(row)), ("nemo", MEGATRON_CORE), ("mcore", MEGATRON_CORE),
         ("unnamed gpu", MEGATRON_CORE),
         ("megatron-lm 2021", MEGATRON_2021), ("megatron-lm (2021", MEGATRON_2021),
@@ -49,10 +49,27 @@ def framework_of(row: Row) -> Framework:
     ):  # fmt: skip
         if word in name:
             if "lora" in row.notes.lower():
-                return replace(found, name=f"{found.name}-adapters", accumulate="frozen")
+                return _adapted(found)
             return found
     raise NotPredicted(f"which kernels {row.shape.get('framework', 'its framework')!r} issues "
                        "is not known")  # fmt: skip
+
+
+def _automodel(row: Row) -> Sharded:
+    """On one card its benchmarks run transformers' modules uncompiled (`force_hf: true`)."""
+    if number(row, "n_devices", 1) > 1:
+        return AUTOMODEL
+    return replace(AUTOMODEL, name=f"{AUTOMODEL.name}-eager", fused=False, merged_qkv=False)
+
+
+def _adapted(found: Framework) -> Framework:
+    """The framework with frozen weights and adapters of rank 16.
+
+    AutoModel's benchmarks adapt every `*_proj`, `dim: 16`; Megatron-Bridge's recipes of Llama's
+    performance runs `linear_qkv` alone.
+    """
+    return replace(found, name=f"{found.name}-adapters", accumulate="frozen", adapter_rank=16,
+                   adapts_all=found.name.startswith(AUTOMODEL.name))  # fmt: skip
 
 
 def precision_of(row: Row) -> Precision:
