@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from suiren.fleet.block import input_gradient, is_async, layer
 from suiren.fleet.framework import Framework
-from suiren.fleet.ops import FP8, Ops
+from suiren.fleet.ops import Ops
 from suiren.fleet.part import Comm, Part, Task, chain
 from suiren.fleet.share import Share
 from suiren.trace.call import Call, Tensor, Value
@@ -47,8 +47,8 @@ def head(share: Share) -> Part:
     model, ops, rows = share.model, share.ops, share.tokens
     d = model.d_model
     beside = input_gradient(share) if is_async(share) else ()
-    # frameworks that multiply in FP8 leave the head in the activations' format
-    plain = Ops(ops.dtype, ops.dtype) if ops.product == FP8 else ops
+    # frameworks that multiply in narrow formats leave the head in the activations'
+    plain = Ops(ops.dtype, ops.dtype) if ops.is_narrow else ops
     accumulate = "frozen" if share.framework.accumulate == "frozen" else "none"
     product = plain.linear(rows, d, share.vocab, saved="head input", beside=beside,
                            accumulate=accumulate)  # fmt: skip

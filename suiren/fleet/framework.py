@@ -37,6 +37,9 @@ class Framework:
     loss: Literal["fp32", "half", "fused"] = "fp32"
     """The cross entropy: in FP32, in the logits' own format, or in one kernel forward and one
     backward."""
+    scaling: Literal["delayed", "current", "block"] = "delayed"
+    """Where FP8's scales come from: earlier steps, the tensor itself, which is read once more for
+    its largest magnitude, or each block of it within the cast."""
     weighs_early: bool = False
     """A mixture weights its experts inside their activation, so that their results are not kept
     (Megatron-Core from 0.12 on: `weighted_bias_swiglu_impl` in transformer/moe/experts.py)."""

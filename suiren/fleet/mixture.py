@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from suiren.fleet.ops import FP8, Ops
+from suiren.fleet.ops import Ops
 from suiren.fleet.part import Comm, Part, Task, captured, chain
 from suiren.fleet.share import Share
 from suiren.trace.call import Call, Tensor, Value
@@ -97,12 +97,12 @@ def _expert_by_expert(ops: Ops, local: int) -> tuple[float, float]:
     TransformerEngine, pytorch/csrc/extensions/gemm.cpp and cast.cpp: `nvte_multi_tensor_gemm`
     runs a product an expert on several streams; only delayed scaling casts all of them at once.
     """
-    casts = 1 if ops.product == FP8 else 0
+    casts = (2 if ops.looks_first else 1) if ops.is_narrow else 0
     return 2.0 * (1 + casts) * (local - 1), 2.0 * (2 + casts) * (local - 1)
 
 
 def _grouped(ops: Ops, local: int, each: int, k: int, n: int) -> Part:
-    dtype = FP8 if ops.product == FP8 else ops.dtype
+    dtype = ops.taken
 
     def product(m: int, depth: int, wide: int) -> Task:
         arguments: dict[str, Value] = {"self": Tensor(dtype, (local, m, depth)),
@@ -110,8 +110,8 @@ def _grouped(ops: Ops, local: int, each: int, k: int, n: int) -> Part:
         return Call("aten::bmm", arguments, (ops.tensor(local, m, wide),))
 
     forward, backward = [product(each, k, n)], [product(each, n, k), product(n, each, k)]
-    if ops.product == FP8:
-        forward.insert(0, ops.quantised(local * each, k))
-        backward.insert(0, ops.quantised(local * each, n))
+    if ops.is_narrow:
+        forward[:0] = ops.quantised(local * each, k)
+        backward[:0] = ops.quantised(local * each, n)
     kept = (("expert input", ops.input_bytes(local * each, k)),)
     return Part(tuple(forward), tuple(backward), kept)

@@ -20,7 +20,7 @@ from suiren.fleet.pipeline import Stages, pipeline_s
 from suiren.fleet.share import Share, share_of
 from suiren.hw.cluster import Cluster
 
-_PEAKS = {"fp32": "fp32", "tf32": "tf32", "fp16": "fp16", "bf16": "bf16", "fp8": "fp8"}
+_PEAKS = {"fp32": "fp32", "tf32": "tf32", "fp16": "fp16", "bf16": "bf16", "fp8": "fp8", "fp4": "fp4"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Literal
 
 from suiren.fleet.framework import MEGATRON_CORE, Framework
 from suiren.fleet.layout import Layout
 from suiren.fleet.model import Model
+from suiren.fleet.sharded_framework import MEGATRON_FSDP, Sharded
 from suiren.truth.rows import Row
 
 #: Scopes of CUDA graphs by the names that presets give them; `moe_preprocess` goes with the router.
@@ -62,6 +64,11 @@ def _whole(row: Row) -> bool:
     return release(row) >= 26.06 and names in _WHOLE and "mx" in row.dtype.lower()
 
 
+def scaling_of(row: Row) -> Literal["current", "block"]:
+    """Where FP8's scales come from: `MX` by block; `FP8-CS`, and plain `FP8`, from the tensor."""
+    return "block" if "mx" in row.dtype.lower() else "current"
+
+
 def framework_of(row: Row) -> Framework:
     """Megatron-Core as this release's presets set it up.
 
@@ -69,7 +76,7 @@ def framework_of(row: Row) -> Framework:
     """
     graphs, about = graphs_of(row), row.notes.lower()
     return replace(
-        MEGATRON_CORE, name=f"{MEGATRON_CORE.name}-bridge", graphs=graphs,
+        MEGATRON_CORE, name=f"{MEGATRON_CORE.name}-bridge", graphs=graphs, scaling=scaling_of(row),
         overlaps_experts="a2a_overlap=True" in row.notes or ("all" in graphs and "moe" in about)
         or ("a2a_overlap" not in row.notes and _hides_from_start(row)),
     )  # fmt: skip
@@ -95,6 +102,11 @@ def _hides_from_start(row: Row) -> bool:
     `set_moe_a2a_overlap_overrides` for H100 only.
     """
     return "deepseek" in row.text.lower() and "h100" in row.hardware.lower()
+
+
+def shared_framework_of(row: Row) -> Sharded:
+    """Megatron-FSDP as this release's presets set it up."""
+    return replace(MEGATRON_FSDP, scaling=scaling_of(row))
 
 
 def predicts_more(row: Row) -> int:

@@ -18,7 +18,7 @@ from suiren.fleet.framework import (
 from suiren.fleet.layout import Layout, Recompute
 from suiren.fleet.memory import peak
 from suiren.fleet.model import Model
-from suiren.fleet.sharded_framework import AUTOMODEL, MEGATRON_FSDP, Sharded
+from suiren.fleet.sharded_framework import AUTOMODEL, Sharded
 from suiren.hw.spec import Card
 from suiren.truth import steps_bridge
 from suiren.truth.rows import Row
@@ -30,7 +30,7 @@ from suiren.truth.unknown import NotPredicted
 _SC21 = {2304: (16, 1, True), 3072: (16, 1, True), 4096: (16, 1, True), 6144: (8, 1, True),
          8192: (4, 1, False), 10240: (2, 3, False), 12288: (2, 2, False), 16384: (1, 2, False),
          20480: (1, 3, False), 25600: (1, 1, False)}  # fmt: skip
-Precision = Literal["fp32", "tf32", "fp16", "bf16", "fp8"]
+Precision = Literal["fp32", "tf32", "fp16", "bf16", "fp8", "fp4"]
 
 
 def framework_of(row: Row) -> Framework:
@@ -41,7 +41,8 @@ def framework_of(row: Row) -> Framework:
     for word, found in (
         ("deepspeed", MEGATRON_DEEPSPEED), ("modellink", MODELLINK), ("mindspeed", MODELLINK),
         ("automodel", _automodel(row)),
-        ("megatron-bridge", MEGATRON_FSDP if shared == 3 else steps_bridge.framework_of(row)), ("nemo", MEGATRON_CORE), ("mcore", MEGATRON_CORE),
+        ("megatron-bridge", steps_bridge.shared_framework_of(row) if shared == 3
+         else steps_bridge.framework_of(row)), ("nemo", MEGATRON_CORE), ("mcore", MEGATRON_CORE),
         ("unnamed gpu", MEGATRON_CORE),
         ("megatron-lm 2021", MEGATRON_2021), ("megatron-lm (2021", MEGATRON_2021),
         ("megatron-lm", MEGATRON_2022 if year else MEGATRON_CORE), ("hf transformers", EAGER),
@@ -75,10 +76,8 @@ def _adapted(found: Framework) -> Framework:
 def precision_of(row: Row) -> Precision:
     """The format of products."""
     text = row.shape.get("precision", "").lower()
-    if "fp4" in text:
-        raise NotPredicted("4-bit products are not predicted")
     formats: tuple[tuple[str, Precision], ...] = (
-        ("fp8", "fp8"), ("no tf32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"), ("tf32", "tf32"),
+        ("fp4", "fp4"), ("fp8", "fp8"), ("no tf32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"), ("tf32", "tf32"),
         ("fp32", "fp32"),
     )  # fmt: skip
     for word, found in formats:
