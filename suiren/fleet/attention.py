@@ -18,7 +18,7 @@ def attention(share: Share) -> Part:
     output = ops.linear(share.tokens, width, model.d_model, own_bias, saved="attention output",
                         accumulate=how.accumulate, rank=how.other_rank)  # fmt: skip
     inward = latent(share) if model.kv_rank else projection(share)
-    return chain([inward, turn(share), core, output])
+    return chain([inward, head_norms(share), turn(share), core, output])
 
 
 def projection(share: Share) -> Part:
@@ -62,6 +62,15 @@ def latent(share: Share) -> Part:
     ]  # fmt: skip
     whole = chain(parts)
     return Part(whole.forward, whole.backward, (("attention input", ops.size(share.rows, d)),))
+
+
+def head_norms(share: Share) -> Part:
+    """A norm over each head of queries and of keys (Qwen3 technical report, section 2)."""
+    model, ops = share.model, share.ops
+    if not model.head_norms:
+        return Part()
+    counts = (share.heads, share.groups)
+    return chain(ops.norm(share.tokens * n, model.head, True) for n in counts)
 
 
 def turn(share: Share) -> Part:
@@ -150,14 +159,15 @@ def flash(share: Share) -> Part:
     model, ops = share.model, share.ops
     b, s = share.micro_batch, share.seq
     # each rank of a context group holds an early and a late piece, so that all have as much
-    # below the diagonal: the same work as its queries against half of all keys
-    keys = model.seq if share.cp == 1 else -(-model.seq // 2)
+    # below the diagonal: the same work as its queries against half of all keys; a window's
+    # tokens are priced against as many keys as they see on average
+    causal = model.causal and share.cp == 1 and not model.window
+    keys = model.seq if causal or not model.causal else max(1, round(model.seen_keys))
     q = Tensor(ops.dtype, (b, share.heads, s, model.head))
     k = Tensor(ops.dtype, (b, share.groups, keys, model.head))
     v = Tensor(ops.dtype, (b, share.groups, keys, model.value_head))
     out = Tensor(ops.dtype, (b, share.heads, s, model.value_head))
     stats = Tensor("f32", (b, share.heads, s))
-    causal = model.causal and share.cp == 1
     name = "aten::_scaled_dot_product_fused_attention_overrideable"
     head: dict[str, Value] = {"query": q, "key": k, "value": v}
     forward: list[Task] = [Call(name, {**head, "is_causal": causal}, (out, stats))]
@@ -170,9 +180,14 @@ def flash(share: Share) -> Part:
     }
     backward: list[Task] = [Call(name + "_backward", back, (q, k, v))]
     if share.cp > 1:
-        size = float(k.bytes + v.bytes) if keys == model.seq else 2.0 * (k.bytes + v.bytes)
+        size = float(k.bytes + v.bytes) * model.seq / keys
         forward.insert(0, Comm("all_gather", size, "cp", 1))
         backward.insert(0, Comm("all_gather", 2 * size, "cp", 1))
+        # keys come round piece by piece; what each piece gives is added to the others'
+        piece = ops.tensor(b, share.groups, s, model.head + model.value_head)
+        forward += [ops.call("aten::add", out, out, out=(out,))] * (share.cp - 1)
+        backward += [ops.call("aten::add", q, q, out=(q,)),
+                     ops.call("aten::add", piece, piece, out=(piece,))] * (share.cp - 1)
     kept = (*_qkv_kept(share), ("attention output", float(out.bytes)),
             ("softmax sums", float(stats.bytes)))  # fmt: skip
     return Part(tuple(forward), tuple(backward), kept)

@@ -60,6 +60,10 @@ class Model:
     """Part of a latent query that carries positions."""
     value_dim: int = 0
     """Width of a value head; 0 for head_dim."""
+    head_norms: bool = False
+    """Every head of queries and keys passes a norm."""
+    window: int = 0
+    """Keys before its own that a token attends to; 0 for all."""
     more_predicted: int = 0
     """Tokens after the next one that are predicted too, each by a layer and a head more."""
     counted_params: int = 0
@@ -79,6 +83,14 @@ class Model:
     def head(self) -> int:
         """Width of a query head."""
         return self.head_dim or self.d_model // self.heads
+
+    @property
+    def seen_keys(self) -> float:
+        """Keys that a token attends to, averaged over a sequence."""
+        if not self.causal:
+            return float(self.seq)
+        window = min(self.window or self.seq, self.seq)
+        return window * (1 - window / (2 * self.seq))
 
     @property
     def value_head(self) -> int:
@@ -148,7 +160,7 @@ class Model:
         """Forward and backward FLOP of one sequence; scores above the diagonal do not count."""
         d, s = self.d_model, self.seq
         width = self.heads * (self.head + self.value_head)
-        scores = 2 * s * s * width * (0.5 if self.causal else 1.0)
+        scores = 2 * s * self.seen_keys * width
         total = last = 0.0
         for n in range(self.layers):
             weights: float = self.attention_params() + self.mlp_params(self.d_ff)
