@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from suiren.fleet.ops import FP8
 from suiren.fleet.part import Comm, Part, Task, again, chain
 from suiren.fleet.share import Share
 from suiren.trace.call import Call, Tensor, Value
@@ -55,12 +56,12 @@ def latent(share: Share) -> Part:
     parts = []
     if model.q_rank:
         parts += [ops.linear(rows, d, q, accumulate=add), ops.norm(rows, q, True)]
-    parts += [
+    widen = chain([
         ops.linear(rows, q, heads * model.head, accumulate=add, beside=input_gradient(share)),
-        ops.linear(rows, d, kv + model.rotary_dim, accumulate=add), ops.norm(rows, kv, True),
         ops.linear(rows, kv, wide, accumulate=add),
-    ]  # fmt: skip
-    whole = chain(parts)
+    ])  # fmt: skip
+    parts += [ops.linear(rows, d, kv + model.rotary_dim, accumulate=add), ops.norm(rows, kv, True)]
+    whole = chain([*parts, again(widen) if share.framework.recomputes_latent else widen])
     return Part(whole.forward, whole.backward, (("attention input", ops.size(share.rows, d)),))
 
 
@@ -163,9 +164,11 @@ def flash(share: Share) -> Part:
     # tokens are priced against as many keys as they see on average
     causal = model.causal and share.cp == 1 and not model.window
     keys = model.seq if causal or not model.causal else max(1, round(model.seen_keys))
-    q = Tensor(ops.dtype, (b, share.heads, s, model.head))
-    k = Tensor(ops.dtype, (b, share.groups, keys, model.head))
-    v = Tensor(ops.dtype, (b, share.groups, keys, model.value_head))
+    narrow = share.framework.attends_narrow and ops.is_narrow
+    dtype = FP8 if narrow else ops.dtype
+    q = Tensor(dtype, (b, share.heads, s, model.head))
+    k = Tensor(dtype, (b, share.groups, keys, model.head))
+    v = Tensor(dtype, (b, share.groups, keys, model.value_head))
     out = Tensor(ops.dtype, (b, share.heads, s, model.value_head))
     stats = Tensor("f32", (b, share.heads, s))
     name = "aten::_scaled_dot_product_fused_attention_overrideable"
@@ -178,9 +181,14 @@ def flash(share: Share) -> Part:
         "logsumexp": stats,
         "is_causal": causal,
     }
-    backward: list[Task] = [Call(name + "_backward", back, (q, k, v))]
+    grads = tuple(Tensor(ops.dtype, t.shape) for t in (q, k, v))
+    backward: list[Task] = [Call(name + "_backward", back, grads)]
+    if narrow:
+        casts = [ops.call("aten::clone", Tensor(ops.dtype, t.shape), out=(t,)) for t in (q, k, v)]
+        forward[:0] = casts
+        backward.insert(0, ops.call("aten::clone", out, out=(Tensor(FP8, out.shape),)))
     if share.cp > 1:
-        size = float(k.bytes + v.bytes) * model.seq / keys
+        size = float(grads[1].bytes + grads[2].bytes) * model.seq / keys
         forward.insert(0, Comm("all_gather", size, "cp", 1))
         backward.insert(0, Comm("all_gather", 2 * size, "cp", 1))
         # keys come round piece by piece; what each piece gives is added to the others'

@@ -47,6 +47,10 @@ class Framework:
     """Products and casts of a mixture are issued expert by expert, on several streams."""
     overlaps_experts: bool = False
     """Exchanges of experts run beside the passes of another micro-batch."""
+    attends_narrow: bool = False
+    """Attention reads queries, keys and values in FP8 where products do."""
+    recomputes_latent: bool = False
+    """Products that widen latent queries, keys and values run again before backward."""
     graphs: tuple[str, ...] = ()
     """What the host launches as one: `attn`, `router`, `mlp`, or `all`, the whole step."""
     blocking_sends: bool = True

@@ -80,8 +80,9 @@ def _experts(share: Share, local: int, rows: int) -> Part:
     model, ops = share.model, share.ops
     width = (model.expert_d_ff or model.d_ff) // share.expert_tp
     each = max(1, rows // local)
-    first = _grouped(ops, local, each, model.d_model, width * (2 if model.gated else 1))
-    second = _grouped(ops, local, each, width, model.d_model)
+    learns = share.framework.accumulate != "frozen"
+    first = _grouped(ops, local, each, model.d_model, width * (2 if model.gated else 1), learns)
+    second = _grouped(ops, local, each, width, model.d_model, learns)
     whole = chain([first, activation(share, rows, width), second])
     if share.framework.expert_kernels:
         whole = replace(whole, more_issued=_expert_by_expert(ops, local))
@@ -101,7 +102,7 @@ def _expert_by_expert(ops: Ops, local: int) -> tuple[float, float]:
     return 2.0 * (1 + casts) * (local - 1), 2.0 * (2 + casts) * (local - 1)
 
 
-def _grouped(ops: Ops, local: int, each: int, k: int, n: int) -> Part:
+def _grouped(ops: Ops, local: int, each: int, k: int, n: int, learns: bool) -> Part:
     dtype = ops.taken
 
     def product(m: int, depth: int, wide: int) -> Task:
@@ -109,7 +110,9 @@ def _grouped(ops: Ops, local: int, each: int, k: int, n: int) -> Part:
                                        "mat2": Tensor(dtype, (local, depth, wide))}  # fmt: skip
         return Call("aten::bmm", arguments, (ops.tensor(local, m, wide),))
 
-    forward, backward = [product(each, k, n)], [product(each, n, k), product(n, each, k)]
+    forward, backward = [product(each, k, n)], [product(each, n, k)]
+    if learns:
+        backward.append(product(n, each, k))
     if ops.is_narrow:
         forward[:0] = ops.quantised(local * each, k)
         backward[:0] = ops.quantised(local * each, n)

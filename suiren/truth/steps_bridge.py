@@ -21,8 +21,8 @@ _SCOPES = {"attn": "attn", "moe_router": "router", "mlp": "mlp", "full_iteration
 
 #: Runs in MXFP8 that the presets of 26.06 capture as a whole, with exchanges of experts overlapped:
 #: scripts/performance/configs/{deepseek,qwen}/*_workload_base_configs.py.
-_WHOLE = (("deepseekv3", "gb300"), ("qwen3_30b_a3b", "gb300"), ("qwen3_30b_a3b", "gb200"),
-          ("qwen3_30b_a3b", "b300"))  # fmt: skip
+_WHOLE = (("deepseekv3", "gb300"), ("qwen330ba3b", "gb300"), ("qwen330ba3b", "gb200"),
+          ("qwen330ba3b", "b300"))  # fmt: skip
 
 
 def is_bridge(row: Row) -> bool:
@@ -61,6 +61,7 @@ def _usual(row: Row) -> tuple[str, ...]:
 
 def _whole(row: Row) -> bool:
     names = (row.text.lower(), row.hardware.lower().removeprefix("dgx-"))
+    names = (names[0].replace("_", ""), names[1])
     return release(row) >= 26.06 and names in _WHOLE and "mx" in row.dtype.lower()
 
 
@@ -72,11 +73,16 @@ def scaling_of(row: Row) -> Literal["current", "block"]:
 def framework_of(row: Row) -> Framework:
     """Megatron-Core as this release's presets set it up.
 
-    Presets whose mixtures run as one graph overlap their exchanges too.
+    Presets whose mixtures run as one graph overlap their exchanges too; DeepSeek-V3's have
+    `fp8_dot_product_attention=True`. Experts are cast to MXFP8 and multiplied by one kernel for
+    all from 26.06 on (TransformerEngine's `group_quantize`, which takes MXFP8 and NVFP4 alone).
     """
     graphs, about = graphs_of(row), row.notes.lower()
     return replace(
         MEGATRON_CORE, name=f"{MEGATRON_CORE.name}-bridge", graphs=graphs, scaling=scaling_of(row),
+        expert_kernels=release(row) < 26.06 or scaling_of(row) != "block",
+        recomputes_latent="mla_up_proj" in row.shape.get("recompute", ""),
+        attends_narrow="deepseek" in row.text.lower() and _whole(row),
         overlaps_experts="a2a_overlap=True" in row.notes or ("all" in graphs and "moe" in about)
         or ("a2a_overlap" not in row.notes and _hides_from_start(row)),
     )  # fmt: skip

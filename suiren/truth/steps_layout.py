@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Literal
 
@@ -49,7 +50,7 @@ def framework_of(row: Row) -> Framework:
         ("oneflow", ONEFLOW),
     ):  # fmt: skip
         if word in name:
-            if "lora" in row.notes.lower():
+            if re.search(r"\blora\b", row.notes.lower()):  # latent attention has a q_lora
                 return _adapted(found)
             return found
     raise NotPredicted(f"which kernels {row.shape.get('framework', 'its framework')!r} issues "
