@@ -20,8 +20,6 @@ from suiren.fleet.pipeline import Stages, pipeline_s
 from suiren.fleet.share import Share, share_of
 from suiren.hw.cluster import Cluster
 
-_PEAKS = {"fp32": "fp32", "tf32": "tf32", "fp16": "fp16", "bf16": "bf16", "fp8": "fp8", "fp4": "fp4"}
-
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
@@ -135,7 +133,7 @@ def train_step(
     parts = _parts(total, m, stages, most, chunks[most], forward_to_end_s, layout, rest)
     step_s = forward_to_end_s + sum(rest.values())
     ranks = layout.ranks
-    peak = cluster.card.peak_flop_per_s(_PEAKS[layout.precision]) or cluster.card.peak_flop_per_s(
+    peak = cluster.card.peak_flop_per_s(layout.precision) or cluster.card.peak_flop_per_s(
         "bf16"
     )
     useful = model.flop_per_sample() * framework.needed_share * layout.global_batch
