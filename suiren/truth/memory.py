@@ -133,14 +133,16 @@ def kept_for_streams(model: Model, layout: Layout, framework: Framework) -> floa
 
     c10d records what a collective reads and writes on its own stream, so that the block comes back
     when the device has passed it. A host that runs ahead allocates a new one for every layer that
-    it has issued: as many as the queue takes, within one pass of a stage.
+    it has issued: as many as the queue takes, within one pass of a stage. Around a collective two
+    events are recorded and waited for.
     """
     if layout.tp == 1:
         return 0.0
     back = layer(share_of(model, layout, framework)).backward
-    a_layer = sum(t.size_bytes for t in back if isinstance(t, Comm) and t.group == "tp")
+    moved = [t.size_bytes for t in back if isinstance(t, Comm) and t.group == "tp"]
+    launches = len(back) + 4 * len(moved)
     most = max(count for stage in layout.stage_layers(model) for count in stage)
-    return a_layer * min(float(most), float(QUEUED_KERNELS) / len(back))
+    return sum(moved) * min(float(most), float(QUEUED_KERNELS) / launches)
 
 
 def traced_bytes(row: Row, card: Card) -> float:

@@ -108,7 +108,8 @@ def recompute_of(row: Row, framework: Framework) -> Recompute:
     if framework.name.startswith(AUTOMODEL.name) and words.startswith("see "):
         return "full" if number(row, "n_devices", 1) > 1 else "none"
     if words.startswith("selective"):
-        return "selective"
+        # a list of modules without the scores of attention computes none of those again
+        return "selective" if ":" not in words or "core_attn" in words else "none"
     return "full" if words.startswith("full") and " x" not in words else "none"
 
 
