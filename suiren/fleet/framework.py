@@ -23,6 +23,8 @@ class Framework:
     """Host time for each kernel or collective it issues, Python and autograd included."""
     fused: bool = True
     """Bias, activation, dropout and residual share kernels; masks are part of the softmax."""
+    softmax_rows: int = 1
+    """The fused softmax takes only batches times heads that are a multiple of this."""
     merged_qkv: bool = True
     """Queries, keys and values leave one product."""
     async_input_gradient: bool = False
@@ -72,23 +74,29 @@ def _host(calls: float, why: str) -> Fact:
     return derived(calls * _CALL_S, f"{calls:g} ATen calls a kernel x 21.4 µs: {why}")
 
 
+#: `is_kernel_available` in megatron/model/fused_softmax.py: batches times heads of a rank must be
+#: a multiple of 4.
+_SOFTMAX_ROWS = 4
 _LAYER = "counted on a Megatron layer, forward and backward: 147 calls for 44 kernels"
 MEGATRON_DEEPSPEED = Framework(
     name="megatron-deepspeed-2022", title="Megatron-DeepSpeed, 2022",
     host_op_s=_host(3.3, _LAYER), optimizer="fused", loss="half", vocab_multiple=0,
+    softmax_rows=_SOFTMAX_ROWS,
 )  # fmt: skip
 MEGATRON_2021 = Framework(
-    name="megatron-2021", title="Megatron-LM, 2021", host_op_s=_host(3.3, _LAYER)
-)
+    name="megatron-2021", title="Megatron-LM, 2021", host_op_s=_host(3.3, _LAYER),
+    softmax_rows=_SOFTMAX_ROWS,
+)  # fmt: skip
 MEGATRON_2022 = Framework(
     name="megatron-2022", title="Megatron-LM, 2022", host_op_s=_host(3.3, _LAYER),
     async_input_gradient=True, accumulate="fused", fp32_gradients=True,
+    softmax_rows=_SOFTMAX_ROWS,
 )  # fmt: skip
 MEGATRON_CORE = Framework(
     name="megatron-core", title="Megatron-Core with Transformer Engine, 2024",
     host_op_s=assumed(20 * us, "Transformer Engine's modules make about one call a kernel"),
     async_input_gradient=True, accumulate="fused", fp32_gradients=True, loss="fused",
-    blocking_sends=False, weighs_early=True,
+    blocking_sends=False, weighs_early=True, softmax_rows=_SOFTMAX_ROWS,
 )  # fmt: skip
 MODELLINK = Framework(
     name="modellink-2024", title="ModelLink on Ascend, 2024",

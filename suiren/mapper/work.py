@@ -31,8 +31,9 @@ class Product:
     """Part of the output that is computed at all: causal attention skips the rest."""
     out: str = ""
     """Format of the result where it is not the operands'."""
-    grain_bytes: tuple[int, int] = (16, 16)
-    """The widest load with which rows of `a` and of `b` can be read, because all start there."""
+    grain_bytes: int = 16
+    """The widest access with which all rows of both operands and of the result can be reached,
+    because all start at multiples of it."""
 
     @property
     def flop(self) -> int:

@@ -24,7 +24,7 @@ def work(call: Call) -> Work:
     c_bytes = result.bytes if result is not None else 0
     product = Product(batch, m, n, k, a.dtype, "math" in call.arguments, a.bytes, b.bytes, c_bytes,
                       out=result.dtype if result is not None else "",
-                      grain_bytes=(_grain_bytes(a), _grain_bytes(b)))  # fmt: skip
+                      grain_bytes=min(map(_grain_bytes, (a, b, *call.results()))))  # fmt: skip
     bias_bytes = bias.bytes if bias is not None else 0
     lane_ops = batch * m * n if bias is not None else 0
     return Work("matmul", (Kernel(product, lane_ops, 0, a.bytes + b.bytes + bias_bytes, c_bytes,
