@@ -42,6 +42,8 @@ class Framework:
     weighs_early: bool = False
     """A mixture weights its experts inside their activation, so that their results are not kept
     (Megatron-Core from 0.12 on: `weighted_bias_swiglu_impl` in transformer/moe/experts.py)."""
+    waits: bool = False
+    """The host waits for the device at the end of every pass."""
     blocking_sends: bool = True
     """A stage waits for its message to arrive before it goes on."""
     vocab_multiple: int = 128
@@ -77,20 +79,23 @@ def _host(calls: float, why: str) -> Fact:
 #: `is_kernel_available` in megatron/model/fused_softmax.py: batches times heads of a rank must be
 #: a multiple of 4.
 _SOFTMAX_ROWS = 4
+#: The timers around the passes call `torch.cuda.synchronize` (megatron/global_vars.py and
+#: megatron/timers.py, `forward-compute` and `backward-compute` in megatron/schedules.py).
+_TIMED = True
 _LAYER = "counted on a Megatron layer, forward and backward: 147 calls for 44 kernels"
 MEGATRON_DEEPSPEED = Framework(
     name="megatron-deepspeed-2022", title="Megatron-DeepSpeed, 2022",
     host_op_s=_host(3.3, _LAYER), optimizer="fused", loss="half", vocab_multiple=0,
-    softmax_rows=_SOFTMAX_ROWS,
+    softmax_rows=_SOFTMAX_ROWS, waits=_TIMED,
 )  # fmt: skip
 MEGATRON_2021 = Framework(
     name="megatron-2021", title="Megatron-LM, 2021", host_op_s=_host(3.3, _LAYER),
-    softmax_rows=_SOFTMAX_ROWS,
+    softmax_rows=_SOFTMAX_ROWS, waits=_TIMED,
 )  # fmt: skip
 MEGATRON_2022 = Framework(
     name="megatron-2022", title="Megatron-LM, 2022", host_op_s=_host(3.3, _LAYER),
     async_input_gradient=True, accumulate="fused", fp32_gradients=True,
-    softmax_rows=_SOFTMAX_ROWS,
+    softmax_rows=_SOFTMAX_ROWS, waits=_TIMED,
 )  # fmt: skip
 MEGATRON_CORE = Framework(
     name="megatron-core", title="Megatron-Core with Transformer Engine, 2024",
