@@ -16,12 +16,11 @@ from suiren.core.timing import Timing
 from suiren.dtype import itemsize_bytes
 from suiren.hw.fact import Fact, fitted, published
 from suiren.hw.spec import Card
-from suiren.mapper.work import Product
+from suiren.mapper.work import WIDE_BYTES, Product
 
 #: Vendors whose kernels load operands by instructions of up to 16 bytes a thread; others' copy
 #: engines take rows that start anywhere.
 _LOADS_BY_THREADS = frozenset({"NVIDIA", "AMD"})
-_WIDE_BYTES = 16
 #: Bytes that the first-level cache of a core passes in a cycle.
 _L1_BYTES: Fact = published(128, "NVIDIA's tuning guides for Volta, Ampere and Hopper: 128 bytes a "
                                  "clock and SM")  # fmt: skip
@@ -44,7 +43,7 @@ def narrowly(timing: Timing, product: Product, card: Card) -> Timing:
     Every byte between the shared level and a core takes the place of `16 / grain_bytes` in the
     first-level cache.
     """
-    if product.grain_bytes >= _WIDE_BYTES or card.chip.vendor not in _LOADS_BY_THREADS:
+    if product.grain_bytes >= WIDE_BYTES or card.chip.vendor not in _LOADS_BY_THREADS:
         return timing
     if itemsize_bytes(product.dtype) > 2 or not card.engine_flop_per_s("matrix", "fp16"):
         return timing
@@ -52,6 +51,6 @@ def narrowly(timing: Timing, product: Product, card: Card) -> Timing:
         return timing
     width = _L1_BYTES_OF.get(card.chip.family, _L1_BYTES)
     bytes_per_s = card.cores * card.clock_hz * width * NARROW_SHARE
-    added_s = timing.l2_bytes * (_WIDE_BYTES / product.grain_bytes) / bytes_per_s
+    added_s = timing.l2_bytes * (WIDE_BYTES / product.grain_bytes) / bytes_per_s
     parts = {**timing.parts_s, "l2": timing.parts_s.get("l2", 0.0) + added_s}
     return replace(timing, seconds=timing.seconds + added_s, parts_s=parts)

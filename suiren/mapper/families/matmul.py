@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from suiren.mapper.work import Kernel, Product, Work
+from suiren.mapper.work import WIDE_BYTES, Kernel, Product, Work
 from suiren.trace.call import Call, Tensor
 
 OPS = frozenset(
@@ -52,10 +52,10 @@ def _operands(call: Call) -> tuple[Tensor, Tensor, Tensor | None]:
 def _grain_bytes(t: Tensor) -> int:
     """The largest power of two, 16 at most, at a multiple of which every row starts."""
     if len(t.shape) < 2:
-        return 16
+        return WIDE_BYTES
     strides = t.strides or (t.shape[-1], 1)
     row_bytes = max(strides[-2:]) * t.itemsize_bytes
-    return min(16, row_bytes & -row_bytes) or 16
+    return min(WIDE_BYTES, row_bytes & -row_bytes) or WIDE_BYTES
 
 
 def _three(a: Tensor) -> tuple[int, int, int]:
