@@ -9,8 +9,7 @@ from suiren.trace.call import Tensor
 
 
 def odd_sizes(asked: Asked) -> dict[int, int]:
-    """Lengths of rows of 16-bit products that are no multiple of 16 bytes, and the next that are.
-    """
+    """Row lengths of 16-bit products that are no multiple of 16 bytes, and the next that are."""
     found = set()
     for ask in asked.ops():
         product = ask.work.kernels[0].product if ask.work.kernels else None
