@@ -139,20 +139,35 @@ def _around(share: Share) -> list[Part]:
 def _softmax(share: Share, scores: Tensor) -> list[Part]:
     model, ops = share.model, share.ops
     kept = (("scores", float(scores.bytes)),)
+    batch, s, keys = scores.shape
+    if share.framework.fused and batch % share.framework.softmax_rows:
+        return _softmax_alone(share, scores)
     if share.framework.fused:
         # the causal kernel reads the half below the diagonal and writes zeros above it
-        batch, s, keys = scores.shape
         read = ops.tensor(batch, s, keys // 2 if model.causal else keys)
         return [ops.stream("megatron::_softmax", read, out=(scores,), back=(read, read),
                            grad=(scores,), name_back="megatron::_softmax_backward_data",
                            saved=kept)]  # fmt: skip
     scale = ops.stream("aten::div", scores, out=(scores,), back=(scores,), grad=(scores,))
-    line = ops.tensor(1, scores.shape[1], scores.shape[2])
+    line = ops.tensor(1, s, keys)
     mask = Part((ops.call("aten::add", scores, line, out=(scores,)),))
     soft = ops.stream("aten::_softmax", scores, out=(scores,), back=(scores, scores),
                       grad=(scores,), name_back="aten::_softmax_backward_data",
                       saved=kept)  # fmt: skip
     return [scale, mask, soft]
+
+
+def _softmax_alone(share: Share, scores: Tensor) -> list[Part]:
+    """What Megatron does where its kernel cannot be used: in FP32, step by step."""
+    ops, wide = share.ops, Tensor("f32", scores.shape)
+    cast = ops.call("aten::_to_copy", scores, out=(wide,))
+    back = ops.call("aten::_to_copy", wide, out=(scores,))
+    scale = ops.stream("aten::mul", wide, out=(wide,), back=(wide,), grad=(wide,))
+    mask = ops.stream("aten::masked_fill", wide, out=(wide,), back=(wide,), grad=(wide,))
+    soft = ops.stream("aten::_softmax", wide, out=(wide,), back=(wide, wide), grad=(wide,),
+                      name_back="aten::_softmax_backward_data",
+                      saved=(("scores", float(wide.bytes)),))  # fmt: skip
+    return [Part((cast,), (back,)), scale, mask, soft, Part((back,), (cast,))]
 
 
 def flash(share: Share) -> Part:

@@ -45,6 +45,9 @@ class Cost:
     """Collectives beside kernels; no part of the sum."""
     host_s: float = 0.0
     """Time the host needs to issue all of it; no part of the sum."""
+    tail_s: float = 0.0
+    """By how much the device's time of what is issued last exceeds the host's, where the host then
+    waits for it; no part of the sum."""
     engine_s: float = 0.0
     """Part of the kernels that a lower clock stretches."""
     engine_j: float = 0.0
@@ -77,9 +80,23 @@ class Cost:
     def seconds(self) -> float:
         """What the rank takes: the host's time, or the device's behind the host's first part.
 
-        The host runs ahead of long kernels; what it does before a kernel can start is not hidden.
+        The host runs ahead of long kernels; what it does before a kernel can start is not hidden,
+        nor are kernels after whose issue it waits.
         """
-        return max(self.host_s, self.device_s + float(BEFORE_SHARE) * self.host_s)
+        return max(self.host_s + self.tail_s, self.behind_s)
+
+    @property
+    def behind_s(self) -> float:
+        """The device's time with the host's part before each kernel."""
+        return self.device_s + float(BEFORE_SHARE) * self.host_s
+
+    def last(self) -> Cost:
+        """The same as the end of a pass after which the host waits for the device.
+
+        Host and device are a flow line of two machines: what is issued last begins when the host
+        is through with all before it at the earliest.
+        """
+        return replace(self, tail_s=max(0.0, self.behind_s - self.host_s))
 
     def at_clock(self, clock: float) -> Cost:
         """The same with the engines at a share of their clock."""

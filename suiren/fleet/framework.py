@@ -23,6 +23,8 @@ class Framework:
     """Host time for each kernel or collective it issues, Python and autograd included."""
     fused: bool = True
     """Bias, activation, dropout and residual share kernels; masks are part of the softmax."""
+    softmax_rows: int = 1
+    """The fused softmax takes only batches times heads that are a multiple of this."""
     merged_qkv: bool = True
     """Queries, keys and values leave one product."""
     async_input_gradient: bool = False
@@ -53,6 +55,8 @@ class Framework:
     """Products that widen latent queries, keys and values run again before backward."""
     graphs: tuple[str, ...] = ()
     """What the host launches as one: `attn`, `router`, `mlp`, or `all`, the whole step."""
+    waits: bool = False
+    """The host waits for the device at the end of every pass."""
     blocking_sends: bool = True
     """A stage waits for its message to arrive before it goes on."""
     vocab_multiple: int = 128
@@ -94,23 +98,32 @@ def _host(calls: float, why: str) -> Fact:
     return derived(calls * _CALL_S, f"{calls:g} ATen calls a kernel x 21.4 µs: {why}")
 
 
+#: `is_kernel_available` in megatron/model/fused_softmax.py: batches times heads of a rank must be
+#: a multiple of 4.
+_SOFTMAX_ROWS = 4
+#: The timers around the passes call `torch.cuda.synchronize` (megatron/global_vars.py and
+#: megatron/timers.py, `forward-compute` and `backward-compute` in megatron/schedules.py).
+_TIMED = True
 _LAYER = "counted on a Megatron layer, forward and backward: 147 calls for 44 kernels"
 MEGATRON_DEEPSPEED = Framework(
     name="megatron-deepspeed-2022", title="Megatron-DeepSpeed, 2022",
     host_op_s=_host(3.3, _LAYER), optimizer="fused", loss="half", vocab_multiple=0,
+    softmax_rows=_SOFTMAX_ROWS, waits=_TIMED,
 )  # fmt: skip
 MEGATRON_2021 = Framework(
-    name="megatron-2021", title="Megatron-LM, 2021", host_op_s=_host(3.3, _LAYER)
-)
+    name="megatron-2021", title="Megatron-LM, 2021", host_op_s=_host(3.3, _LAYER),
+    softmax_rows=_SOFTMAX_ROWS, waits=_TIMED,
+)  # fmt: skip
 MEGATRON_2022 = Framework(
     name="megatron-2022", title="Megatron-LM, 2022", host_op_s=_host(3.3, _LAYER),
     async_input_gradient=True, accumulate="fused", fp32_gradients=True,
+    softmax_rows=_SOFTMAX_ROWS, waits=_TIMED,
 )  # fmt: skip
 MEGATRON_CORE = Framework(
     name="megatron-core", title="Megatron-Core with Transformer Engine, 2024",
     host_op_s=assumed(20 * us, "Transformer Engine's modules make about one call a kernel"),
     async_input_gradient=True, accumulate="fused", fp32_gradients=True, loss="fused",
-    blocking_sends=False, weighs_early=True, expert_kernels=True,
+    blocking_sends=False, weighs_early=True, softmax_rows=_SOFTMAX_ROWS, expert_kernels=True,
 )  # fmt: skip
 MODELLINK = Framework(
     name="modellink-2024", title="ModelLink on Ascend, 2024",

@@ -92,6 +92,10 @@ def _of_shape(
     paced = [(at_clock(f[:, share], clock), at_clock(b[:, share], clock)) for f, b in kinds]
     if shape.pp == 1:
         forward, backward = paced[0]
+        if known.job.framework.waits:
+            forward_s, backward_s = seconds(forward), seconds(backward)
+            return Passes(m * (forward_s + backward_s), clock, power_w,
+                          np.zeros(len(rows), np.intp), forward_s, backward_s)  # fmt: skip
         whole = seconds(forward + backward)
         ahead, behind = device_s(forward), device_s(backward)
         part = ahead / np.maximum(1e-12, ahead + behind)

@@ -94,12 +94,15 @@ def _pieces(share: Share, cluster_id: int, ranks: tuple[int, ...], same: _Same) 
         return found[0], found[1]
 
     nothing = (NOTHING, NOTHING)
+    first, last = both(embedding(share)), both(ending(share))
+    if framework.waits:
+        first, last = (first[0], first[1].last()), (last[0].last(), last[1])
     has_dense = not model.experts or model.dense_layers > 0
     return Pieces(
         both(layer(share)) if has_dense else nothing,
         both(layer(share, True)) if model.experts else nothing,
         both(layer(share, False, True)) if model.decoder_layers else nothing,
-        both(embedding(share)), both(ending(share)),
+        first, last,
     )  # fmt: skip
 
 
@@ -214,9 +217,12 @@ def _clock(
 
 
 def _stages(chunks: list[Chunks], layout: Layout, framework: Framework, send_s: float) -> Stages:
-    """Seconds of every pass; with one stage the host runs ahead from forward into backward."""
+    """Seconds of every pass.
+
+    With one stage the host runs ahead from forward into backward, unless it waits between them.
+    """
     last = layout.pp - 1
-    if layout.pp == 1 and layout.vpp == 1:
+    if layout.pp == 1 and layout.vpp == 1 and not framework.waits:
         forward, backward = chunks[0][0]
         whole = (forward + backward).seconds
         part = forward.device_s / max(1e-12, forward.device_s + backward.device_s)
