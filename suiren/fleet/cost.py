@@ -9,6 +9,7 @@ from math import inf
 from suiren.fleet.collective import time_collective
 from suiren.fleet.layout import Layout
 from suiren.fleet.part import Comm, Task
+from suiren.fleet.place import Place
 from suiren.hw.cluster import Cluster
 from suiren.hw.fact import Fact, assumed, fitted
 from suiren.hw.held import Held
@@ -139,8 +140,11 @@ def price_of(call: Call, card: Card) -> Price:
     return _price(str(call), Held(card), _Call(call))
 
 
-def cost_of(tasks: tuple[Task, ...], cluster: Cluster, layout: Layout, host_op_s: float) -> Cost:
-    """The cost of tasks issued one after the other.
+def cost_of(
+    tasks: tuple[Task, ...], cluster: Cluster, layout: Layout, host_op_s: float,
+    more_issued: float = 0.0,
+) -> Cost:  # fmt: skip
+    """The cost of tasks issued one after the other; `more_issued`: kernels besides one a task.
 
     A collective `beside` others takes what is left of it after them, and slows them by the cores
     it keeps.
@@ -159,7 +163,7 @@ def cost_of(tasks: tuple[Task, ...], cluster: Cluster, layout: Layout, host_op_s
         total["engine_j"] += found.engine_j
         total["memory_j"] += found.memory_j
         total["flop"] += sum(found.flop.values())
-    total["host_s"] = host_op_s * len(tasks)
+    total["host_s"] = host_op_s * max(0.0, len(tasks) + more_issued)
     return Cost(**total)
 
 
@@ -168,7 +172,8 @@ def _exchange(
     total: dict[str, float],
 ) -> None:  # fmt: skip
     place = layout.place(task.group, cluster.cards_per_node)
-    seconds = time_collective(cluster, task.op, task.size_bytes, place).seconds
+    size_bytes = task.size_bytes * reach(task.copies, place)
+    seconds = time_collective(cluster, task.op, size_bytes, place).seconds
     first, last = sorted((index + (task.beside > 0), index + task.beside))
     beside = [p for p in priced[max(0, first) : last + (task.beside > 0)] if p is not None]
     if task.beside == 0:
@@ -180,6 +185,27 @@ def _exchange(
     cores = float(cluster.card.cores)
     taken = min(float(COLLECTIVE_CORES), cores / 2)
     total["memory_s"] += hidden * taken / (cores - taken) if beside else 0.0
+
+
+def reach(copies: int, place: Place) -> float:
+    """Share of a token's copies that are sent, if its experts are drawn at random.
+
+    A copy goes to each place that holds one of them: to each node once where a group spans nodes,
+    whose cards pass it on (DeepEP, intranode and internode kernels), else to each rank once.
+    """
+    if not copies:
+        return 1.0
+    places = place.nodes if place.nodes > 1 else place.size
+    return min(1.0, places * (1 - (1 - 1 / places) ** copies) / copies)
+
+
+def behind_kernels(cost: Cost, card: Card) -> Cost:
+    """Exchanges of experts that run beside kernels of other micro-batches, and slow them."""
+    hidden_s = min(cost.ep_s, cost.kernels_s)
+    cores = float(card.cores)
+    taken = min(float(COLLECTIVE_CORES), cores / 2)
+    return replace(cost, ep_s=cost.ep_s - hidden_s, hidden_s=cost.hidden_s + hidden_s,
+                   memory_s=cost.memory_s + hidden_s * taken / (cores - taken))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,11 +39,24 @@ class Framework:
     loss: Literal["fp32", "half", "fused"] = "fp32"
     """The cross entropy: in FP32, in the logits' own format, or in one kernel forward and one
     backward."""
+    scaling: Literal["delayed", "current", "block"] = "delayed"
+    """Where FP8's scales come from: earlier steps, the tensor itself, which is read once more for
+    its largest magnitude, or each block of it within the cast."""
     weighs_early: bool = False
     """A mixture weights its experts inside their activation, so that their results are not kept
     (Megatron-Core from 0.12 on: `weighted_bias_swiglu_impl` in transformer/moe/experts.py)."""
     waits: bool = False
     """The host waits for the device at the end of every pass."""
+    expert_kernels: bool = False
+    """Products and casts of a mixture are issued expert by expert, on several streams."""
+    overlaps_experts: bool = False
+    """Exchanges of experts run beside the passes of another micro-batch."""
+    attends_narrow: bool = False
+    """Attention reads queries, keys and values in FP8 where products do."""
+    recomputes_latent: bool = False
+    """Products that widen latent queries, keys and values run again before backward."""
+    graphs: tuple[str, ...] = ()
+    """What the host launches as one: `attn`, `router`, `mlp`, or `all`, the whole step."""
     blocking_sends: bool = True
     """A stage waits for its message to arrive before it goes on."""
     vocab_multiple: int = 128
@@ -52,10 +65,19 @@ class Framework:
     """Gradients are kept and reduced in FP32."""
     buffers_ahead: bool = False
     """A pipeline's stages hold buffers for the messages of all micro-batches of a step."""
+    adapter_rank: int = 0
+    """Width of the adapters that parts by formula issue beside linear layers; 0 for none."""
+    adapts_all: bool = True
+    """Every linear layer of a block has an adapter; else queries, keys and values alone."""
     adapter_params: float = 0.0
     """Weights of adapters in a layer of the whole model, where all others are frozen."""
     source: Source | None = None
     """Parts traced from real modules; without it they are listed by formula."""
+
+    @property
+    def other_rank(self) -> int:
+        """Width of the adapters of linear layers other than queries, keys and values."""
+        return self.adapter_rank if self.adapts_all else 0
 
     @property
     def needed_share(self) -> float:
@@ -101,7 +123,7 @@ MEGATRON_CORE = Framework(
     name="megatron-core", title="Megatron-Core with Transformer Engine, 2024",
     host_op_s=assumed(20 * us, "Transformer Engine's modules make about one call a kernel"),
     async_input_gradient=True, accumulate="fused", fp32_gradients=True, loss="fused",
-    blocking_sends=False, weighs_early=True, softmax_rows=_SOFTMAX_ROWS,
+    blocking_sends=False, weighs_early=True, expert_kernels=True, softmax_rows=_SOFTMAX_ROWS,
 )  # fmt: skip
 MODELLINK = Framework(
     name="modellink-2024", title="ModelLink on Ascend, 2024",

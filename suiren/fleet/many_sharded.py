@@ -14,7 +14,7 @@ from suiren.fleet.known import SHARE, Known
 from suiren.fleet.layout import Layout
 from suiren.fleet.many_memory import is_wide, owners_of
 from suiren.fleet.offload import host_optimizer_s
-from suiren.fleet.sharded import GATHERED_AHEAD, Unit, contention_s, units_of, wire_of
+from suiren.fleet.sharded import GATHERED_AHEAD, Unit, contention_s, trained_of, units_of, wire_of
 from suiren.fleet.sharded_framework import Sharded, adam
 from suiren.fleet.share import share_of
 
@@ -92,7 +92,7 @@ def _params(known: Known) -> tuple[float, float]:
 def _adam(layout: Layout, known: Known) -> float:
     job = known.job
     assert isinstance(job.framework, Sharded)
-    shard = job.model.params / layout.dp / layout.tp
+    shard = trained_of(job.model, layout, job.framework)
     if layout.offload == "optimizer":
         return host_optimizer_s(shard, 4, 4, job.cluster.card)
     tasks = adam(job.framework, shard)

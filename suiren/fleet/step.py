@@ -8,8 +8,8 @@ from math import inf
 
 from suiren.fleet.after import after, send_s
 from suiren.fleet.block import layer
-from suiren.fleet.cost import NOTHING, Cost, clock_of, cost_of
-from suiren.fleet.ends import embedding, head
+from suiren.fleet.cost import NOTHING, Cost, behind_kernels, clock_of, cost_of
+from suiren.fleet.ends import embedding, ending
 from suiren.fleet.framework import MEGATRON_CORE, Framework
 from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.memory import StageMemory, memory_of
@@ -20,7 +20,7 @@ from suiren.fleet.pipeline import Stages, pipeline_s
 from suiren.fleet.share import Share, share_of
 from suiren.hw.cluster import Cluster
 
-_PEAKS = {"fp32": "fp32", "tf32": "tf32", "fp16": "fp16", "bf16": "bf16", "fp8": "fp8"}
+_PEAKS = {"fp32": "fp32", "tf32": "tf32", "fp16": "fp16", "bf16": "bf16", "fp8": "fp8", "fp4": "fp4"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +85,18 @@ def pieces_of(share: Share, cluster: Cluster, layout: Layout) -> Pieces:
 def _pieces(share: Share, cluster_id: int, ranks: tuple[int, ...], same: _Same) -> Pieces:
     cluster, layout = same.what
     assert isinstance(cluster, Cluster) and isinstance(layout, Layout)
-    host = float(share.framework.host_op_s)
-    model = share.model
+    framework, model = share.framework, share.model
+    host = 0.0 if "all" in framework.graphs else float(framework.host_op_s)
 
     def both(part: Part) -> tuple[Cost, Cost]:
-        ways = part.forward, part.backward
-        return cost_of(ways[0], cluster, layout, host), cost_of(ways[1], cluster, layout, host)
+        ways = zip((part.forward, part.backward), part.more_issued, strict=True)
+        found = [cost_of(tasks, cluster, layout, host, more) for tasks, more in ways]
+        if framework.overlaps_experts:
+            found = [behind_kernels(cost, cluster.card) for cost in found]
+        return found[0], found[1]
 
     nothing = (NOTHING, NOTHING)
-    first, last = both(embedding(share)), both(head(share))
+    first, last = both(embedding(share)), both(ending(share))
     if share.framework.waits:
         first, last = (first[0], first[1].last()), (last[0].last(), last[1])
     has_dense = not model.experts or model.dense_layers > 0

@@ -11,6 +11,8 @@ from suiren.fleet.framework import Framework
 from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.model import Model
 from suiren.fleet.part import Part
+from suiren.fleet.sharded import ShardedStep, sharded_step
+from suiren.fleet.sharded_framework import Sharded
 from suiren.fleet.share import share_of
 from suiren.fleet.step import StepResult, train_step
 from suiren.hw.spec import Card
@@ -36,7 +38,7 @@ def seconds(row: Row, card: Card) -> float:
     return step_of(row, card).step_s
 
 
-def step_of(row: Row, card: Card) -> StepResult:
+def step_of(row: Row, card: Card) -> StepResult | ShardedStep:
     """The step of a row; raises NotPredicted with the reason."""
     framework = framework_of(row)
     model = model_of(row)
@@ -48,6 +50,8 @@ def step_of(row: Row, card: Card) -> StepResult:
             f"{cluster_ranks(row)} devices of the row"
         )
     try:
+        if layout.zero == 3 and isinstance(framework, Sharded):
+            return sharded_step(model, layout, cluster, framework)
         return train_step(model, layout, cluster, framework)
     except BadLayout as problem:
         raise NotPredicted(str(problem)) from None
