@@ -92,8 +92,8 @@ def test_a_tap_each_keeps_a_layer_and_open_heads_are_filled_in():
     taps = {"num_hidden_layers": 12, "stage_names": names, "out_indices": [3, 6, 9, 12]}
     tiny = shrink.shrunk(taps, shrink.RULES["tiny"])
     assert (tiny["num_hidden_layers"], tiny["out_indices"]) == (4, [1, 2, 3, 4])
-    heads = {"hidden_size": 4096, "num_attention_heads": 32, "head_dim": None, "rope_parameters": {},
-             "model_type": "qwen2_vl_text"}  # fmt: skip
+    heads = {"hidden_size": 4096, "num_attention_heads": 32, "head_dim": None,
+             "model_type": "qwen2_vl", "rope_parameters": {}}  # fmt: skip
     tiny = shrink.shrunk(heads, shrink.RULES["tiny"])
     assert tiny["head_dim"] == 16
     assert sum(tiny["rope_parameters"]["mrope_section"]) == 8
