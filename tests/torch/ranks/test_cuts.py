@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suiren.torch.distributed.shard_breaks import places_of
+from suiren.torch.distributed.cuts import places_of
 
 
 @given(length=st.integers(1, 300), parts=st.integers(1, 300))
