@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -166,7 +167,7 @@ class Along:
         """Places from which on some parameter's shards are shorter, ascending."""
         found: set[int] = set()
         own = self.cell.rank
-        seen: dict[tuple[int, tuple[int, ...]], None] = {}
+        seen: dict[tuple[int, Sequence[int]], None] = {}
         for cut in self.known.hub.ran[own].cuts or ():
             if (cut.length, cut.ranks) not in seen:
                 seen[cut.length, cut.ranks] = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -19,8 +20,9 @@ class Cut:
     """The tensor dimension that is cut."""
     length: int
     """Length of that dimension before it is cut along this dimension of the mesh."""
-    ranks: tuple[int, ...]
-    """Ranks along the dimension of the mesh, ascending; a place is an index into them."""
+    ranks: Sequence[int]
+    """Ranks along the dimension of the mesh, ascending, as a range where they lie evenly; a place
+    is an index into them."""
 
     def at(self, place: int) -> tuple[int, ...]:
         """Shape of the shard of the rank at this place: a piece of `torch.chunk`."""
@@ -45,7 +47,7 @@ def cuts() -> tuple[Cut, ...] | None:
     from suiren.torch import watch
 
     found: dict[tuple[str, int], Cut] = {}
-    along: dict[tuple[Any, int], tuple[int, ...]] = {}
+    along: dict[tuple[Any, int], Sequence[int]] = {}
     for reference in watch.roots:
         root: Any = reference()
         for name, parameter in root.named_parameters() if root is not None else ():
@@ -102,8 +104,10 @@ def _length(parameter: Any, dim: int) -> tuple[int, int] | None:
     return None if rest else (placement.dim, length)
 
 
-def _ranks_along(mesh: Any, dim: int) -> tuple[int, ...]:
+def _ranks_along(mesh: Any, dim: int) -> Sequence[int]:
     """Ranks along a dimension of a mesh through this rank; groups may be gone by now."""
     place: list[Any] = list(mesh.get_coordinate())
     place[dim] = slice(None)
-    return tuple(sorted(mesh.mesh[tuple(place)].tolist()))
+    ranks = sorted(mesh.mesh[tuple(place)].tolist())
+    even = range(ranks[0], ranks[-1] + 1, ranks[1] - ranks[0] if len(ranks) > 1 else 1)
+    return even if list(even) == ranks else tuple(ranks)

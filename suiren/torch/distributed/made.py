@@ -30,6 +30,7 @@ from suiren.trace.call import Call, Tensor, Value
 from suiren.trace.program import LIVE, Kind, Program, Step
 
 MEMORY = (Kind.ALLOC, Kind.FREE)
+LASTING = ("weights", "optimizer state")
 
 
 class Maker:
@@ -81,7 +82,7 @@ def _settled(ran: Ran) -> tuple[Program, Step]:
     return program, step
 
 
-def _cuts(lower: Ran, higher: Ran) -> tuple[tuple[int, ...], list[tuple[Cut, Pair]]]:
+def _cuts(lower: Ran, higher: Ran) -> tuple[Sequence[int], list[tuple[Cut, Pair]]]:
     """(ranks of the dimension, cuts along it with both ranks' shapes)."""
     there = {(cut.name, cut.ranks): cut.here for cut in higher.cuts or ()}
     found: list[tuple[Cut, Pair]] = []
@@ -174,7 +175,9 @@ def _kept(
     found: dict[int, _Sized] = {}
     for number, _, size in step.live.tolist():
         label = one.labels.get(number)
-        if label is None or theirs.get(label, 0) == size:
+        if label is None or label.kind not in LASTING or number in named.made:
+            continue  # a number that the step itself gives out says nothing of what it holds
+        if theirs.get(label, 0) == size:
             continue
         known = named.by_name.get(label.name) or named.by_name.get(label.name.rpartition(".")[0])
         if known is None:
