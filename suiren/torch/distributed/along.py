@@ -58,10 +58,11 @@ class Known:
             self.made.update((rank, maker.make(rank)) for rank in fresh)
         except NotAlike:
             return
+        kinds = "kind of ranks was" if len(fresh) == 1 else "kinds of ranks were"
         self.notes.append(
-            f"{len(fresh)} kinds of ranks were not run: their steady steps are that of rank "
-            f"{lower} with the sizes of their shards, which with the sizes of rank {higher} is "
-            "what that did; what they do before is not known, and takes no more memory in those two"
+            f"{len(fresh)} {kinds} made, not run: the steady step of rank {lower} with the sizes "
+            f"of their shards, which holds for rank {higher}; their first steps are taken to need "
+            "no more memory"
         )
 
 

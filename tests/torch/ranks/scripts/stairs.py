@@ -1,6 +1,7 @@
 """FSDP2 over all ranks of layers whose rows end at different ranks; the optimizer is named."""
 
 import sys
+from itertools import pairwise
 
 import torch
 import torch.distributed as dist
@@ -13,7 +14,7 @@ dist.init_process_group("nccl")
 mesh = init_device_mesh("cuda", (dist.get_world_size(),))
 layers = [
     torch.nn.Sequential(torch.nn.Linear(before, after), torch.nn.ReLU())
-    for before, after in zip(widths, widths[1:], strict=False)
+    for before, after in pairwise(widths)
 ]
 model = torch.nn.Sequential(*layers).cuda()
 for layer in model:
