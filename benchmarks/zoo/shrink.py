@@ -139,12 +139,16 @@ MISSING: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "pad_token_id": 0,
     "prediction_length": 8,
+    "default_language": "en_XX",
 }
 #: Stands where a default asks for a network of another library (timm).
 RESNET = {"model_type": "resnet", "embedding_size": 16, "layer_type": "basic", "depths": [1] * 4,
           "hidden_sizes": [16, 32, 64, 64]}  # fmt: skip
+#: Models whose code holds sections of the rotary embedding that a whole head alone fits.
+_SECTIONS = re.compile(r"_vl(_|$)|glm4v|glm46v|glmga|glm_ocr|glm_image|omni")
 #: Lists that are as long as the model is deep, or that name its layers: worked out anew.
 _FOLLOWS = ("stage_names",)
+_DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "depth")
 
 
 def shrunk(fields: dict[str, Any], rules: tuple[Rule, ...]) -> dict[str, Any]:
@@ -180,7 +184,26 @@ def _level(
             out[key] = [_number(key, v, rules, moved, marks) for v in value]
         else:
             out[key] = value
+    if depth is not None:
+        out |= {key: depth[1] for key in _DEPTHS if fields.get(key) == depth[0]}
+    out = _with_whole_heads(out)
     return _with_fewer_turns(out, _head_width(fields), _head_width(out))
+
+
+def _with_whole_heads(fields: dict[str, Any]) -> dict[str, Any]:
+    """What heads a default leaves open, and heads of a state space that fill its width."""
+    heads, width = fields.get("num_attention_heads"), fields.get("hidden_size")
+    if isinstance(heads, int) and isinstance(width, int) and heads:
+        for key, value in (("head_dim", width // heads), ("num_key_value_heads", heads)):
+            if key in fields and fields[key] is None:
+                fields[key] = value
+    if isinstance(width, int) and isinstance(fields.get("mamba_expand"), int):
+        inner = fields["mamba_expand"] * width
+        for count, size in (("mamba_n_heads", "mamba_d_head"), ("n_mamba_heads", "mamba_headdim")):
+            if isinstance(fields.get(count), int) and isinstance(fields.get(size), int):
+                fields[size] = min(fields[size], inner)
+                fields[count] = inner // fields[size]
+    return fields
 
 
 def _head_width(fields: dict[str, Any]) -> int:
@@ -196,6 +219,12 @@ def _with_fewer_turns(fields: dict[str, Any], before: int, after: int) -> dict[s
         fields[k] for k in ("rope_parameters", "rope_scaling") if isinstance(fields.get(k), dict)
     ]
     if before == after or not before:
+        return fields
+    if _SECTIONS.search(str(fields.get("model_type"))):
+        for rope in ropes:
+            half = int(after * rope.get("partial_rotary_factor", 1)) // 2
+            first, second = half // 4, 3 * half // 8
+            rope["mrope_section"] = [first, second, half - first - second]
         return fields
     for rope in ropes:
         old = rope.get("mrope_section")
@@ -229,11 +258,19 @@ def _old_depth(fields: dict[str, Any], rules: tuple[Rule, ...]) -> tuple[int, in
     """(layers before, layers after) where the rules cut the number of layers."""
     if _layers not in rules:
         return None
-    for key in ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "depth"):
+    for key in _DEPTHS:
         before = fields.get(key)
         if isinstance(before, int) and before > 2:
-            return before, 2
+            return before, min(before, max(2, _num_taps(fields, before)))
     return None
+
+
+def _num_taps(fields: dict[str, Any], depth: int) -> int:
+    """Layers of a backbone whose outputs are taken; a tap each wants a layer of its own."""
+    names = fields.get("stage_names")
+    if not isinstance(names, list) or len(names) != depth + 1:
+        return 0
+    return len(fields.get("out_indices") or [])
 
 
 def _own_backbone(fields: dict[str, Any]) -> dict[str, Any]:

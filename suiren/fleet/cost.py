@@ -98,6 +98,11 @@ class Cost:
         """
         return replace(self, tail_s=max(0.0, self.behind_s - self.host_s))
 
+    @property
+    def dynamic_j(self) -> float:
+        """Energy beyond idle power."""
+        return self.engine_j + self.memory_j
+
     def at_clock(self, clock: float) -> Cost:
         """The same with the engines at a share of their clock."""
         if clock >= 1.0 or not self.engine_s:

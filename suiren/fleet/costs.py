@@ -38,6 +38,11 @@ def seconds(of: Floats) -> Floats:
     return np.asarray(np.maximum(of[HOST] + of[TAIL], behind_s))
 
 
+def dynamic_j(of: Floats) -> Floats:
+    """Energy beyond idle power; [numbers, ...] to [...]."""
+    return np.asarray(of[ENGINE_J] + of[MEMORY_J])
+
+
 def at_clock(of: Floats, clock: Floats) -> Floats:
     """The same with the engines at a share of their clock; both have the same rows."""
     stretch = 1 / clock

@@ -23,6 +23,7 @@ from suiren.fleet.sharded_framework import Sharded, adam, flat_gradient, metrics
 from suiren.fleet.share import Share, share_of
 from suiren.hw.cluster import Cluster
 from suiren.hw.fact import Fact, assumed
+from suiren.mapper.energy import energy_j
 from suiren.trace.call import Call
 
 #: Gathered blocks that may stand in memory: the limiter holds the next gather until one is freed.
@@ -40,6 +41,9 @@ class ShardedStep:
     clock: float
     """Share of the full clock that the power limit allows."""
     power_w: float
+    """Of a card while it computes."""
+    energy_j: float
+    """Of all cards, a step; what updates weights on the host is none of it."""
     mfu: float
     tokens_per_s: float
     hidden_s: float
@@ -86,10 +90,7 @@ def sharded_step(
     host_s = work.host_s + model.layers * how.host_unit_ops * float(how.host_op_s)
     one_s, m = max(device_s, host_s), layout.micro_batches
     shard = trained_of(model, layout, how)
-    adam_s = cost_of(adam(how, shard), cluster, layout, float(how.host_op_s))
-    optimizer_s = adam_s.seconds
-    if layout.offload == "optimizer":
-        optimizer_s = host_optimizer_s(shard, 4, 4, cluster.card)
+    optimizer_s, optimizer_j = optimizer_of(layout, shard, cluster, how)
     step_s = m * one_s + optimizer_s
     parts = {
         "matrix": m * work.matrix_s, "vector": m * work.vector_s, "memory": m * work.memory_s,
@@ -99,8 +100,10 @@ def sharded_step(
     }  # fmt: skip
     peak = cluster.card.peak_flop_per_s(layout.precision) or cluster.card.peak_flop_per_s("bf16")
     useful = model.flop_per_sample() * how.needed_share * layout.global_batch
+    dynamic_j = layout.ranks * (m * work.dynamic_j + optimizer_j)
     return ShardedStep(
         step_s, parts, m, _memory(model, layout, how, block.params), clock.share, clock.power_w,
+        energy_j(dynamic_j, layout.ranks * step_s, cluster.card),
         useful / (step_s * layout.ranks * peak) if peak else 0.0,
         layout.global_batch * model.seq / step_s, m * run.hidden_s, _assumed(cluster, how, layout),
     )  # fmt: skip
@@ -111,6 +114,16 @@ def trained_of(model: Model, layout: Layout, how: Sharded) -> float:
     if how.accumulate == "frozen":
         return adapters_of(model, layout, how, 0) / layout.dp
     return model.params / layout.dp / layout.tp
+
+
+def optimizer_of(
+    layout: Layout, shard: float, cluster: Cluster, how: Sharded
+) -> tuple[float, float]:
+    """Seconds in which a rank's `shard` of the weights is updated, and joules of its card."""
+    if layout.offload == "optimizer":
+        return host_optimizer_s(shard, 4, 4, cluster.card), 0.0
+    found = cost_of(adam(how, shard), cluster, layout, float(how.host_op_s))
+    return found.seconds, found.dynamic_j
 
 
 def _work(block: Unit, root: Unit, layers: int) -> Cost:

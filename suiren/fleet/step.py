@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import inf
 
-from suiren.fleet.after import after, send_s
+from suiren.fleet.after import after, after_stage, send_s
 from suiren.fleet.block import layer
 from suiren.fleet.cost import NOTHING, Cost, behind_kernels, clock_of, cost_of
 from suiren.fleet.ends import embedding, ending
@@ -19,6 +19,7 @@ from suiren.fleet.part import Part
 from suiren.fleet.pipeline import Stages, pipeline_s
 from suiren.fleet.share import Share, share_of
 from suiren.hw.cluster import Cluster
+from suiren.mapper.energy import energy_j
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,10 @@ class StepResult:
     clock: float
     """Share of the full clock that the power limit allows."""
     power_w: float
-    """Of a card of the stage with most work."""
+    """Of a card of the stage that draws most."""
+    energy_j: float
+    """Of all cards, a step: what each stage's kernels take, and idle power for as long as it lasts.
+    What updates weights on the host is none of it."""
     mfu: float
     hfu: float
     tokens_per_s: float
@@ -131,7 +135,8 @@ def train_step(
     m = layout.micro_batches
     forward_to_end_s = pipeline_s(stages, m, layout.schedule)
     most = max(range(layout.pp), key=stages.work_s)
-    rest = after(model, layout, framework, cluster, stages, most)
+    ends = after_stage(model, layout, framework, cluster, 0 if layout.pp == 1 else most)
+    rest = after(layout, ends, stages, most)
     total = sum((f + b for f, b in chunks[most]), NOTHING)
     parts = _parts(total, m, stages, most, chunks[most], forward_to_end_s, layout, rest)
     step_s = forward_to_end_s + sum(rest.values())
@@ -141,11 +146,14 @@ def train_step(
     )
     useful = model.flop_per_sample() * framework.needed_share * layout.global_batch
     done = sum(f.flop + b.flop for stage in chunks for f, b in stage) * m
+    passes_j = m * sum(f.dynamic_j + b.dynamic_j for stage in chunks for f, b in stage)
+    dynamic_j = ranks / layout.pp * (passes_j + ends.optimizer_j)
     return StepResult(
         step_s, parts, stages, m,
         tuple(memory_of(model, layout, framework, s)
               for s in sorted({0, layout.pp // 2, layout.pp - 1})),
-        clock, power_w, useful / (step_s * ranks * peak) if peak else 0.0,
+        clock, power_w, energy_j(dynamic_j, ranks * step_s, cluster.card),
+        useful / (step_s * ranks * peak) if peak else 0.0,
         done / (step_s * layout.pp * peak) if peak else 0.0,
         layout.global_batch * model.seq / step_s, total.hidden_s * m,
         _assumed(cluster, framework, layout),

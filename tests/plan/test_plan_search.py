@@ -67,9 +67,8 @@ def exhaustive(planner: Planner) -> list[Row]:
             layout = unit.layouts[number]
             step = planner.step_of(layout, 0)
             memory = step.memory if not isinstance(step.memory, tuple) else step.peak_memory
-            rows.append(Row(0, layout, step.step_s, memory.total_bytes,
-                            step.power_w * layout.ranks * step.step_s,
-                            step.power_w * layout.ranks, step.mfu, step.tokens_per_s, 0.0,
+            rows.append(Row(0, layout, step.step_s, memory.total_bytes, step.energy_j,
+                            step.energy_j / step.step_s, step.mfu, step.tokens_per_s, 0.0,
                             memory.owners()))  # fmt: skip
     return rows
 
