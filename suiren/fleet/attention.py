@@ -12,7 +12,7 @@ def attention(share: Share) -> Part:
     """Attention without its norm, its residual and the exchanges around it."""
     model, ops, how = share.model, share.ops, share.framework
     core = flash(share) if model.attention == "flash" else unfused(share)
-    if share.recompute == "selective" and model.attention != "flash":
+    if share.recompute == "selective":
         core = again(core, _qkv_kept(share))
     own_bias = model.bias and not how.fused
     width = share.heads * model.value_head

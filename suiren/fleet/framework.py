@@ -45,8 +45,6 @@ class Framework:
     weighs_early: bool = False
     """A mixture weights its experts inside their activation, so that their results are not kept
     (Megatron-Core from 0.12 on: `weighted_bias_swiglu_impl` in transformer/moe/experts.py)."""
-    waits: bool = False
-    """The host waits for the device at the end of every pass."""
     expert_kernels: bool = False
     """Products and casts of a mixture are issued expert by expert, on several streams."""
     overlaps_experts: bool = False
@@ -57,6 +55,8 @@ class Framework:
     """Products that widen latent queries, keys and values run again before backward."""
     graphs: tuple[str, ...] = ()
     """What the host launches as one: `attn`, `router`, `mlp`, or `all`, the whole step."""
+    waits: bool = False
+    """The host waits for the device at the end of every pass."""
     blocking_sends: bool = True
     """A stage waits for its message to arrive before it goes on."""
     vocab_multiple: int = 128
@@ -123,7 +123,7 @@ MEGATRON_CORE = Framework(
     name="megatron-core", title="Megatron-Core with Transformer Engine, 2024",
     host_op_s=assumed(20 * us, "Transformer Engine's modules make about one call a kernel"),
     async_input_gradient=True, accumulate="fused", fp32_gradients=True, loss="fused",
-    blocking_sends=False, weighs_early=True, expert_kernels=True, softmax_rows=_SOFTMAX_ROWS,
+    blocking_sends=False, weighs_early=True, softmax_rows=_SOFTMAX_ROWS, expert_kernels=True,
 )  # fmt: skip
 MODELLINK = Framework(
     name="modellink-2024", title="ModelLink on Ascend, 2024",

@@ -102,8 +102,8 @@ def weights_of(model: Model, layout: Layout, stage: int) -> Weights:
             experts += mixed / (layout.ep if layout.ep > 1 else layout.tp)
     if stage == layout.pp - 1 and model.more_predicted:
         mixed = model.expert_params() if model.experts else 0
-        rest = (model.layer_params() - mixed - norms + 2 * model.d_model**2) / layout.tp + norms
-        dense += model.more_predicted * rest
+        split = model.layer_params() - mixed - norms + 2 * model.d_model**2
+        dense += model.more_predicted * (split / layout.tp + norms)
         experts += model.more_predicted * mixed / (layout.ep if layout.ep > 1 else layout.tp)
     table = model.embedding_params / layout.tp
     if stage == 0:

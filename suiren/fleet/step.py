@@ -21,8 +21,6 @@ from suiren.fleet.share import Share, share_of
 from suiren.hw.cluster import Cluster
 from suiren.mapper.energy import energy_j
 
-_PEAKS = {"fp32": "fp32", "tf32": "tf32", "fp16": "fp16", "bf16": "bf16", "fp8": "fp8", "fp4": "fp4"}
-
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
@@ -101,7 +99,7 @@ def _pieces(share: Share, cluster_id: int, ranks: tuple[int, ...], same: _Same) 
 
     nothing = (NOTHING, NOTHING)
     first, last = both(embedding(share)), both(ending(share))
-    if share.framework.waits:
+    if framework.waits:
         first, last = (first[0], first[1].last()), (last[0].last(), last[1])
     has_dense = not model.experts or model.dense_layers > 0
     return Pieces(
@@ -143,7 +141,7 @@ def train_step(
     parts = _parts(total, m, stages, most, chunks[most], forward_to_end_s, layout, rest)
     step_s = forward_to_end_s + sum(rest.values())
     ranks = layout.ranks
-    peak = cluster.card.peak_flop_per_s(_PEAKS[layout.precision]) or cluster.card.peak_flop_per_s(
+    peak = cluster.card.peak_flop_per_s(layout.precision) or cluster.card.peak_flop_per_s(
         "bf16"
     )
     useful = model.flop_per_sample() * framework.needed_share * layout.global_batch

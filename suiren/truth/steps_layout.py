@@ -78,8 +78,8 @@ def precision_of(row: Row) -> Precision:
     """The format of products."""
     text = row.shape.get("precision", "").lower()
     formats: tuple[tuple[str, Precision], ...] = (
-        ("fp4", "fp4"), ("fp8", "fp8"), ("no tf32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"), ("tf32", "tf32"),
-        ("fp32", "fp32"),
+        ("fp4", "fp4"), ("fp8", "fp8"), ("no tf32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"),
+        ("tf32", "tf32"), ("fp32", "fp32"),
     )  # fmt: skip
     for word, found in formats:
         if word in text:
@@ -88,7 +88,7 @@ def precision_of(row: Row) -> Precision:
 
 
 def zero_of(shared: str) -> int:
-    """What ranks share, from a row's words: 0 nothing, 1 optimizer states, 2 gradients, 3 weights."""
+    """What ranks share, from a row's words: 1 optimizer states, 2 gradients too, 3 weights too."""
     if "none" in shared:
         return 0
     for words, stage in ((("zero-3", "zero3", "fsdp"), 3), (("zero-2", "zero2"), 2),
@@ -108,7 +108,8 @@ def recompute_of(row: Row, framework: Framework) -> Recompute:
     if framework.name.startswith(AUTOMODEL.name) and words.startswith("see "):
         return "full" if number(row, "n_devices", 1) > 1 else "none"
     if words.startswith("selective"):
-        return "selective"
+        # a list of modules without the scores of attention computes none of those again
+        return "selective" if ":" not in words or "core_attn" in words else "none"
     return "full" if words.startswith("full") and " x" not in words else "none"
 
 

@@ -29,10 +29,10 @@ _WINDOWS = {"mistral-7b": 4096}
 _LATER = r"(?i)bridge|nemo 2[4-9]|mcore|megatron-core|202[4-9]|unnamed gpu"
 _ENCODERS = ("bert", "roberta")
 #: Vocabularies of families whose table leaves it out, from their published configurations.
-_VOCAB = {"gpt-oss": 201088, "gptoss": 201088, "gpt_oss": 201088, "nemotron": 256000,
-          "kimi": 163840, "qwen3": 151936, "llama4": 202048, "llama3": 128256, "llama": 32000, "aquila": 100008, "baichuan2": 125696,
-          "baichuan": 64000, "internlm": 103168, "qwen1.5": 151936, "qwen2": 151936,
-          "qwen": 151936, "gemma": 256000, "mixtral": 32000, "mistral": 32000, "yi": 64000,
+_VOCAB = {"gptoss": 201088, "gpt_oss": 201088, "gpt oss": 201088, "nemotron": 256000,
+          "kimi": 163840, "qwen3": 151936, "llama4": 202048, "llama3": 128256, "llama": 32000,
+          "aquila": 100008, "baichuan2": 125696, "baichuan": 64000, "internlm": 103168,
+          "qwen1.5": 151936, "qwen2": 151936, "qwen": 151936, "gemma": 256000, "mixtral": 32000, "mistral": 32000, "yi": 64000,
           "codellama": 32016, "bloom": 250880, "chatglm3": 65024, "minicpm": 122753, "glm": 150528,
           "deepseek": 102400, "gpt": 50304, "grok": 131072}  # fmt: skip
 
@@ -89,7 +89,8 @@ def model_of(row: Row) -> Model:
             top_k=(_count(r"top-(\d+)", notes) or (1 if "switch" in name else 2)) if experts else 0,
             expert_d_ff=expert_d_ff,
             shared_d_ff=expert_d_ff if "1 shared" in notes else 0,
-            dense_layers=dense if experts else 0, more_predicted=predicts_more(row), tied=not rotary, norm="rms" if gated else "layer",
+            dense_layers=dense if experts else 0, more_predicted=predicts_more(row),
+            tied=not rotary, norm="rms" if gated else "layer",
             positions="rotary" if rotary else "learned", bias=not rotary, dropout=not rotary,
             head_norms=any(word in f"{name} {family}" for word in _HEAD_NORMS),
             window=next((n for word, n in _WINDOWS.items() if word in name), 0),

@@ -22,6 +22,7 @@ from suiren.fleet.sharded import sharded_step, trained_of, wire_of
 from suiren.fleet.sharded_framework import AUTOMODEL, MEGATRON_FSDP
 from suiren.fleet.share import Share, share_of
 from suiren.fleet.step import StepResult, train_step
+from suiren.hw.fact import assumed
 from suiren.hw.find_cluster import cluster_of
 from suiren.hw.names import find_card
 from suiren.trace.call import Call
@@ -59,17 +60,12 @@ def test_a_graph_is_one_launch_and_a_whole_one_needs_no_host() -> None:
     part = layer(share())
     assert [len(w) + m for w, m in zip((part.forward, part.backward), captured(part).more_issued,
                                        strict=True)] == [1, 1]  # fmt: skip
-    slow = replace(MEGATRON_CORE, host_op_s=replace_s(MEGATRON_CORE, 500e-6))
-    steps = [step(DENSE, replace(slow, graphs=g)) for g in ((), ("attn",), ("attn", "mlp"), ("all",))]
+    slow = replace(MEGATRON_CORE, host_op_s=assumed(500e-6, "for a test"))
+    scopes: tuple[tuple[str, ...], ...] = ((), ("attn",), ("attn", "mlp"), ("all",))
+    steps = [step(DENSE, replace(slow, graphs=g)) for g in scopes]
     times = [found.step_s for found in steps]
     assert times == sorted(times, reverse=True) and times[0] > 2 * times[-1]
     assert steps[-1].parts_s["host"] == 0
-
-
-def replace_s(framework: Framework, seconds: float):  # type: ignore[no-untyped-def]
-    from suiren.hw.fact import assumed
-
-    return assumed(seconds, "for a test")
 
 
 @settings(max_examples=40, deadline=None)
