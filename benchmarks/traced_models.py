@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 import transformers as t
+from nvidia_bert import BertAdam, MasterAdam, NvidiaSquad
 from torch import nn
 
 ROOT = Path(__file__).parents[1]
@@ -58,19 +59,6 @@ class Pretraining(nn.Module):
                 + nn.functional.cross_entropy(pair, follows))  # fmt: skip
 
 
-class Squad(nn.Module):
-    """Questions to the loss of an answer's first and last token."""
-
-    def __init__(self, config) -> None:
-        super().__init__()
-        self.body = t.BertForQuestionAnswering(config)
-
-    def forward(self, ids, mask, first, last):
-        """Loss of both ends."""
-        return self.body(input_ids=ids, attention_mask=mask, start_positions=first,
-                         end_positions=last).loss  # fmt: skip
-
-
 class Classify(nn.Module):
     """Sentences to a loss of two classes."""
 
@@ -84,7 +72,7 @@ class Classify(nn.Module):
         return self.body(input_ids=ids, attention_mask=mask, labels=y).loss
 
 
-def model_of(name: str, size: int) -> tuple[nn.Module, Inputs]:
+def model_of(name: str, size: int, half: bool) -> tuple[nn.Module, Inputs]:
     """A module that answers with a loss, and its inputs of a batch."""
     body = image_model(name, size)
     if body is not None:
@@ -96,8 +84,8 @@ def model_of(name: str, size: int) -> tuple[nn.Module, Inputs]:
         return Pretraining(bert(24, 1024, 16)), lambda b: (
             *words(b, size), below(size, b, masked), below(1000, b, masked), below(2, b),
         )  # fmt: skip
-    config = bert(24, 1024, 16) if name == "bert_large" else bert(12, 768, 12)
-    return Squad(config), lambda b: (*words(b, size), below(size, b), below(size, b))
+    sizes = (24, 1024, 16) if name == "bert_large" else (12, 768, 12)
+    return NvidiaSquad(*sizes, half), lambda b: (*words(b, size), below(size, b), below(size, b))
 
 
 def image_model(name: str, size: int) -> nn.Module | None:
@@ -152,23 +140,34 @@ def train(name: str, batch: int, steps: int, set_to_none: bool):
     session.begin(numerics=False, tf32="on", memory_bytes=UNLIMITED_BYTES)
     transfer.install()
     torch.manual_seed(0)
-    model, inputs = model_of(kind, size)
+    model, inputs = model_of(kind, size, dtype == "f16")
     layout = torch.channels_last if dtype == "f16" and size == 224 else torch.contiguous_format
     model = model.to("cuda", memory_format=layout).train()
-    weights = model.parameters()
-    optimizer = (torch.optim.SGD(weights, 0.1, momentum=0.9, weight_decay=1e-4) if size == 224
-                 else torch.optim.AdamW(weights, 1e-4, fused=True))  # fmt: skip
-    scaler = torch.amp.GradScaler("cuda", enabled=dtype == "f16")
+    optimizer = optimizer_of(model, size, dtype == "f16")
+    halved = isinstance(model, NvidiaSquad)
+    scaler = torch.amp.GradScaler("cuda", enabled=dtype == "f16" and not halved)
     for _ in range(steps):
         given = [x.to("cuda", memory_format=layout) if x.dim() == 4 else x.to("cuda")
                  for x in inputs(batch)]  # fmt: skip
-        with torch.autocast("cuda", dtype=torch.float16, enabled=dtype == "f16"):
+        with torch.autocast("cuda", dtype=torch.float16, enabled=scaler.is_enabled()):
             loss = model(*given)
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad(set_to_none)
+        if halved:
+            loss.item()
     return session.program(), sum(p.numel() for p in model.parameters())
+
+
+def optimizer_of(model: nn.Module, size: int, half: bool) -> torch.optim.Optimizer:
+    """The optimizer that the model's script takes."""
+    weights = model.parameters()
+    if isinstance(model, NvidiaSquad):
+        return MasterAdam(weights) if half else BertAdam(weights)
+    if size == 224:
+        return torch.optim.SGD(weights, 0.1, momentum=0.9, weight_decay=1e-4)
+    return torch.optim.AdamW(weights, 1e-4, fused=True)
 
 
 def traced(script: str, name: str) -> list | str:

@@ -64,12 +64,12 @@ class Framework:
 
 #: Host time of one eager ATen call where an A100 was measured: 26.4 µs between two events
 #: (truth/eager.py, `fit` rows of NeuSight), less about 5 µs of an event's own record.
-_CALL_S = 21.4 * us
+CALL_S = 21.4 * us
 
 
 def _host(calls: float, why: str) -> Fact:
     """Host time a kernel: so many ATen calls, views included, are made for each."""
-    return derived(calls * _CALL_S, f"{calls:g} ATen calls a kernel x 21.4 µs: {why}")
+    return derived(calls * CALL_S, f"{calls:g} ATen calls a kernel x 21.4 µs: {why}")
 
 
 _LAYER = "counted on a Megatron layer, forward and backward: 147 calls for 44 kernels"
