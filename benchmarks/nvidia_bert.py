@@ -2,7 +2,8 @@
 
 PyTorch/LanguageModeling/BERT of that repository: `modeling.py`, `optimization.py`, `run_squad.py`.
 With FP16 the whole model is halved (apex O2) and weights are kept in FP32 beside it; with FP32 the
-optimizer is a loop over the parameters in Python.
+optimizer is a loop over the parameters in Python. Lambda's fork of the script leaves out the line
+that puts PyTorch's GELU in the place of `modeling.py`'s, which is written out.
 """
 
 from __future__ import annotations
@@ -38,11 +39,17 @@ class Attention(nn.Module):
         return self.norm(functional.dropout(self.dense(found), 0.1) + x)
 
 
+def gelu_written_out(x):
+    """GELU as five kernels."""
+    return x * 0.5 * (1.0 + torch.erf(x / 1.41421))
+
+
 class Layer(nn.Module):
     """The bias of the wide product is a kernel of its own before the GELU."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, written_out: bool) -> None:
         super().__init__()
+        self.gelu = gelu_written_out if written_out else functional.gelu
         self.attention = Attention(width, heads)
         self.wide = nn.Linear(width, 4 * width, bias=False)
         self.bias = nn.Parameter(torch.zeros(4 * width))
@@ -52,19 +59,19 @@ class Layer(nn.Module):
         """States [batch, tokens, width]."""
         x = self.attention(x, mask)
         return self.norm(
-            functional.dropout(self.dense(functional.gelu(self.bias + self.wide(x))), 0.1) + x
+            functional.dropout(self.dense(self.gelu(self.bias + self.wide(x))), 0.1) + x
         )
 
 
 class NvidiaSquad(nn.Module):
     """Questions to the loss of an answer's first and last token."""
 
-    def __init__(self, layers: int, width: int, heads: int, half: bool) -> None:
+    def __init__(self, layers: int, width: int, heads: int, half: bool, written_out: bool) -> None:
         super().__init__()
         self.half_precision = half
         self.words, self.places = nn.Embedding(30522, width), nn.Embedding(512, width)
         self.kinds, self.norm = nn.Embedding(2, width), nn.LayerNorm(width)
-        self.layers = nn.ModuleList(Layer(width, heads) for _ in range(layers))
+        self.layers = nn.ModuleList(Layer(width, heads, written_out) for _ in range(layers))
         self.ends = nn.Linear(width, 2)
         if half:
             self.half()
