@@ -90,12 +90,14 @@ class Framework:
 
 #: Host time of one eager ATen call where an A100 was measured: 26.4 µs between two events
 #: (truth/eager.py, `fit` rows of NeuSight), less about 5 µs of an event's own record.
-_CALL_S = 21.4 * us
+CALL_S = 21.4 * us
+#: ATen calls for a kernel of plain modules.
+CALLS_A_KERNEL = 2.0
 
 
 def _host(calls: float, why: str) -> Fact:
     """Host time a kernel: so many ATen calls, views included, are made for each."""
-    return derived(calls * _CALL_S, f"{calls:g} ATen calls a kernel x 21.4 µs: {why}")
+    return derived(calls * CALL_S, f"{calls:g} ATen calls a kernel x 21.4 µs: {why}")
 
 
 #: `is_kernel_available` in megatron/model/fused_softmax.py: batches times heads of a rank must be
@@ -136,8 +138,8 @@ ONEFLOW = Framework(
 )  # fmt: skip
 EAGER = Framework(
     name="pytorch-2023", title="PyTorch modules, 2023",
-    host_op_s=_host(2.0, "linear layers, views and transposes around each kernel"), fused=False,
-    merged_qkv=False, accumulate="none", optimizer="none", vocab_multiple=0,
+    host_op_s=_host(CALLS_A_KERNEL, "linear layers, views and transposes around each kernel"),
+    fused=False, merged_qkv=False, accumulate="none", optimizer="none", vocab_multiple=0,
 )  # fmt: skip
 FRAMEWORKS = {
     f.name: f
