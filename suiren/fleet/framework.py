@@ -45,8 +45,6 @@ class Framework:
     weighs_early: bool = False
     """A mixture weights its experts inside their activation, so that their results are not kept
     (Megatron-Core from 0.12 on: `weighted_bias_swiglu_impl` in transformer/moe/experts.py)."""
-    waits: bool = False
-    """The host waits for the device at the end of every pass."""
     expert_kernels: bool = False
     """Products and casts of a mixture are issued expert by expert, on several streams."""
     overlaps_experts: bool = False
@@ -57,6 +55,8 @@ class Framework:
     """Products that widen latent queries, keys and values run again before backward."""
     graphs: tuple[str, ...] = ()
     """What the host launches as one: `attn`, `router`, `mlp`, or `all`, the whole step."""
+    waits: bool = False
+    """The host waits for the device at the end of every pass."""
     blocking_sends: bool = True
     """A stage waits for its message to arrive before it goes on."""
     vocab_multiple: int = 128
@@ -90,12 +90,14 @@ class Framework:
 
 #: Host time of one eager ATen call where an A100 was measured: 26.4 µs between two events
 #: (truth/eager.py, `fit` rows of NeuSight), less about 5 µs of an event's own record.
-_CALL_S = 21.4 * us
+CALL_S = 21.4 * us
+#: ATen calls for a kernel of plain modules.
+CALLS_A_KERNEL = 2.0
 
 
 def _host(calls: float, why: str) -> Fact:
     """Host time a kernel: so many ATen calls, views included, are made for each."""
-    return derived(calls * _CALL_S, f"{calls:g} ATen calls a kernel x 21.4 µs: {why}")
+    return derived(calls * CALL_S, f"{calls:g} ATen calls a kernel x 21.4 µs: {why}")
 
 
 #: `is_kernel_available` in megatron/model/fused_softmax.py: batches times heads of a rank must be
@@ -123,7 +125,7 @@ MEGATRON_CORE = Framework(
     name="megatron-core", title="Megatron-Core with Transformer Engine, 2024",
     host_op_s=assumed(20 * us, "Transformer Engine's modules make about one call a kernel"),
     async_input_gradient=True, accumulate="fused", fp32_gradients=True, loss="fused",
-    blocking_sends=False, weighs_early=True, expert_kernels=True, softmax_rows=_SOFTMAX_ROWS,
+    blocking_sends=False, weighs_early=True, softmax_rows=_SOFTMAX_ROWS, expert_kernels=True,
 )  # fmt: skip
 MODELLINK = Framework(
     name="modellink-2024", title="ModelLink on Ascend, 2024",
@@ -136,8 +138,8 @@ ONEFLOW = Framework(
 )  # fmt: skip
 EAGER = Framework(
     name="pytorch-2023", title="PyTorch modules, 2023",
-    host_op_s=_host(2.0, "linear layers, views and transposes around each kernel"), fused=False,
-    merged_qkv=False, accumulate="none", optimizer="none", vocab_multiple=0,
+    host_op_s=_host(CALLS_A_KERNEL, "linear layers, views and transposes around each kernel"),
+    fused=False, merged_qkv=False, accumulate="none", optimizer="none", vocab_multiple=0,
 )  # fmt: skip
 FRAMEWORKS = {
     f.name: f

@@ -98,12 +98,11 @@ def _of_shape(
         forward, backward = paced[0]
         if known.job.framework.waits:
             forward_s, backward_s = seconds(forward), seconds(backward)
-            return Passes(m * (forward_s + backward_s), clock, power_w,
-                          np.zeros(len(rows), np.intp), forward_s, backward_s)  # fmt: skip
-        whole = seconds(forward + backward)
-        ahead, behind = device_s(forward), device_s(backward)
-        part = ahead / np.maximum(1e-12, ahead + behind)
-        forward_s, backward_s = whole * part, whole * (1 - part)
+        else:
+            whole = seconds(forward + backward)
+            ahead, behind = device_s(forward), device_s(backward)
+            part = ahead / np.maximum(1e-12, ahead + behind)
+            forward_s, backward_s = whole * part, whole * (1 - part)
         most = np.zeros(len(rows), np.intp)
         work = forward_s + backward_s
         return Passes(m * work, clock, power_w, most, forward_s, backward_s, joules)

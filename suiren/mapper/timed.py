@@ -14,6 +14,7 @@ from suiren.hw.spec import Card
 from suiren.mapper.attend import attend
 from suiren.mapper.candidate import Shape
 from suiren.mapper.convolve import convolve
+from suiren.mapper.depthwise import lanes_of
 from suiren.mapper.narrow import narrowly
 from suiren.mapper.plans import Plans
 from suiren.mapper.stream import stream
@@ -37,6 +38,10 @@ def timings(kernel: Kernel, card: Card, plans: Plans) -> tuple[Timing, ...]:
     if kernel.convolution is not None:
         way = convolve(*kernel.convolution, card, like)
         return (*way.kernels[:-1], _with_epilogue(way.kernels[-1], kernel, card, like))
+    if kernel.depthwise is not None:
+        lanes = lanes_of(*kernel.depthwise, card) + kernel.lane_ops
+        return (stream(kernel.read_bytes, kernel.write_bytes, lanes, kernel.special_ops,
+                       kernel.dtype, card, near, like),)  # fmt: skip
     if product is not None and min(product.batch, product.m, product.n, product.k) > 0:
         warm = {"a": near, "b": near} if near else None
         timing = narrowly(plans.plan(shape_of(product), warm).timing, product, card)

@@ -66,6 +66,9 @@ class Kernel:
     """Whether the attention runs backward."""
     convolution: tuple[Convolution, str] | None = None
     """A convolution and its pass (forward, input, weight), of which `product` counts the FLOP."""
+    depthwise: tuple[str, int, int] | None = None
+    """The pass of a depthwise convolution, the numbers it goes over and the window's positions;
+    `product` counts the FLOP."""
 
     @property
     def bytes(self) -> float:

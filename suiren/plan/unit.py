@@ -174,7 +174,8 @@ def _missed(many: Many, possible: Mask, broken: NDArray[np.int8]) -> list[int]:
 def _watts(many: Many) -> NDArray[np.float64]:
     """Power of all cards of each row, averaged over a step; infinite for impossible rows."""
     found = np.full(len(many), np.inf)
-    return np.divide(many.energy_j, many.step_s, out=found, where=np.isfinite(many.step_s))
+    where = np.isfinite(many.step_s)
+    return np.asarray(np.divide(many.energy_j, many.step_s, out=found, where=where))
 
 
 def _least(rows: Iterable[Row]) -> tuple[Row, ...]:

@@ -28,6 +28,7 @@ from suiren.truth.predict import card_of
 from suiren.truth.rows import Row
 from suiren.truth.steps_layout import framework_of, layout_of
 from suiren.truth.steps_model import model_of, number
+from suiren.truth.traced import FOLDER
 from suiren.truth.unknown import NotPredicted
 from suiren.units import GiB, MiB
 
@@ -188,7 +189,7 @@ def reserved_bytes(name: str, batch: int, capacity_bytes: float, turns: bool) ->
 @lru_cache(maxsize=16)
 def _moves(name: str) -> str:
     try:
-        with gzip.open(steps_traced.FOLDER / f"{name}.moves.gz", "rt", encoding="utf-8") as file:
+        with gzip.open(FOLDER / f"{name}.moves.gz", "rt", encoding="utf-8") as file:
             return file.read()
     except OSError:
         raise NotPredicted(f"what a step of {name} allocates was not traced") from None

@@ -32,8 +32,8 @@ _ENCODERS = ("bert", "roberta")
 _VOCAB = {"gptoss": 201088, "gpt_oss": 201088, "gpt oss": 201088, "nemotron": 256000,
           "kimi": 163840, "qwen3": 151936, "llama4": 202048, "llama3": 128256, "llama": 32000,
           "aquila": 100008, "baichuan2": 125696, "baichuan": 64000, "internlm": 103168,
-          "qwen1.5": 151936, "qwen2": 151936, "qwen": 151936,
-          "gemma": 256000, "mixtral": 32000, "mistral": 32000, "yi": 64000,
+          "qwen1.5": 151936, "qwen2": 151936, "qwen": 151936, "gemma": 256000,
+          "mixtral": 32000, "mistral": 32000, "yi": 64000,
           "codellama": 32016, "bloom": 250880, "chatglm3": 65024, "minicpm": 122753, "glm": 150528,
           "deepseek": 102400, "gpt": 50304, "grok": 131072}  # fmt: skip
 
