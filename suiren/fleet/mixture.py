@@ -79,7 +79,9 @@ def _experts(share: Share, local: int, rows: int) -> Part:
 
     model, ops = share.model, share.ops
     width = (model.expert_d_ff or model.d_ff) // share.expert_tp
-    each = max(1, rows // local)
+    # tokens of an expert are padded to blocks (TransformerEngine's `Fp8Padding`: 16, 32 for MXFP8)
+    grain = 32 if ops.is_narrow else 8
+    each = -(-max(1, rows // local) // grain) * grain
     learns = share.framework.accumulate != "frozen"
     first = _grouped(ops, local, each, model.d_model, width * (2 if model.gated else 1), learns)
     second = _grouped(ops, local, each, width, model.d_model, learns)

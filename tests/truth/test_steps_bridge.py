@@ -21,7 +21,8 @@ from suiren.truth.steps_model import model_of
 from suiren.truth.unknown import NotPredicted
 
 SIZES = {"n_layers": "61", "d_model": "7168", "n_heads": "128", "n_kv_heads": "MLA",
-         "d_ff": "18432 dense(first 3)/2048 expert", "vocab": "129280", "seq_len": "4096"}  # fmt: skip
+         "d_ff": "18432 dense(first 3)/2048 expert", "vocab": "129280",
+         "seq_len": "4096"}  # fmt: skip
 LATENT = "MoE 256 experts top-8 + 1 shared (2048), first 3 layers dense; MLA q_lora 1536"
 
 
