@@ -154,6 +154,11 @@ def _with_memory(card: Card, memory_bytes: int | None, fit_to: float | None) -> 
     from suiren.torch.how import UNLIMITED_BYTES
 
     wanted = fit_to if fit_to is not None else memory_bytes
+    if wanted is None and float(card.memory_bytes) == 0:
+        raise click.UsageError(
+            f"{card.title} has no device memory (0 bytes), so nothing can be trained on it; "
+            "give it some with --memory 16GiB, or lift the limit with --memory unlimited"
+        )
     if wanted is None or wanted == UNLIMITED_BYTES:
         return card
     return replace(card, memory_bytes=assumed(wanted, "given on the command line: --memory"))

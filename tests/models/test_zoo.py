@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from warm_python import alone_python
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,6 +101,18 @@ def test_a_tap_each_keeps_a_layer_and_open_heads_are_filled_in():
     state = {"hidden_size": 4096, "mamba_expand": 2, "mamba_n_heads": 128, "mamba_d_head": 64}
     tiny = shrink.shrunk(state, shrink.RULES["tiny"])
     assert tiny["mamba_n_heads"] * tiny["mamba_d_head"] == 2 * tiny["hidden_size"]
+
+
+def test_what_is_infinite_on_both_sides_is_no_difference():
+    def trained(*values: float) -> step.Trained:
+        return step.Trained(1.0, False, [torch.tensor(values)], [])
+
+    host = trained(3.0, 4.0, float("inf"), float("nan"))
+    assert step.gradients_apart(host, host) == 0
+    near = trained(3.0, 4.5, float("inf"), float("nan"))
+    assert step.gradients_apart(near, host) == pytest.approx(0.1)
+    for other in (trained(3.0, 4.0, 1.0, float("nan")), trained(3.0, float("nan"), 1.0, 1.0)):
+        assert not step.gradients_apart(other, host) < 1
 
 
 def _dies(name: str) -> step.Row:
