@@ -143,8 +143,9 @@ def _must_write_events(folder: Path | None) -> None:
     except NoTensorBoard as problem:
         raise click.UsageError(str(problem)) from None
     except OSError as problem:
+        reason = "it is no folder" if folder.exists() else problem.strerror
         raise click.UsageError(
-            f"{folder} cannot be made ({problem.strerror}); nothing was run: give a folder that "
+            f"{folder} cannot be made ({reason}); nothing was run: give a folder that "
             "you may write to"
         ) from None
 

@@ -72,9 +72,9 @@ def item_of_file(path: Path, number: int, on: str) -> Item:
             return _of_trace(path, path.read_bytes(), number, on)
     try:
         document = json.loads(data)
-    except ValueError as problem:
+    except ValueError:
         raise CannotShow(
-            f"{path} is neither JSON nor a saved trace ({problem}): give a file that --json, "
+            f"{path} is neither JSON nor a saved trace: give a file that --json, "
             "--trace or --save-trace wrote"
         ) from None
     if isinstance(document, list):

@@ -103,6 +103,17 @@ def test_a_tap_each_keeps_a_layer_and_open_heads_are_filled_in():
     assert tiny["mamba_n_heads"] * tiny["mamba_d_head"] == 2 * tiny["hidden_size"]
 
 
+@pytest.mark.parametrize(("fields", "attends"), [
+    ({"layer_types": ["linear_attention", "full_attention"]}, True),
+    ({"layer_types": ["linear_attention"] * 2}, False), ({}, True),
+    ({"block_types": ["recurrent", "recurrent", "attention"]}, False),
+    ({"attn_layer_offset": 4}, False), ({"attn_layer_indices": None}, False),
+])  # fmt: skip
+def test_a_model_without_attention_keeps_no_cache(fields, attends):
+    fields = {"num_hidden_layers": 2, "use_cache": True, **fields}
+    assert shrink.shrunk(fields, shrink.RULES["tiny"])["use_cache"] is attends
+
+
 def test_what_is_infinite_on_both_sides_is_no_difference():
     def trained(*values: float) -> step.Trained:
         return step.Trained(1.0, False, [torch.tensor(values)], [])
