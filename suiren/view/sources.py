@@ -114,5 +114,7 @@ def _item(
 def _unpacked(path: Path, data: bytes) -> bytes:
     try:
         return gzip.decompress(data)
-    except (OSError, EOFError, ValueError, zlib.error) as problem:
-        raise CannotShow(f"{path} is damaged: {problem}") from None
+    except EOFError:
+        raise CannotShow(f"{path} ends in the middle: it was cut off") from None
+    except (OSError, ValueError, zlib.error):
+        raise CannotShow(f"{path} is damaged: it cannot be decompressed") from None
