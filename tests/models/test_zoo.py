@@ -21,13 +21,14 @@ from zoo import pool, shrink, step, table  # noqa: E402
 #: hashing and trees of pooled words.
 UNLIKE = "mixtral t5 mamba whisper swin llava detr patchtst deepseek_v3 funnel".split()
 MORE = """bert gpt2 gemma2 wav2vec2 clip segformer convnext resnet levit bart big_bird dpt
-bloom falcon rwkv xlnet deberta-v2 vits""".split()
+bloom falcon rwkv xlnet deberta-v2 encodec""".split()
 
 
 def rows(names: list[str], folder: Path) -> dict[str, step.Row]:
     pytest.importorskip("transformers")
     found = folder / "rows.json"
-    command = (ROOT / "benchmarks" / "architectures.py", "--json", found, "--only", *names)
+    command = (ROOT / "benchmarks" / "architectures.py", "--timeout-s", "300", "--json", found,
+               "--only", *names)  # fmt: skip
     ran = alone_python(*command, env={**os.environ, "HF_HUB_OFFLINE": "1"}, timeout_s=900)
     assert ran.returncode == 0, ran.stderr
     return {row["name"]: step.Row(**row) for row in json.loads(found.read_text())}
