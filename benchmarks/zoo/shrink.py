@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from zoo.proportion import attends, head_width, with_fewer_turns, with_whole_heads
+
 VOCABULARY = 160
 #: Token ids that mark images, sounds and ends are moved here, below the vocabulary's end.
 FIRST_MARK = 100
@@ -144,8 +146,6 @@ MISSING: dict[str, Any] = {
 #: Stands where a default asks for a network of another library (timm).
 RESNET = {"model_type": "resnet", "embedding_size": 16, "layer_type": "basic", "depths": [1] * 4,
           "hidden_sizes": [16, 32, 64, 64]}  # fmt: skip
-#: Models whose code holds sections of the rotary embedding that a whole head alone fits.
-_SECTIONS = re.compile(r"_vl(_|$)|glm4v|glm46v|glmga|glm_ocr|glm_image|omni")
 #: Lists that are as long as the model is deep, or that name its layers: worked out anew.
 _FOLLOWS = ("stage_names",)
 _DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "depth")
@@ -186,52 +186,10 @@ def _level(
             out[key] = value
     if depth is not None:
         out |= {key: depth[1] for key in _DEPTHS if fields.get(key) == depth[0]}
-    out = _with_whole_heads(out)
-    return _with_fewer_turns(out, _head_width(fields), _head_width(out))
-
-
-def _with_whole_heads(fields: dict[str, Any]) -> dict[str, Any]:
-    """What heads a default leaves open, and heads of a state space that fill its width."""
-    heads, width = fields.get("num_attention_heads"), fields.get("hidden_size")
-    if isinstance(heads, int) and isinstance(width, int) and heads:
-        for key, value in (("head_dim", width // heads), ("num_key_value_heads", heads)):
-            if key in fields and fields[key] is None:
-                fields[key] = value
-    if isinstance(width, int) and isinstance(fields.get("mamba_expand"), int):
-        inner = fields["mamba_expand"] * width
-        for count, size in (("mamba_n_heads", "mamba_d_head"), ("n_mamba_heads", "mamba_headdim")):
-            if isinstance(fields.get(count), int) and isinstance(fields.get(size), int):
-                fields[size] = min(fields[size], inner)
-                fields[count] = inner // fields[size]
-    return fields
-
-
-def _head_width(fields: dict[str, Any]) -> int:
-    width, heads = fields.get("hidden_size"), fields.get("num_attention_heads")
-    if isinstance(fields.get("head_dim"), int):
-        return int(fields["head_dim"])
-    return width // heads if isinstance(width, int) and isinstance(heads, int) and heads else 0
-
-
-def _with_fewer_turns(fields: dict[str, Any], before: int, after: int) -> dict[str, Any]:
-    """The rotary embedding's sections shrink with the head they lie in."""
-    ropes = [
-        fields[k] for k in ("rope_parameters", "rope_scaling") if isinstance(fields.get(k), dict)
-    ]
-    if before == after or not before:
-        return fields
-    if _SECTIONS.search(str(fields.get("model_type"))):
-        for rope in ropes:
-            half = int(after * rope.get("partial_rotary_factor", 1)) // 2
-            first, second = half // 4, 3 * half // 8
-            rope["mrope_section"] = [first, second, half - first - second]
-        return fields
-    for rope in ropes:
-        old = rope.get("mrope_section")
-        if old:
-            parts = [v * after // before for v in old[:-1]]
-            rope["mrope_section"] = [*parts, sum(old) * after // before - sum(parts)]
-    return fields
+    out = with_whole_heads(out)
+    if "use_cache" in out and not attends(out):
+        out["use_cache"] = False  # a cache asks an attention layer for its length
+    return with_fewer_turns(out, head_width(fields), head_width(out))
 
 
 def _number(

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from warm_python import alone_python
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,13 +21,14 @@ from zoo import pool, shrink, step, table  # noqa: E402
 #: hashing and trees of pooled words.
 UNLIKE = "mixtral t5 mamba whisper swin llava detr patchtst deepseek_v3 funnel".split()
 MORE = """bert gpt2 gemma2 wav2vec2 clip segformer convnext resnet levit bart big_bird dpt
-bloom falcon rwkv xlnet deberta-v2 vits""".split()
+bloom falcon rwkv xlnet deberta-v2 encodec""".split()
 
 
 def rows(names: list[str], folder: Path) -> dict[str, step.Row]:
     pytest.importorskip("transformers")
     found = folder / "rows.json"
-    command = (ROOT / "benchmarks" / "architectures.py", "--json", found, "--only", *names)
+    command = (ROOT / "benchmarks" / "architectures.py", "--timeout-s", "300", "--json", found,
+               "--only", *names)  # fmt: skip
     ran = alone_python(*command, env={**os.environ, "HF_HUB_OFFLINE": "1"}, timeout_s=900)
     assert ran.returncode == 0, ran.stderr
     return {row["name"]: step.Row(**row) for row in json.loads(found.read_text())}
@@ -100,6 +102,29 @@ def test_a_tap_each_keeps_a_layer_and_open_heads_are_filled_in():
     state = {"hidden_size": 4096, "mamba_expand": 2, "mamba_n_heads": 128, "mamba_d_head": 64}
     tiny = shrink.shrunk(state, shrink.RULES["tiny"])
     assert tiny["mamba_n_heads"] * tiny["mamba_d_head"] == 2 * tiny["hidden_size"]
+
+
+@pytest.mark.parametrize(("fields", "attends"), [
+    ({"layer_types": ["linear_attention", "full_attention"]}, True),
+    ({"layer_types": ["linear_attention"] * 2}, False), ({}, True),
+    ({"block_types": ["recurrent", "recurrent", "attention"]}, False),
+    ({"attn_layer_offset": 4}, False), ({"attn_layer_indices": None}, False),
+])  # fmt: skip
+def test_a_model_without_attention_keeps_no_cache(fields, attends):
+    fields = {"num_hidden_layers": 2, "use_cache": True, **fields}
+    assert shrink.shrunk(fields, shrink.RULES["tiny"])["use_cache"] is attends
+
+
+def test_what_is_infinite_on_both_sides_is_no_difference():
+    def trained(*values: float) -> step.Trained:
+        return step.Trained(1.0, False, [torch.tensor(values)], [])
+
+    host = trained(3.0, 4.0, float("inf"), float("nan"))
+    assert step.gradients_apart(host, host) == 0
+    near = trained(3.0, 4.5, float("inf"), float("nan"))
+    assert step.gradients_apart(near, host) == pytest.approx(0.1)
+    for other in (trained(3.0, 4.0, 1.0, float("nan")), trained(3.0, float("nan"), 1.0, 1.0)):
+        assert not step.gradients_apart(other, host) < 1
 
 
 def _dies(name: str) -> step.Row:
