@@ -1,4 +1,4 @@
-"""What a plan writes for torchtitan and Megatron-LM: only what they know, and nothing they refuse."""
+"""What a plan writes for torchtitan and Megatron-LM: only what they know, nothing they refuse."""
 
 from __future__ import annotations
 
