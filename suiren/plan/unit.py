@@ -174,8 +174,9 @@ def _missed(many: Many, possible: Mask, broken: NDArray[np.int8]) -> list[int]:
 def _watts(many: Many) -> NDArray[np.float64]:
     """Power of all cards of each row, averaged over a step; infinite for impossible rows."""
     found = np.full(len(many), np.inf)
-    where = np.isfinite(many.step_s)
-    return np.asarray(np.divide(many.energy_j, many.step_s, out=found, where=where))
+    works = np.isfinite(many.step_s)
+    found[works] = many.energy_j[works] / many.step_s[works]
+    return found
 
 
 def _least(rows: Iterable[Row]) -> tuple[Row, ...]:
