@@ -53,3 +53,30 @@ def test_resnet50_on_boxes_of_one_card() -> None:
     found = [p for p in run(rows, processes=1) if p.error is not None]
     assert len(found) >= 4
     assert mape(found) <= 0.12
+
+
+def test_bert_on_squad_is_the_script_of_its_table() -> None:
+    """One card of each kind, TF32 and AMP: what apex halves and what the optimizer's loop takes."""
+    rows = [r for r in read_rows(DATA / "train_lambda_gpus.csv.gz")
+            if r.text == "bert_large_squad" and r.measured_s and r.shape["n_devices"] == "1"
+            and r.hardware in ("RTX A6000", "RTX 6000 Ada")]  # fmt: skip
+    found = [p for p in run(rows, processes=1) if p.error is not None]
+    assert len(found) == 4
+    assert mape(found) <= 0.1
+
+
+def test_power_limits_stretch_a_step() -> None:
+    rows = [r for r in read_rows(DATA / "train_zeus_power.csv.gz")
+            if r.text == "resnet50" and r.shape["micro_batch"] == "128"
+            and "Quadro" in r.hardware]  # fmt: skip
+    found = [p for p in run(rows, processes=1) if p.error is not None]
+    assert len(found) == 8
+    assert mape(found) <= 0.15
+
+
+def test_depthwise_convolutions_of_a_large_batch() -> None:
+    rows = [r for r in read_rows(DATA / "train_flagperf.csv.gz")
+            if r.text == "mobilenetv2" and r.shape["micro_batch"] == "512"]  # fmt: skip
+    found = [p for p in run(rows, processes=1) if p.error is not None]
+    assert len(found) == 3
+    assert mape(found) <= 0.2
