@@ -230,6 +230,29 @@ def check_states_on_the_host_take_no_memory():
     assert other[-1] == (24 << 20) - 1 and other[3] == 3
 
 
+def check_steps_on_the_host_compute_what_has_values():
+    for how in ({"fused": True}, {"foreach": True}, {}):
+        weight = torch.zeros(9 << 20, device="gcu")
+        hollow = [nn.Parameter(weight.cpu()) for _ in range(2)]
+        own = [nn.Parameter(torch.arange(1.0, n + 1)) for n in (5, 3 << 20)]
+        alone = [nn.Parameter(p.detach().clone()) for p in own]
+        together = torch.optim.AdamW([hollow[0], own[0], hollow[1], own[1]], lr=0.5, **how)
+        apart = torch.optim.AdamW(alone, lr=0.5, **how)
+        for _ in range(3):
+            for p in (*own, *alone):
+                p.grad = p.detach() / 2
+            for p in hollow:
+                p.grad = weight.cpu()
+            together.step()
+            apart.step()
+        for one, other in zip(own, alone, strict=True):
+            assert torch.equal(one, other) and float(one.detach()[1]) != 2.0
+        if sys.platform.startswith("linux"):  # left alone; an Adam that computes moves them
+            assert [float(p.detach()[n]) for p in hollow for n in (0, -1)] == [1.0] * 4
+        assert [float(state["step"]) for state in together.state.values()] == [3.0] * 4
+        assert together.state[hollow[0]]["exp_avg"].shape == weight.shape
+
+
 def check_memory_still_runs_out_of_a_limit():
     free, total = torch.gcu.mem_get_info()
     assert total >= 1 << 62
