@@ -1,4 +1,4 @@
-"""What a plan says of a layout's memory and step, and what the script that it writes really does.
+"""What a plan says of a layout's memory, step and energy, and what its script really does.
 
     python benchmarks/planned_run.py [--only NAME] [--layers N] [--model NAME] [--steps N]
 
@@ -50,14 +50,14 @@ CASES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def planned(planner: Planner, layout: Layout) -> tuple[float, float]:
-    """Bytes at the peak without libraries' own, and seconds of a step."""
+def planned(planner: Planner, layout: Layout) -> tuple[float, float, float]:
+    """Bytes at the peak without libraries' own, seconds of a step, joules of all cards."""
     step = planner.step_of(layout, 0)
     memory = step.memory if isinstance(step, ShardedStep) else step.peak_memory
-    return memory.total_bytes - float(WORKSPACE_BYTES), step.step_s
+    return memory.total_bytes - float(WORKSPACE_BYTES), step.step_s, step.energy_j
 
 
-def ran(text: str, ranks: int, steps: int, folder: Path) -> tuple[float, float]:
+def ran(text: str, ranks: int, steps: int, folder: Path) -> tuple[float, float, float]:
     """The same of a script's run, or where it failed why."""
     script, answer = folder / "train.py", folder / "answer.json"
     script.write_text(text)
@@ -68,7 +68,7 @@ def ran(text: str, ranks: int, steps: int, folder: Path) -> tuple[float, float]:
     if done.returncode or not answer.is_file():
         raise RuntimeError("\n".join(done.stderr.splitlines()[-3:]))
     found = json.loads(answer.read_text())
-    return found["peak_memory_bytes"], found["step_time_s"]
+    return found["peak_memory_bytes"], found["step_time_s"], found["energy_j"]
 
 
 def main() -> None:
@@ -94,20 +94,21 @@ def main() -> None:
             if not any(part in case for part in args.only.split("|")):
                 continue
             layout = Layout(global_batch=32, precision="bf16", **fields)
-            memory, step = planned(planner, layout)
+            memory, step, joules = planned(planner, layout)
             cluster = problem.machines[0].cluster()
             script = launch_of(planner.model, layout, cluster, planner.known.config).files[
                 "train.py"
             ]
             try:
-                seen, took = ran(script, layout.ranks, args.steps, folder)
+                seen, took, drew = ran(script, layout.ranks, args.steps, folder)
             except RuntimeError as problem_there:
                 print(f"{case:22} {problem_there}", flush=True)
                 continue
             off = 100 * (memory / seen - 1)
             line = (f"{case:22} memory {memory / 2**30:6.2f} GiB planned, {seen / 2**30:6.2f} ran, "
                     f"{off:+5.1f} %; step {step:6.2f} s planned, {took:6.2f} ran, "
-                    f"{100 * (step / took - 1):+5.1f} %")  # fmt: skip
+                    f"{100 * (step / took - 1):+5.1f} %; energy {joules / 1e3:6.2f} kJ planned, "
+                    f"{drew / 1e3:6.2f} ran, {100 * (joules / drew - 1):+5.1f} %")  # fmt: skip
             print(line, flush=True)
             lines.append((-abs(off), line))
     print("worst first")

@@ -16,14 +16,17 @@ class Fit:
     fixed_bytes: int
     """Weights, gradients, optimizer state and what its step needs: the same for every batch."""
     per_batch_bytes: int
-    """Activations, temporaries and data of the traced batch at their highest."""
+    """Activations, temporaries and data of what was traced at their highest."""
     capacity_bytes: int
     batch: int
+    """Samples that go through the model at once."""
     sequence: int | None
     largest_batch: int
-    """At the traced sequence; 0 if not even one sample fits."""
+    """Samples at once, at the traced sequence; 0 if not even one fits."""
     largest_sequence: int | None
     """At a batch of one; activations grow in proportion to the sequence."""
+    micro_batches: int = 1
+    """Batches whose gradients a step adds up."""
 
     @property
     def sentence(self) -> str:
@@ -37,8 +40,11 @@ class Fit:
             )
         if self.largest_batch >= 1:
             at = f" at sequence {self.sequence}" if self.sequence else ""
+            kind, times = "batch", ""
+            if self.micro_batches > 1:
+                kind, times = "micro-batch", f", {self.micro_batches:,} a step"
             return (
-                f"largest batch that fits{at}: {self.largest_batch} "
+                f"largest {kind} that fits{at}: {self.largest_batch}{times} "
                 f"(fixed {fixed}, {show_bytes(self.per_batch_bytes / self.batch)} a sample)"
             )
         if self.largest_sequence:
@@ -49,14 +55,19 @@ class Fit:
         return f"not even one sample fits beside {fixed} of weights, gradients and optimizer"
 
 
-def fit(memory: MemoryUse, capacity_bytes: int, batch: int, sequence: int | None) -> Fit | None:
+def fit(
+    memory: MemoryUse, capacity_bytes: int, samples: int, sequence: int | None,
+    micro_batches: int = 1,
+) -> Fit | None:  # fmt: skip
     """Scales every point of the traced step: what grows with the batch, and what does not.
 
-    The point that leaves the least room decides. None for a card without device memory.
+    The point that leaves the least room decides. `samples` are those of a step, which go through
+    the model in `micro_batches` parts: memory grows with the size of a part, however many follow
+    each other. None for a card without device memory.
     """
     if capacity_bytes <= 0:
         return None
-    batch = max(1, batch)
+    batch = max(1, -(-samples // max(1, micro_batches)))
 
     def largest_at(corner: tuple[int, int]) -> float:
         fixed, moving = corner
@@ -71,4 +82,5 @@ def fit(memory: MemoryUse, capacity_bytes: int, batch: int, sequence: int | None
     longest = None
     if sequence and 0 < most < inf:
         longest = floor(sequence * most) // 64 * 64 or None
-    return Fit(fixed, moving, capacity_bytes, batch, sequence, largest, longest)
+    return Fit(fixed, moving, capacity_bytes, batch, sequence, largest, longest,
+               max(1, micro_batches))  # fmt: skip

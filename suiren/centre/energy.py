@@ -48,12 +48,12 @@ class Energy:
 
 
 def energy_of(trained: Trained, month: Month, centre: Centre, fixed: Fixed) -> Energy:
-    """A month of the job: its cards at the simulated power while they work, idle otherwise."""
+    """A month of the job: its cards at their average power while they work, idle otherwise."""
     working_s = month.working * MONTH_S
     idle_w = float(centre.card.idle_w)
     idle_card_s = centre.cards * MONTH_S - trained.ranks * working_s
     return _with_cooling(centre, {
-        "cards": trained.ranks * trained.card_w * working_s, "cards idle": idle_w * idle_card_s,
+        "cards": trained.ranks * trained.average_w * working_s, "cards idle": idle_w * idle_card_s,
         "hosts": float(centre.nodes * centre.host_w) * MONTH_S,
         "network": fixed.network_w * MONTH_S, "storage": fixed.storage_w * MONTH_S,
     })  # fmt: skip

@@ -13,9 +13,9 @@ from suiren.fleet.framework import FRAMEWORKS, MEGATRON_CORE, Framework
 from suiren.fleet.layout import Layout
 from suiren.fleet.model import BadModel, Model
 from suiren.fleet.models import find_model
-from suiren.fleet.sharded import sharded_step
+from suiren.fleet.sharded import ShardedStep, sharded_step
 from suiren.fleet.sharded_framework import LLM_FOUNDRY_FLASH
-from suiren.fleet.step import train_step
+from suiren.fleet.step import StepResult, train_step
 from suiren.hw.cluster import Cluster
 from suiren.units import GiB
 
@@ -46,7 +46,9 @@ class Trained:
     """The step with nothing but the card's own power limit."""
     mfu: float = 0.0
     card_w: float = 0.0
-    """Average of a card of the busiest stage while it trains."""
+    """Of a card of the busiest stage while it trains."""
+    average_w: float = 0.0
+    """Of a card of the job while it trains, all stages averaged."""
     clock: float = 1.0
     memory_bytes: float = 0.0
     owners_bytes: dict[str, float] = field(default_factory=dict)
@@ -185,12 +187,14 @@ def _step(
 
 
 def _told(
-    about: Trained, layout: Layout, found: object, memory: float, owners: dict[str, float]
-) -> Trained:
+    about: Trained, layout: Layout, found: StepResult | ShardedStep, memory: float,
+    owners: dict[str, float],
+) -> Trained:  # fmt: skip
     told = {n: getattr(found, n) for n in ("step_s", "parts_s", "mfu", "clock", "assumed")}
     return replace(
         about, layout=layout, ranks=layout.ranks, memory_bytes=memory, owners_bytes=owners,
-        card_w=getattr(found, "power_w"), uncapped_s=told["step_s"], **told,  # noqa: B009
+        card_w=found.power_w, average_w=found.energy_j / found.step_s / layout.ranks,
+        uncapped_s=found.step_s, **told,
     )  # fmt: skip
 
 
@@ -205,7 +209,8 @@ def _measured(about: Trained, centre: Centre, cap: Cap) -> Trained:
     step_s = job.step_s * slower
     return replace(
         about, ranks=job.step_cards, step_s=step_s, uncapped_s=job.step_s,
-        parts_s={"given": step_s}, card_w=job.card_w / slower, clock=1 / slower, tried=1,
+        parts_s={"given": step_s}, card_w=job.card_w / slower, average_w=job.card_w / slower,
+        clock=1 / slower, tried=1,
         assumed={"step under a cap": "as much slower as the cap is below the given power"}
         if slower > 1 else {},
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from suiren.fleet.collective import time_collective
 from suiren.fleet.cost import cost_of
@@ -45,6 +46,8 @@ class After:
     """Parts in which a framework reduces: the last one is never hidden."""
     tied_s: float
     optimizer_s: float
+    optimizer_j: float
+    """Energy of the cards' optimizers beyond idle power: of all stages, a rank of each."""
 
     def hidden_s(self, backward_s: float, forward_s: float) -> tuple[float, float]:
         """What of both hides behind the last backward and the next forward pass of a stage."""
@@ -53,10 +56,12 @@ class After:
 
 
 def after(
-    model: Model, layout: Layout, framework: Framework, cluster: Cluster, stages: Stages, most: int
+    layout: Layout, found: After, stages: Stages, most: int
 ) -> dict[str, float]:
-    """What follows the last backward pass: gradients, the tied embedding, the optimizer."""
-    found = after_stage(model, layout, framework, cluster, 0 if layout.pp == 1 else most)
+    """What follows the last backward pass: gradients, the tied embedding, the optimizer.
+
+    `found`: the same of the stage with `most` work before anything of it hides.
+    """
     gradients_s = found.reduce_s + found.gather_s
     if layout.overlap_gradients:
         hidden = found.hidden_s(sum(stages.backward_s[most]), sum(stages.forward_s[most]))
@@ -73,7 +78,7 @@ def after_stage(
     if framework.accumulate == "frozen":
         weights = Weights(adapters_of(model, layout, framework, stage), 0.0)
         if not weights.all:
-            return After(0.0, 0.0, 1.0, 0.0, 0.0)
+            return After(0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
     cards = cluster.cards_per_node
     wide = layout.precision in ("fp32", "tf32")
     item = 4 if wide else 2
@@ -102,10 +107,38 @@ def after_stage(
             cluster, "all_reduce", size, layout.place("embedding", cards)
         ).seconds
     count = shared if layout.zero else weights.all
+    optimizer_j = 0.0
     if layout.offload == "optimizer":
         optimizer_s = host_optimizer_s(count, grad_item, item, cluster.card)
     else:
         tasks = optimizer(framework, count, "f32" if wide else "bf16")
-        optimizer_s = cost_of(tasks, cluster, layout, float(framework.host_op_s)).seconds
+        cost = cost_of(tasks, cluster, layout, float(framework.host_op_s))
+        optimizer_s = cost.seconds
+        optimizer_j = cost.dynamic_j / count * _updated(model, layout, framework)
     buckets = max(1.0, grad_item * weights.all / BUCKET_BYTES)
-    return After(reduce_s, gather_s, buckets, tied_s, optimizer_s)
+    return After(reduce_s, gather_s, buckets, tied_s, optimizer_s, optimizer_j)
+
+
+def _updated(model: Model, layout: Layout, framework: Framework) -> float:
+    """Weights that the optimizers of all stages update, a rank of each."""
+    replicas = layout.dp * layout.cp
+    if framework.accumulate == "frozen":
+        found = Weights(framework.adapter_params * model.layers / layout.tp, 0.0)
+    else:
+        found = _all_weights(model, layout.tp, layout.ep, layout.pp, layout.vpp,
+                             layout.first_stage_layers, layout.last_stage_layers)  # fmt: skip
+    if not layout.zero:
+        return found.all
+    of_experts = replicas * layout.tp // layout.ep if layout.ep > 1 else replicas
+    return found.dense / replicas + found.experts / max(1, of_experts)
+
+
+@lru_cache(maxsize=4096)
+def _all_weights(
+    model: Model, tp: int, ep: int, pp: int, vpp: int, first: int, last: int
+) -> Weights:
+    """Weights of a rank of each stage together."""
+    layout = Layout(global_batch=1, tp=tp, ep=ep, pp=pp, vpp=vpp, first_stage_layers=first,
+                    last_stage_layers=last)  # fmt: skip
+    found = [weights_of(model, layout, stage) for stage in range(pp)]
+    return Weights(sum(w.dense for w in found), sum(w.experts for w in found))

@@ -151,14 +151,15 @@ class Known:
         return send_s(layout, share_of(job.model, layout, job.framework), job.cluster)
 
     def after(self, rows: Layouts, most: Index) -> tuple[Floats, Index]:
-        """[reduce, gather, buckets, tied, optimizer; distinct] for the stage `most` of each row."""
+        """[numbers of `After`, distinct] for the stage `most` of each row."""
         columns = ("tp", "cp", "ep", "dp", "precision", "offload", *SHAPE)
         return self.table("after", rows, columns, self._after, [rows.zero > 0, most])
 
     def _after(self, layout: Layout, _: int, most: int) -> list[float]:
         job = self.job
         found = after_stage(job.model, layout, job.framework, job.cluster, most)
-        return [found.reduce_s, found.gather_s, found.buckets, found.tied_s, found.optimizer_s]
+        return [found.reduce_s, found.gather_s, found.buckets, found.tied_s, found.optimizer_s,
+                found.optimizer_j]  # fmt: skip
 
 
 @lru_cache(maxsize=8)

@@ -50,8 +50,8 @@ class Many:
     owners_bytes: dict[str, Floats]
     """What that stage's memory holds."""
     energy_j: Floats
-    """Of the whole job, a step: cards x `power_w` x `step_s`, as if every card drew as much as one
-    of the stage that draws most for the whole step."""
+    """Of all cards, a step: what each stage's kernels take, and idle power for as long as it
+    lasts."""
 
     def __len__(self) -> int:
         return len(self.step_s)
@@ -132,16 +132,17 @@ def _reasons(layouts: Layouts, known: Known) -> NDArray[np.int8]:
 
 
 def _plain(rows: Layouts, known: Known) -> dict[str, Floats]:
-    """Step, clock, watts and owners of rows whose ranks hold their weights whole."""
+    """Step, clock, watts, joules and owners of rows whose ranks hold their weights whole."""
     passes = passes_of(rows, known)
     after, place = known.after(rows, passes.most)
-    reduce_s, gather_s, buckets, tied_s, optimizer_s = after[:, place]
+    reduce_s, gather_s, buckets, tied_s, optimizer_s, optimizer_j = after[:, place]
     part = np.where(rows.overlap_gradients == 1, 1 - 1 / buckets, 0.0)
     gradients_s = (reduce_s - np.minimum(reduce_s * part, passes.backward_s)) + (
         gather_s - np.minimum(gather_s * part, passes.forward_s)
     )
     step_s = passes.seconds + (gradients_s + tied_s + optimizer_s)
-    found = {"step_s": step_s, "clock": passes.clock, "power_w": passes.power_w}
+    found = {"step_s": step_s, "clock": passes.clock, "power_w": passes.power_w,
+             "dynamic_j": rows.ranks / rows.pp * (passes.dynamic_j + optimizer_j)}  # fmt: skip
     return found | owners_of(rows, known)
 
 
@@ -150,16 +151,18 @@ def _whole(
 ) -> dict[str, Floats]:
     """All numbers of possible rows from those that only one sort of step can tell."""
     found = told(rows, known)
+    dynamic_j = found.pop("dynamic_j")
     model, card = known.job.model, known.job.cluster.card
     names = [str(name) for name in CODES["precision"]]
     peaks = [card.peak_flop_per_s(name) or card.peak_flop_per_s("bf16") or 0.0 for name in names]
     peak = np.array(peaks, np.float64)[rows.precision]
     useful = model.flop_per_sample() * known.job.framework.needed_share * rows.global_batch
     step_s, ranks = found["step_s"], rows.ranks
-    full = step_s * ranks * peak
+    card_s = step_s * ranks
+    full = card_s * peak
     return found | {
         "mfu": np.divide(useful, full, out=np.zeros_like(full), where=full > 0),
         "tokens_per_s": rows.global_batch * float(model.seq) / step_s,
         "memory_bytes": total_of(found),
-        "energy_j": found["power_w"] * step_s * ranks,
+        "energy_j": np.minimum(dynamic_j + float(card.idle_w) * card_s, float(card.tdp_w) * card_s),
     }

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suiren.fleet.columns import CODES, Layouts
-from suiren.fleet.costs import Floats, at_clock, clock_of, device_s, seconds
+from suiren.fleet.costs import Floats, at_clock, clock_of, device_s, dynamic_j, seconds
 from suiren.fleet.known import Known, distinct
 from suiren.fleet.many_memory import shapes
 from suiren.fleet.pipelines import Pipelines, pipelines_s
@@ -31,11 +31,12 @@ class Passes:
     """The stage with most work, and what it works forward and backward for a micro-batch."""
     forward_s: Floats
     backward_s: Floats
+    dynamic_j: Floats
+    """What all passes of all stages take beyond idle power, on a rank of each."""
 
     def of(self, rows: Index) -> Passes:
         """Some of the rows."""
-        return Passes(self.seconds[rows], self.clock[rows], self.power_w[rows], self.most[rows],
-                      self.forward_s[rows], self.backward_s[rows])  # fmt: skip
+        return Passes(*(getattr(self, name)[rows] for name in Passes.__dataclass_fields__))
 
 
 def passes_of(rows: Layouts, known: Known) -> Passes:
@@ -89,16 +90,22 @@ def _of_shape(
     """Passes of rows whose pipelines have one shape; `share`: the place of each among `kinds`."""
     clock, power_w = _clock(shape, rows, kinds, share, known)
     m = rows.micro_batches.astype(np.int64)
+    counts = np.bincount(shape.kind.ravel(), minlength=len(kinds))
     paced = [(at_clock(f[:, share], clock), at_clock(b[:, share], clock)) for f, b in kinds]
+    joules = m * sum(n * (dynamic_j(f) + dynamic_j(b))
+                     for n, (f, b) in zip(counts, paced, strict=True))  # fmt: skip
     if shape.pp == 1:
         forward, backward = paced[0]
-        whole = seconds(forward + backward)
-        ahead, behind = device_s(forward), device_s(backward)
-        part = ahead / np.maximum(1e-12, ahead + behind)
-        forward_s, backward_s = whole * part, whole * (1 - part)
+        if known.job.framework.waits:
+            forward_s, backward_s = seconds(forward), seconds(backward)
+        else:
+            whole = seconds(forward + backward)
+            ahead, behind = device_s(forward), device_s(backward)
+            part = ahead / np.maximum(1e-12, ahead + behind)
+            forward_s, backward_s = whole * part, whole * (1 - part)
         most = np.zeros(len(rows), np.intp)
         work = forward_s + backward_s
-        return Passes(m * work, clock, power_w, most, forward_s, backward_s)
+        return Passes(m * work, clock, power_w, most, forward_s, backward_s, joules)
     blocked = send_s if known.job.framework.blocking_sends else np.zeros_like(send_s)
     forward = np.stack([seconds(f) + blocked * (not held[4])
                         for held, (f, _) in zip(shape.contents, paced, strict=True)])  # fmt: skip
@@ -115,7 +122,8 @@ def _of_shape(
         np.where(rows.schedule == _ZERO_BUBBLE, share_moved, 0.0), m, rows.schedule == _GPIPE,
     ))  # fmt: skip
     at = (heavy, np.arange(len(rows)))
-    return Passes(total, clock, power_w, np.array(shape.stages)[heavy], ahead[at], behind[at])
+    return Passes(total, clock, power_w, np.array(shape.stages)[heavy], ahead[at], behind[at],
+                  joules)  # fmt: skip
 
 
 def _clock(

@@ -8,21 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suiren.fleet.columns import CODES, Layouts
-from suiren.fleet.cost import cost_of
-from suiren.fleet.costs import HOST, Floats, at_clock, clock_of, device_s
+from suiren.fleet.costs import HOST, Floats, at_clock, clock_of, device_s, dynamic_j
 from suiren.fleet.known import SHARE, Known
 from suiren.fleet.layout import Layout
 from suiren.fleet.many_memory import is_wide, owners_of
-from suiren.fleet.offload import host_optimizer_s
-from suiren.fleet.sharded import GATHERED_AHEAD, Unit, contention_s, units_of, wire_of
-from suiren.fleet.sharded_framework import Sharded, adam
+from suiren.fleet.sharded import (
+    GATHERED_AHEAD,
+    Unit,
+    contention_s,
+    optimizer_of,
+    trained_of,
+    units_of,
+    wire_of,
+)
+from suiren.fleet.sharded_framework import Sharded
 from suiren.fleet.share import share_of
 
 _HOST = CODES["offload"].index("optimizer")
 
 
 def sharded_of(rows: Layouts, known: Known) -> dict[str, Floats]:
-    """Step, clock, watts and owners of rows with zero 2 or 3 and one stage."""
+    """Step, clock, watts, joules and owners of rows with zero 2 or 3 and one stage."""
     how = known.job.framework
     assert isinstance(how, Sharded)
     model, cluster = known.job.model, known.job.cluster
@@ -39,9 +45,10 @@ def sharded_of(rows: Layouts, known: Known) -> dict[str, Floats]:
     beside_s = run[1] * contention_s(1.0, cluster)
     host_s = work[HOST] + model.layers * how.host_unit_ops * float(how.host_op_s)
     one_s = np.maximum(run[0] + beside_s, host_s)
-    adam_s, at = known.table("adam", rows, ("dp", "tp", "offload"), lambda one: _adam(one, known))
-    step_s = rows.micro_batches * one_s + adam_s[at]
-    found = {"step_s": step_s, "clock": clock, "power_w": power_w}
+    adam, at = known.table("adam", rows, ("dp", "tp", "offload"), lambda one: _adam(one, known))
+    step_s = rows.micro_batches * one_s + adam[0, at]
+    joules = rows.ranks * (rows.micro_batches * dynamic_j(work) + adam[1, at])
+    found = {"step_s": step_s, "clock": clock, "power_w": power_w, "dynamic_j": joules}
     return found | sharded_owners_of(rows, known)
 
 
@@ -89,14 +96,11 @@ def _params(known: Known) -> tuple[float, float]:
     return float(model.layer_params()), float(model.params - model.layers * model.layer_params())
 
 
-def _adam(layout: Layout, known: Known) -> float:
+def _adam(layout: Layout, known: Known) -> tuple[float, float]:
     job = known.job
     assert isinstance(job.framework, Sharded)
-    shard = job.model.params / layout.dp / layout.tp
-    if layout.offload == "optimizer":
-        return host_optimizer_s(shard, 4, 4, job.cluster.card)
-    tasks = adam(job.framework, shard)
-    return cost_of(tasks, job.cluster, layout, float(job.framework.host_op_s)).seconds
+    shard = trained_of(job.model, layout, job.framework)
+    return optimizer_of(layout, shard, job.cluster, job.framework)
 
 
 def _work(units: Floats, layers: int) -> Floats:

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from suiren.fleet.fold import UPPER, Fold
 from suiren.fleet.network import Flow, busiest, slowest
+from suiren.fleet.rings import rings_of
 from suiren.hw.catalog.transports import transport_of
 from suiren.hw.route import latency_s
 from suiren.hw.transport import Protocol, Transport
@@ -29,6 +30,8 @@ class Phase:
     last: bool = True
     """Whether steps follow each other, so that the last one's copy comes on top; False where
     pieces stream through all levels at once."""
+    straight: bool = False
+    """Whether hops inside a node join any two cards, not only neighbours of a ring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,30 +59,37 @@ class Carriers:
     inside: Transport
     between: Transport
     hop_inside_s: float
+    """Latency of the wires alone, from neighbour to neighbour of a ring, the mean of its hops."""
+    hop_straight_s: float
+    """The same from one card to the one that is farthest from it."""
     hop_between_s: float
-    """Latency of the wires alone."""
     by_medium: Mapping[str, Transport]
 
 
 @lru_cache(maxsize=1024)
 def carriers(fold: Fold, library: str) -> Carriers:
-    """The transports on the group's ways from card to next card; the slowest one rules."""
+    """The transports on the group's rings inside a node; the slowest one rules."""
     cards = fold.place.local
-    ways = [fold.inside(a, b) for a, b in zip(cards, (*cards[1:], cards[0]), strict=True) if a != b]
+    arcs = [(arc, ring.share) for ring in rings_of(fold.topology, cards) for arc in ring.arcs()]
+    ways = [fold.inside(*arc) for arc, _ in arcs]
     media = dict.fromkeys(fold.media[n] for way in ways for n, _ in way)
     by_medium = {medium: transport_of(medium, library) for medium in dict.fromkeys(fold.media)}
     net = transport_of("NIC", library)
     slow = [by_medium[m] for m in media]
     if not slow:
         slow = [by_medium[fold.media[0]]] if fold.place.nodes == 1 else [net]
-    inside_s = max((fold.inside_s(a, b) for a in cards[:1] for b in cards[1:]),
-                   default=float(fold.topology.wires[0].latency_s))  # fmt: skip
-    if ways and not fold.topology.has_links():
-        # through the host's tree some cards are nearer than others, and a ring meets both
-        inside_s = sum(latency_s(fold.topology, way) for way in ways) / len(ways)
+    inside_s = straight_s = float(fold.topology.wires[0].latency_s)
+    if ways:
+        # some neighbours are nearer than others, and what goes round a ring meets both
+        hops = zip(ways, arcs, strict=True)
+        inside_s = sum(latency_s(fold.topology, way) * share for way, (_, share) in hops)
+        inside_s /= len(cards)
+        straight_s = inside_s
+        if fold.topology.has_links():
+            straight_s = max(fold.inside_s(cards[0], card) for card in cards[1:])
     between_s = fold.between_s(cards[0], cards[0]) if fold.place.nodes > 1 else 0.0
     inside = max(slow, key=lambda t: t.simple.hop_s)
-    return Carriers(inside, net, inside_s, between_s, by_medium)
+    return Carriers(inside, net, inside_s, straight_s, between_s, by_medium)
 
 
 def price(phases: tuple[Phase, ...], fold: Fold, how: Carriers, protocol: str) -> Priced:
@@ -120,7 +130,8 @@ def _priced(
 
 def _waits_s(phase: Phase, step_s: float, how: Carriers, protocol: str, spread: bool) -> float:
     """Latency of a phase's hops; long steps hide part of it where the transport can."""
-    hop_s = _protocol_of(how.inside, protocol).hop_s + how.hop_inside_s
+    wires_s = how.hop_straight_s if phase.straight else how.hop_inside_s
+    hop_s = _protocol_of(how.inside, protocol).hop_s + wires_s
     hides_s = (how.between if spread else how.inside).hides_s
     if protocol == "simple" and phase.last and hides_s is not None:
         hop_s /= 1 + (step_s / hides_s) ** 2

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import inf
 
-from suiren.fleet.after import after, send_s
+from suiren.fleet.after import after, after_stage, send_s
 from suiren.fleet.block import layer
-from suiren.fleet.cost import NOTHING, Cost, clock_of, cost_of
-from suiren.fleet.ends import embedding, head
+from suiren.fleet.cost import NOTHING, Cost, behind_kernels, clock_of, cost_of
+from suiren.fleet.ends import embedding, ending
 from suiren.fleet.framework import MEGATRON_CORE, Framework
 from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.memory import StageMemory, memory_of
@@ -19,8 +19,7 @@ from suiren.fleet.part import Part
 from suiren.fleet.pipeline import Stages, pipeline_s
 from suiren.fleet.share import Share, share_of
 from suiren.hw.cluster import Cluster
-
-_PEAKS = {"fp32": "fp32", "tf32": "tf32", "fp16": "fp16", "bf16": "bf16", "fp8": "fp8"}
+from suiren.mapper.energy import energy_j
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,10 @@ class StepResult:
     clock: float
     """Share of the full clock that the power limit allows."""
     power_w: float
-    """Of a card of the stage with most work."""
+    """Of a card of the stage that draws most."""
+    energy_j: float
+    """Of all cards, a step: what each stage's kernels take, and idle power for as long as it lasts.
+    What updates weights on the host is none of it."""
     mfu: float
     hfu: float
     tokens_per_s: float
@@ -85,20 +87,26 @@ def pieces_of(share: Share, cluster: Cluster, layout: Layout) -> Pieces:
 def _pieces(share: Share, cluster_id: int, ranks: tuple[int, ...], same: _Same) -> Pieces:
     cluster, layout = same.what
     assert isinstance(cluster, Cluster) and isinstance(layout, Layout)
-    host = float(share.framework.host_op_s)
-    model = share.model
+    framework, model = share.framework, share.model
+    host = 0.0 if "all" in framework.graphs else float(framework.host_op_s)
 
     def both(part: Part) -> tuple[Cost, Cost]:
-        ways = part.forward, part.backward
-        return cost_of(ways[0], cluster, layout, host), cost_of(ways[1], cluster, layout, host)
+        ways = zip((part.forward, part.backward), part.more_issued, strict=True)
+        found = [cost_of(tasks, cluster, layout, host, more) for tasks, more in ways]
+        if framework.overlaps_experts:
+            found = [behind_kernels(cost, cluster.card) for cost in found]
+        return found[0], found[1]
 
     nothing = (NOTHING, NOTHING)
+    first, last = both(embedding(share)), both(ending(share))
+    if framework.waits:
+        first, last = (first[0], first[1].last()), (last[0].last(), last[1])
     has_dense = not model.experts or model.dense_layers > 0
     return Pieces(
         both(layer(share)) if has_dense else nothing,
         both(layer(share, True)) if model.experts else nothing,
         both(layer(share, False, True)) if model.decoder_layers else nothing,
-        both(embedding(share)), both(head(share)),
+        first, last,
     )  # fmt: skip
 
 
@@ -127,21 +135,25 @@ def train_step(
     m = layout.micro_batches
     forward_to_end_s = pipeline_s(stages, m, layout.schedule)
     most = max(range(layout.pp), key=stages.work_s)
-    rest = after(model, layout, framework, cluster, stages, most)
+    ends = after_stage(model, layout, framework, cluster, 0 if layout.pp == 1 else most)
+    rest = after(layout, ends, stages, most)
     total = sum((f + b for f, b in chunks[most]), NOTHING)
     parts = _parts(total, m, stages, most, chunks[most], forward_to_end_s, layout, rest)
     step_s = forward_to_end_s + sum(rest.values())
     ranks = layout.ranks
-    peak = cluster.card.peak_flop_per_s(_PEAKS[layout.precision]) or cluster.card.peak_flop_per_s(
+    peak = cluster.card.peak_flop_per_s(layout.precision) or cluster.card.peak_flop_per_s(
         "bf16"
     )
     useful = model.flop_per_sample() * framework.needed_share * layout.global_batch
     done = sum(f.flop + b.flop for stage in chunks for f, b in stage) * m
+    passes_j = m * sum(f.dynamic_j + b.dynamic_j for stage in chunks for f, b in stage)
+    dynamic_j = ranks / layout.pp * (passes_j + ends.optimizer_j)
     return StepResult(
         step_s, parts, stages, m,
         tuple(memory_of(model, layout, framework, s)
               for s in sorted({0, layout.pp // 2, layout.pp - 1})),
-        clock, power_w, useful / (step_s * ranks * peak) if peak else 0.0,
+        clock, power_w, energy_j(dynamic_j, ranks * step_s, cluster.card),
+        useful / (step_s * ranks * peak) if peak else 0.0,
         done / (step_s * layout.pp * peak) if peak else 0.0,
         layout.global_batch * model.seq / step_s, total.hidden_s * m,
         _assumed(cluster, framework, layout),
@@ -213,9 +225,12 @@ def _clock(
 
 
 def _stages(chunks: list[Chunks], layout: Layout, framework: Framework, send_s: float) -> Stages:
-    """Seconds of every pass; with one stage the host runs ahead from forward into backward."""
+    """Seconds of every pass.
+
+    With one stage the host runs ahead from forward into backward, unless it waits between them.
+    """
     last = layout.pp - 1
-    if layout.pp == 1 and layout.vpp == 1:
+    if layout.pp == 1 and layout.vpp == 1 and not framework.waits:
         forward, backward = chunks[0][0]
         whole = (forward + backward).seconds
         part = forward.device_s / max(1e-12, forward.device_s + backward.device_s)

@@ -92,7 +92,7 @@ def memory_use(program: Program, step: Step) -> MemoryUse:
         start,
         _owners(program, _live_at(before, moves[:top]), survivors),
         tuple(curve),
-        _corners(program, before, moves, survivors),
+        _corners(program, before, moves, survivors, _summed(program, step, before, moves)),
     )
 
 
@@ -157,13 +157,39 @@ def _live_at(before: dict[int, _Allocation], moves: list[_Move]) -> dict[int, _A
 _MOVING = frozenset({"activations", "temporaries", "data"})
 
 
+def _summed(
+    program: Program, step: Step, before: dict[int, _Allocation], moves: list[_Move]
+) -> set[int]:
+    """Ids of allocations that backward adds to what outlasts the step.
+
+    They are the gradients of one of several batches, as large as the weights whatever the batch.
+    """
+    events = step.events
+    sums = [n for n, call in enumerate(program.calls) if call.op == "aten::add_.Tensor"]
+    ops = np.flatnonzero(events["kind"] == Kind.OP)
+    freed = {id(a) for _, sign, a in moves if sign < 0}
+    live, found, at = dict(before), set(), 0
+    for index in ops[np.isin(events["what"][ops], sums)].tolist():
+        while at < len(moves) and moves[at][0] < index:
+            live[moves[at][2].number] = moves[at][2]  # a number is read only while it is taken
+            at += 1
+        start = int(events["value"][index])
+        into, other = (live.get(int(n)) for n in step.storages[start : start + 2])
+        if into is None or other is None or (into.in_step and id(into) in freed):
+            continue
+        if program.contexts[other.context].phase == "backward":
+            found.add(id(other))
+    return found
+
+
 def _corners(
-    program: Program, before: dict[int, _Allocation], moves: list[_Move], survivors: set[int]
-) -> tuple[tuple[int, int], ...]:
+    program: Program, before: dict[int, _Allocation], moves: list[_Move], survivors: set[int],
+    summed: set[int],
+) -> tuple[tuple[int, int], ...]:  # fmt: skip
     """Points (fixed, moving) of the step that are highest in some direction."""
 
     def moves_with_batch(a: _Allocation) -> bool:
-        if program.contexts[a.context].phase == "optimizer":
+        if id(a) in summed or program.contexts[a.context].phase == "optimizer":
             return False
         return _kind_and_name(program, a, survivors, False)[0] in _MOVING
 

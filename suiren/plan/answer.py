@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from suiren.fleet.layout import BadLayout
+from suiren.plan.alike import alike
 from suiren.plan.change import Change, smallest_change
 from suiren.plan.launch import Launch, launch_of
-from suiren.plan.planner import Planner, distinct
+from suiren.plan.planner import Planner
 from suiren.plan.row import Row
 from suiren.plan.search import Outcome
 from suiren.plan.sensitivity import Swing, swings
@@ -17,12 +18,15 @@ from suiren.plan.why import parts_of, reason
 
 @dataclass(frozen=True)
 class Ranked:
-    """A row with its place, the parts of its step, and why it is not one place higher."""
+    """A row, its place, the parts of its step, why it is not one place higher, and its twins."""
 
     place: int
     row: Row
     parts_s: dict[str, float]
     why: str
+    twins: tuple[Row, ...] = ()
+    knobs: str = ""
+    """What the twins choose otherwise, to no effect."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,11 @@ def answer_of(
 ) -> Answer:
     """The answer to a search. `sensitivity`: `none`, `main` or `all`."""
     ranked: list[Ranked] = []
-    for place, row in enumerate(distinct(outcome.found.best, count), 1):
-        parts = parts_of(planner, row)
+    for place, one in enumerate(alike(outcome.found.best, count), 1):
+        row, parts = one.row, parts_of(planner, one.row)
         above = ranked[-1] if ranked else None
         why = reason(above.row, row, above.parts_s, parts) if above else "the best found"
-        ranked.append(Ranked(place, row, parts, why))
+        ranked.append(Ranked(place, row, parts, why, one.twins, one.knobs))
     if not ranked:
         change = smallest_change(planner) if outcome.is_whole else None
         return Answer(planner, outcome, (), change, (), None, {}, seconds())

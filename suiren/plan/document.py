@@ -52,6 +52,12 @@ def _ranked(one: Ranked, answer: Answer) -> dict[str, Any]:
         "memory_limit_bytes": memory_of(problem, machine), "energy_j": row.energy_j,
         "power_w": row.power_w, "cost": row.cost or None, "owners_bytes": row.owners_bytes,
         "parts_s": one.parts_s, "why": one.why, **_whole(row, answer),
+        "alike": one.knobs,
+        "twins": [
+            {"label": twin.label, "layout": {n: getattr(twin.layout, n) for n in _FIELDS},
+             "step_s": twin.step_s, "memory_bytes": twin.memory_bytes,
+             "energy_j": twin.energy_j} for twin in one.twins
+        ],
     }  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -195,17 +194,3 @@ def find_or_stop(
         known = list(store.done(planner.problem.key).values())
         found = merged(known, planner.problem)
         return Outcome(found, found.searched, False)
-
-
-def distinct(rows: Sequence[Row], count: int) -> list[Row]:
-    """The first `count` rows that differ in what the user would notice."""
-    seen: set[tuple[object, ...]] = set()
-    found: list[Row] = []
-    for row in rows:
-        key = (row.machine, row.layout.ranks, row.label)
-        if key not in seen:
-            seen.add(key)
-            found.append(row)
-        if len(found) == count:
-            break
-    return found

@@ -26,7 +26,7 @@ class Row:
     energy_j: float
     """Of all cards."""
     power_w: float
-    """Of all cards together."""
+    """Of all cards together, averaged over a step."""
     mfu: float
     tokens_per_s: float
     cost: float

@@ -130,7 +130,7 @@ class Evaluator:
         price = self.problem.machines[machine].price_per_card_hour
         return Row(
             machine, layout, step_s, float(many.memory_bytes[number]),
-            float(many.energy_j[number]), float(many.power_w[number]) * layout.ranks,
+            float(many.energy_j[number]), float(many.energy_j[number]) / step_s,
             float(many.mfu[number]), float(many.tokens_per_s[number]),
             price * layout.ranks * step_s / 3600,
             {n: float(v[number]) for n, v in many.owners_bytes.items() if v[number]},
@@ -144,12 +144,12 @@ def _broken(many: Many, job: Evaluator, machine: int, memory: float) -> NDArray[
     """Per row the number of the first limit that it breaks in `_LIMITS`, from 1; 0 for none."""
     problem, limits = job.problem, job.problem.limits
     price = problem.machines[machine].price_per_card_hour
-    ranks = many.layouts.ranks
+    ranks, watts = many.layouts.ranks, _watts(many)
     with np.errstate(divide="ignore", invalid="ignore"):
         all_s = problem.tokens / many.tokens_per_s if problem.tokens else np.zeros(len(many))
     masks = (
         many.memory_bytes > memory,
-        (many.power_w * ranks > limits.power_w) if limits.power_w else np.zeros(len(many), bool),
+        (watts > limits.power_w) if limits.power_w else np.zeros(len(many), bool),
         (all_s > limits.deadline_s) if limits.deadline_s else np.zeros(len(many), bool),
         (price * ranks * all_s / 3600 > limits.budget) if limits.budget
         else np.zeros(len(many), bool),
@@ -165,10 +165,18 @@ def _missed(many: Many, possible: Mask, broken: NDArray[np.int8]) -> list[int]:
     rows = np.flatnonzero(possible & (broken > 1))
     if not len(rows):
         return []
-    watts = many.power_w * many.layouts.ranks
+    watts = _watts(many)
     card_s = many.step_s * many.layouts.ranks
     least = [int(rows[np.argmin(column[rows])]) for column in (many.step_s, watts, card_s)]
     return list(dict.fromkeys(least))
+
+
+def _watts(many: Many) -> NDArray[np.float64]:
+    """Power of all cards of each row, averaged over a step; infinite for impossible rows."""
+    found = np.full(len(many), np.inf)
+    works = np.isfinite(many.step_s)
+    found[works] = many.energy_j[works] / many.step_s[works]
+    return found
 
 
 def _least(rows: Iterable[Row]) -> tuple[Row, ...]:

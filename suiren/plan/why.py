@@ -9,17 +9,28 @@ from suiren.plan.planner import Planner
 from suiren.plan.row import Row
 from suiren.units import GiB, show_time
 
-_WORDS = {
-    "bubble": "its pipeline stands idle longer",
-    "tensor parallel": "its tensor parallel ranks exchange more",
-    "gather and scatter": "gathering weights and scattering gradients is hidden less",
-    "beside collectives": "collectives take cores from its kernels",
-    "gradients": "reducing its gradients takes longer", "optimizer": "its optimizer takes longer",
-    "sends": "its stages send more messages", "host": "the host cannot issue its kernels in time",
-    "launch": "it launches more kernels", "matrix": "its matrix products take longer",
-    "vector": "its vector work takes longer", "memory": "its kernels move more memory",
-    "expert parallel": "its experts exchange more", "context parallel": "its context parallel "
-    "ranks exchange more", "tied embedding": "its tied embedding is reduced between the ends",
+#: Part of a step -> what is said where it takes longer, and where it takes less.
+WORDS = {
+    "bubble": ("its pipeline stands idle longer", "its pipeline stands idle less"),
+    "tensor parallel": ("its tensor parallel ranks exchange more",
+                        "its tensor parallel ranks exchange less"),
+    "gather and scatter": ("gathering weights and scattering gradients is hidden less",
+                           "gathering weights and scattering gradients is hidden more"),
+    "beside collectives": ("collectives take cores from its kernels",
+                           "collectives take fewer cores from its kernels"),
+    "gradients": ("reducing its gradients takes longer", "reducing its gradients takes less"),
+    "optimizer": ("its optimizer takes longer", "its optimizer takes less"),
+    "sends": ("its stages send more messages", "its stages send fewer messages"),
+    "host": ("the host cannot issue its kernels in time", "the host holds its kernels up less"),
+    "launch": ("it launches more kernels", "it launches fewer kernels"),
+    "matrix": ("its matrix products take longer", "its matrix products take less"),
+    "vector": ("its vector work takes longer", "its vector work takes less"),
+    "memory": ("its kernels move more memory", "its kernels move less memory"),
+    "expert parallel": ("its experts exchange more", "its experts exchange less"),
+    "context parallel": ("its context parallel ranks exchange more",
+                         "its context parallel ranks exchange less"),
+    "tied embedding": ("its tied embedding is reduced between the ends",
+                       "no tied embedding is reduced between the ends"),
 }  # fmt: skip
 
 
@@ -50,7 +61,7 @@ def reason(
         return f"{share:.1f} % slower"
     name = max(sorted(grown), key=lambda n: grown[n])
     gained = min(sorted(grown), key=lambda n: grown[n])
-    text = f"{share:.1f} % slower: {_WORDS.get(name, name)} (+{show_time(grown[name])})"
+    text = f"{share:.1f} % slower: {WORDS[name][0]} (+{show_time(grown[name])})"
     if grown[gained] < -0.2 * grown[name]:
-        text += f", though {gained} saves {show_time(-grown[gained])}"
+        text += f", though {WORDS[gained][1]} (-{show_time(-grown[gained])})"
     return text

@@ -115,6 +115,7 @@ def document(
         "layout": {n: getattr(layout, n) for n in layout.__dataclass_fields__},
         "step_s": found.step_s, "parts_s": found.parts_s, "tokens_per_s": found.tokens_per_s,
         "mfu": found.mfu, "hfu": found.hfu, "clock": found.clock, "power_w": found.power_w,
+        "energy_j": found.energy_j,
         "hidden_communication_s": found.hidden_s,
         "memory": [
             {"stage": m.stage, "total_bytes": m.total_bytes, "in_flight": m.in_flight,

@@ -110,6 +110,7 @@ def _fit(answer: Answer) -> dict[str, Any] | None:
         "fixed_bytes": fit.fixed_bytes,
         "per_batch_bytes": fit.per_batch_bytes,
         "batch": fit.batch,
+        "micro_batches": fit.micro_batches,
         "sequence": fit.sequence,
         "largest_batch": fit.largest_batch,
         "largest_sequence": fit.largest_sequence,

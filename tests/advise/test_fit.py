@@ -89,6 +89,16 @@ def test_the_sentence_names_the_batch_and_what_a_sample_takes() -> None:
     assert told == "largest batch that fits: 20 (fixed 2.00 GiB, 512.00 MiB a sample)"
 
 
+def test_parts_of_a_step_are_counted_by_themselves() -> None:
+    """Eight parts of four samples: memory holds four samples at once."""
+    memory = use(GiB, GiB, 0, 2 * GiB, 0, 0)
+    parts, one = (fit(memory, 12 * GiB, 4 * n, 1024, n) for n in (8, 1))
+    assert (parts.batch, parts.largest_batch) == (one.batch, one.largest_batch) == (4, 20)
+    assert parts.largest_sequence == one.largest_sequence == 20 * 1024
+    assert parts.sentence == ("largest micro-batch that fits at sequence 1024: 20, 8 a step "
+                              "(fixed 2.00 GiB, 512.00 MiB a sample)")  # fmt: skip
+
+
 def test_weights_that_alone_are_too_large_need_more_cards() -> None:
     told = sentence(10 * GiB, 10 * GiB, 20 * GiB, GiB, 0, 0, capacity=16 * GiB)
     assert "no batch fits" in told

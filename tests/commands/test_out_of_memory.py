@@ -15,21 +15,22 @@ SCRIPT = """
 import sys
 import torch
 from torch import nn
-batch = int(sys.argv[1])
+batch, parts = int(sys.argv[1]), int(sys.argv[2])
 model = nn.Sequential(nn.Linear(256, 2048), nn.ReLU(), nn.Linear(2048, 256)).to("cuda")
 optimizer = torch.optim.AdamW(model.parameters())
 for step in range(3):
-    loss = model(torch.randn(batch, 256, device="cuda")).square().mean()
     optimizer.zero_grad()
-    loss.backward()
+    for part in range(parts):
+        loss = model(torch.randn(batch, 256, device="cuda")).square().mean()
+        loss.backward()
     optimizer.step()
 """
 
 
-def run(folder: Path, batch: int) -> tuple[Ran, dict]:
-    name = f"{batch}.json"
+def run(folder: Path, batch: int, parts: int = 1) -> tuple[Ran, dict]:
+    name = f"{batch}_{parts}.json"
     ran = suiren("run", "large.py", "--on", "small.toml", "--quiet", "--json", name, "--", batch,
-                 cwd=folder)  # fmt: skip
+                 parts, cwd=folder)  # fmt: skip
     return ran, json.loads((folder / name).read_text())
 
 
@@ -92,3 +93,13 @@ def test_the_recommended_batch_fits_and_one_more_does_not(
     assert fits.code == 0, fits.err
     assert told["peak_memory_bytes"] <= 64 * MiB
     assert run(folder, best + 1)[0].code == 1
+
+
+def test_parts_whose_gradients_are_added_up_need_room_one_at_a_time(folder: Path) -> None:
+    told = run(folder, 64, 6)[1]
+    fit, best = told["fit"], told["fit"]["largest_batch"]
+    assert told["batch"]["samples"] == 6 * 64
+    assert (fit["batch"], fit["micro_batches"]) == (64, 6)
+    assert fit["sentence"].startswith(f"largest micro-batch that fits: {best}, 6 a step (fixed ")
+    assert run(folder, best, 6)[1]["peak_memory_bytes"] <= 64 * MiB
+    assert run(folder, round(1.02 * best), 6)[0].code == 1

@@ -118,6 +118,28 @@ def test_narrow_upper_switches_cost_only_groups_that_cross_them() -> None:
         assert ratio[1] > 1.5
 
 
+@pytest.mark.parametrize("name", ["t20x8", "t21x8", "dgx-1"])
+def test_hops_of_a_ring_are_those_of_its_links_though_some_cards_meet_over_the_host(
+    name: str,
+) -> None:
+    cluster = cluster_of(name)
+    folded = fold(cluster, whole(cluster))
+    how = carriers(folded, "ECCL")
+    link_s = folded.inside_s(0, 1)
+    far_s = max(folded.inside_s(0, card) for card in range(1, 8))
+    assert (how.hop_inside_s, how.hop_straight_s) == (pytest.approx(link_s), far_s)
+    assert far_s > 2 * link_s
+    ring = ALGORITHMS["ring"](folded, "all_reduce", 8.0)
+    hop_s = float(how.inside.ll.hop_s) + link_s
+    assert price(ring, folded, how, "ll").latency_s == pytest.approx(
+        14 * hop_s + float(how.inside.ll.base_s)
+    )
+    # a message to the card that no link leads to waits for the host's tree
+    near, far = (time_collective(cluster, "send", 8.0, Place(1, pair)).latency_s
+                 for pair in ((0, 1), (0, max(range(1, 8), key=lambda c: folded.inside_s(0, c)))))
+    assert far >= near + (far_s - link_s) * (1 - 1e-9)
+
+
 def test_siblings_share_the_nics() -> None:
     cluster = cluster_of("t21x8*16")
     alone = time_collective(cluster, "all_gather", GiB, Place(16, (0,), siblings=1)).seconds

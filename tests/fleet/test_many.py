@@ -94,10 +94,10 @@ def one_step(
     return sharded_step(model, layout, cluster, how)
 
 
-def agree(many: Many, row: int, one: StepResult | ShardedStep, ranks: int) -> None:
+def agree(many: Many, row: int, one: StepResult | ShardedStep) -> None:
     memory = one.memory if isinstance(one, ShardedStep) else one.peak_memory
-    told = {n: getattr(one, n) for n in ("step_s", "clock", "power_w", "mfu", "tokens_per_s")}
-    told |= {"memory_bytes": memory.total_bytes, "energy_j": one.power_w * one.step_s * ranks}
+    names = ("step_s", "clock", "power_w", "energy_j", "mfu", "tokens_per_s")
+    told = {n: getattr(one, n) for n in names} | {"memory_bytes": memory.total_bytes}
     found = {name: getattr(many, name)[row] for name in told}
     assert found == pytest.approx(told, rel=1e-9)
     owners = {name: column[row] for name, column in many.owners_bytes.items()}
@@ -130,7 +130,7 @@ def _holds_for(
                 assert many.why(row, model, cluster)[:30] == str(problem)[:30]
                 continue
             assert many.reason[row] == 0 and not many.why(row, model, cluster)
-            agree(many, row, one, layout.ranks)
+            agree(many, row, one)
 
     holds()
 

@@ -67,7 +67,29 @@ def test_owners_sum_to_the_peak_and_no_step_beats_the_cards(name: str) -> None:
     many = told(name)
     assert np.allclose(sum(many.owners_bytes.values()), many.memory_bytes, rtol=1e-12)
     assert (many.step_s > 0).all() and (many.mfu < 1).all() and (many.clock <= 1).all()
-    assert np.allclose(many.energy_j, many.power_w * many.step_s * 16)
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_no_job_takes_less_than_idle_cards_or_more_than_all_as_the_busiest(name: str) -> None:
+    many, card = told(name), cluster(name).card
+    average_w = many.energy_j / many.step_s / 16
+    assert (average_w > card.idle_w).all() and (average_w <= card.tdp_w * ALMOST).all()
+    # what waits for other stages or for gradients draws less than the busiest stage at work
+    assert (average_w < many.power_w).mean() > 0.9
+    split = many.layouts.pp > 1
+    assert (average_w[split] < 0.9 * many.power_w[split]).any()
+
+
+def test_schedules_move_work_and_cost_the_time_they_take() -> None:
+    """Beyond idle power, the same passes take the same energy whatever stands between them."""
+    rows = ROWS.select((ROWS.vpp == 1) & (ROWS.pp > 1))
+    card = cluster("t21x8*2").card
+    beyond = []
+    for schedule in ("1f1b", "zero-bubble", "gpipe"):
+        many = changed("t21x8*2", rows, schedule=schedule)
+        beyond.append(many.energy_j - card.idle_w * 16 * many.step_s)
+    assert np.allclose(beyond[0], beyond[1], rtol=1e-9)
+    assert np.allclose(beyond[0], beyond[2], rtol=1e-9)
 
 
 def test_shared_states_need_no_more_memory() -> None:

@@ -13,10 +13,11 @@ from suiren.fleet.memory import messages_bytes
 from suiren.fleet.sharded_framework import PYTORCH
 from suiren.fleet.share import share_of
 from suiren.plan.ahead import shares_that_fit, tune_ahead
+from suiren.plan.alike import alike
 from suiren.plan.answer import explained
 from suiren.plan.change import smallest_change
 from suiren.plan.choices import units_of
-from suiren.plan.planner import Planner, distinct, find, prepare
+from suiren.plan.planner import Planner, find, prepare
 from suiren.plan.problem import BadProblem, Limits, Machine, Problem
 from suiren.plan.row import Row, front, measure, memory_of
 from suiren.plan.screen import render
@@ -24,6 +25,7 @@ from suiren.plan.search import here, in_processes, search
 from suiren.plan.sensitivity import swings, worth_moving
 from suiren.plan.store import Store
 from suiren.plan.unit import Evaluator, Found
+from suiren.plan.why import WORDS, reason
 
 T20 = Machine(name="t20x8", ranks=4)
 CHOICES = {"micro_batch": (1, 2, 4), "vpp": (1, 2), "schedule": ("1f1b", "interleaved")}
@@ -67,9 +69,8 @@ def exhaustive(planner: Planner) -> list[Row]:
             layout = unit.layouts[number]
             step = planner.step_of(layout, 0)
             memory = step.memory if not isinstance(step.memory, tuple) else step.peak_memory
-            rows.append(Row(0, layout, step.step_s, memory.total_bytes,
-                            step.power_w * layout.ranks * step.step_s,
-                            step.power_w * layout.ranks, step.mfu, step.tokens_per_s, 0.0,
+            rows.append(Row(0, layout, step.step_s, memory.total_bytes, step.energy_j,
+                            step.energy_j / step.step_s, step.mfu, step.tokens_per_s, 0.0,
                             memory.owners()))  # fmt: skip
     return rows
 
@@ -222,9 +223,50 @@ def test_a_store_that_is_no_store_is_named(tmp_path):
         Store(tmp_path / "s.sqlite")
 
 
-def test_a_table_shows_no_row_twice(exhaustive):
-    shown = distinct(exhaustive + exhaustive, 10)
-    assert len({(row.label, row.layout.ranks) for row in shown}) == 10
+def test_a_table_shows_no_row_twice_and_all_rows_that_are_alike_once(exhaustive):
+    rows = sorted(exhaustive, key=lambda row: row.step_s)
+    shown = alike(rows + rows, 10)
+    told = [row for one in shown for row in (one.row, *one.twins)]
+    assert len(shown) == 10 <= len(told)
+    assert len({(row.label, row.layout.ranks) for row in told}) == len(told)
+    for one in shown:
+        assert bool(one.knobs) == bool(one.twins)
+        for twin in one.twins:
+            assert abs(twin.step_s / one.row.step_s - 1) < 1e-3
+            assert abs(twin.memory_bytes / one.row.memory_bytes - 1) < 1e-2
+            assert (twin.layout.tp, twin.layout.micro_batch) == (
+                one.row.layout.tp, one.row.layout.micro_batch
+            )
+    # nothing that is faster than the last answer is left out
+    last = shown[-1].row.step_s
+    assert {row.label for row in rows if row.step_s < last} <= {row.label for row in told}
+
+
+def test_knobs_that_do_not_matter_are_named_once():
+    layout = Layout(global_batch=8, dp=2, zero=1)
+    row = Row(0, layout, 1.0, 1e9, 1.0, 1.0, 0.5, 1.0, 0.0, {})
+    other = replace(row, layout=replace(layout, zero=0, recompute="selective"), step_s=1.0004)
+    host = replace(row, layout=replace(layout, offload="optimizer"), memory_bytes=0.995e9)
+    large = replace(host, memory_bytes=0.98e9, layout=replace(layout, recompute="full"))
+    found = alike([row, other, host, large], 10)
+    assert [one.row for one in found] == [row, large]
+    assert found[0].knobs == "zero 0, recompute selective, offload of the optimizer"
+    assert found[1].knobs == ""
+
+
+@pytest.mark.parametrize("layout", [
+    Layout(global_batch=16, pp=2, dp=2), Layout(global_batch=16, tp=4),
+    Layout(global_batch=16, dp=4),
+])  # fmt: skip
+def test_a_reason_speaks_of_every_part_of_a_step(planner, layout):
+    parts = planner.step_of(layout, 0).parts_s
+    assert set(parts) <= set(WORDS)
+    better = Row(0, layout, 1.0, 1e9, 1.0, 1.0, 0.5, 1.0, 0.0, {})
+    worse = replace(better, step_s=1.1)
+    said = reason(better, worse, {"bubble": 0.0, "beside collectives": 0.2},
+                  {"bubble": 0.3, "beside collectives": 0.0})  # fmt: skip
+    assert said == ("10.0 % slower: its pipeline stands idle longer (+300 ms), though collectives "
+                    "take fewer cores from its kernels (-200 ms)")  # fmt: skip
 
 
 def test_each_kernel_is_tuned_ahead_once_and_only_for_layouts_that_fit(planner, exhaustive):

@@ -27,10 +27,10 @@ def phases(fold: Fold, op: str, size_bytes: float) -> tuple[Phase, ...]:
     between = 1.0 + far / AT_ONCE if nodes > 1 else 0.0
     if op in ("gather", "scatter"):
         flows = tuple(_rooted(fold, op, size_bytes / n))
-        return (Phase(flows, 1, 1 - min(1, far), between, last=False),)
+        return (Phase(flows, 1, 1 - min(1, far), between, last=False, straight=True),)
     # as many steps as a card has partners, all at once: the pieces of a step are a mean
     pieces = tuple(_everywhere(fold, size_bytes / n / max(1, n - 1)))
-    one = Phase(pieces, n - 1, 1 - min(1, far), between)
+    one = Phase(pieces, n - 1, 1 - min(1, far), between, straight=True)
     return (one, one) if op == "all_reduce" else (one,)
 
 
@@ -44,7 +44,8 @@ def all_joined(fold: Fold) -> bool:
 def _message(fold: Fold, size_bytes: float) -> Phase:
     local = fold.place.local
     if fold.place.nodes == 1:
-        return Phase((Flow(fold.inside(local[0], local[-1]), size_bytes),), 1, 1, last=False)
+        return Phase((Flow(fold.inside(local[0], local[-1]), size_bytes),), 1, 1, last=False,
+                     straight=True)  # fmt: skip
     flows = tuple(Flow(fold.one_way(c[0], c[-1]), size_bytes) for c in fold.groups())
     return Phase(flows, 1, 0, 1, last=False)
 
