@@ -143,6 +143,8 @@ def reported_step(program: Program) -> tuple[Step, int]:
         program.rest = None
         program.facts["cut"] = program.facts.get("outcome", "finished") != "finished"
         return program.distinct[-1], len(program.distinct) - 1
+    if program.facts.get("outcome") == "out of memory":
+        raise NothingRan("memory ran out before the first op: there is no step to tell of")
     raise NothingRan(
         'the script ran no op on the device: does it move its model and data there (device="cuda")?'
     )
