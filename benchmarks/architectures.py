@@ -3,6 +3,7 @@
 Every model starts from random weights, shrunk to a few layers; nothing is downloaded.
 
     python benchmarks/architectures.py [--only bert gpt2 …] [--json rows.json]
+    python benchmarks/architectures.py --resume --page docs/models.md   # what the page lacks
 """
 
 from __future__ import annotations
@@ -27,8 +28,16 @@ def _load_what_all_need() -> None:
     import suiren.torch.transfer  # noqa: F401
 
 
-def _rows_kept(path: Path) -> list[Row]:
-    return [Row(**row) for row in json.loads(path.read_text())] if path.exists() else []
+def _rows_kept(rows: Path | None, table: Path | None) -> list[Row]:
+    """Those of the rows' file, and those of the page that the file does not hold."""
+    from zoo.table import rows_in
+
+    kept = rows_in(table.read_text()) if table and table.exists() else []
+    if rows and rows.exists():
+        own = [Row(**row) for row in json.loads(rows.read_text())]
+        names = {row.name for row in own}
+        kept = [*own, *(row for row in kept if row.name not in names)]
+    return kept
 
 
 def main() -> None:
@@ -43,14 +52,14 @@ def main() -> None:
         "--page", type=Path, metavar="FILE", help="write the table of docs/models.md"
     )
     parser.add_argument("--resume", action="store_true",
-                        help="keep the rows of FILE; what --only names is tried again")  # fmt: skip
+                        help="keep the rows of both FILEs; --only tries its own again")  # fmt: skip
     options = parser.parse_args()
 
     import torch
     import transformers
     from zoo.classes import architectures
     from zoo.pool import rows_of
-    from zoo.table import page
+    from zoo.table import NOT_RUN, page
     from zoo.trial import tried
 
     torch.set_num_threads(1)
@@ -58,12 +67,12 @@ def main() -> None:
     known = architectures()
     names = options.only or known
     unknown = sorted(set(names) - set(known))
-    if options.resume and not options.json:
-        parser.error("--resume keeps the rows of a file: name it with --json FILE")
+    if options.resume and not (options.json or options.page):
+        parser.error("--resume keeps the rows of a file: name it with --json FILE or --page FILE")
     if unknown:
         parser.error(f"no AutoModel class of this transformers builds {', '.join(unknown)}")
     work = partial(tried, card_name=options.on)
-    rows = _rows_kept(options.json) if options.resume else []
+    rows = _rows_kept(options.json, options.page) if options.resume else []
     again = {row.name for row in rows if row.outcome != "equal"} & set(options.only or [])
     rows = [row for row in rows if row.name not in again]
     names = [name for name in names if name not in {row.name for row in rows}]
@@ -77,7 +86,7 @@ def main() -> None:
             options.json.write_text(json.dumps([asdict(r) for r in rows], indent=1) + "\n")
     if options.page:
         ran = {row.name for row in rows}
-        rows += [Row(name, reason="not run yet") for name in known if name not in ran]
+        rows += [Row(name, reason=NOT_RUN) for name in known if name not in ran]
         versions = f"PyTorch {torch.__version__}, transformers {transformers.__version__}"
         options.page.write_text(page(rows, f"{options.on}, {versions}"))
     print(json.dumps(Counter(row.outcome for row in rows)))

@@ -1,7 +1,8 @@
 """Writes data/steps: one training step of known models, its calls as functions of the batch.
 
 Each model is traced without numerics at three batches. A size that differs is a multiple of the
-batch plus a constant; the third batch must agree, or nothing is written.
+batch plus a constant; the third batch must agree, or nothing is written. What a script issues
+after it waited for the backward pass is marked: its host cannot run ahead of the card there.
 
     python benchmarks/step_templates.py [NAME ...]
 """
@@ -27,13 +28,28 @@ def trace(name: str, batch: int) -> None:
 
     program, params = train(name, batch, steps=4, set_to_none=True)
     step = program.distinct[next(k for k in reversed(program.order) if program.distinct[k].num_ops)]
-    events = step.events
-    counts = collections.Counter(events["what"][events["kind"] == Kind.OP].tolist())
+    waits = waited(program, step)
+    counts = collections.Counter(
+        (index > waits, event["what"].item())
+        for index, event in enumerate(step.events) if event["kind"] == Kind.OP
+    )  # fmt: skip
     print(json.dumps({
-        "calls": [[n, str(program.calls[c])] for c, n in counts.items()],
+        "calls": [[f"{'+' * late}{n}", str(program.calls[c])] for (late, c), n in counts.items()],
         "ops": step.num_ops, "params": params,
         "peak_bytes": memory_use(program, step).peak_bytes,
     }))  # fmt: skip
+
+
+def waited(program, step) -> int:
+    """Index of the last event after the backward pass began where the host waits for the card."""
+    from suiren.trace.program import Kind
+
+    found, backward = len(step.events), False
+    for index, (kind, _, context, _, _) in enumerate(step.events.tolist()):
+        backward |= kind == Kind.OP and program.contexts[context].phase == "backward"
+        if kind == Kind.SYNC and backward:
+            found = index
+    return found
 
 
 def affine(values: tuple[int, ...]) -> str | None:

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import torch
 import transformers as t
+from nvidia_bert import BertAdam, MasterAdam, NvidiaSquad
 from torch import nn
+from torch.nn import functional
 
 ROOT = Path(__file__).parents[1]
 BATCHES = (8, 16, 32)
@@ -20,13 +22,59 @@ STEPS = {
        for f in ("f32", "f16")},
     "vgg16-f32": ("vgg16", "f32", 224),
     "efficientnet_b0-f32": ("efficientnet_b0", "f32", 224),
-    **{f"bert_{s}-squad{n}-{f}": (f"bert_{s}", f, n)
-       for s in ("base", "large") for n in (384,) for f in ("f32", "f16")},
+    **{f"bert_{s}-{by}384-{f}": (f"bert_{s} {by}", f, 384)
+       for s, by in (("large", "squad"), ("large", "lambda"), ("base", "lambda"))
+       for f in ("f32", "f16")},
     **{f"bert_large-pretraining{n}-{f}": ("bert_pretraining", f, n)
        for n in (128, 512) for f in ("f32", "f16")},
     **{f"distilbert-classify{n}-f32": ("distilbert", "f32", n) for n in (512,)},
 }  # fmt: skip
 Inputs = Callable[[int], tuple[torch.Tensor, ...]]
+
+
+class Inverted(nn.Module):
+    """Widen, a depthwise window of 3 by 3, narrow; added to its input where the shapes are one."""
+
+    def __init__(self, channels: int, made: int, stride: int, widen: int) -> None:
+        super().__init__()
+        wide = channels * widen
+        first = cell(channels, wide, 1) if widen > 1 else []
+        self.body = nn.Sequential(*first, *cell(wide, wide, 3, stride, groups=wide),
+                                  *cell(wide, made, 1)[:2])  # fmt: skip
+        self.adds = stride == 1 and channels == made
+
+    def forward(self, x):
+        """Images [batch, channels, rows, columns]."""
+        return x + self.body(x) if self.adds else self.body(x)
+
+
+def cell(
+    channels: int, made: int, window: int, stride: int = 1, groups: int = 1
+) -> list[nn.Module]:
+    """A convolution, its norm and ReLU6."""
+    return [nn.Conv2d(channels, made, window, stride, window // 2, groups=groups, bias=False),
+            nn.BatchNorm2d(made), nn.ReLU6(inplace=True)]  # fmt: skip
+
+
+class MobileNetV2(nn.Module):
+    """Sandler et al. 2018, table 2, padded evenly as torchvision's."""
+
+    TABLE = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
+             (6, 160, 3, 2), (6, 320, 1, 1))  # fmt: skip
+
+    def __init__(self) -> None:
+        super().__init__()
+        body, channels = cell(3, 32, 3, 2), 32
+        for widen, made, times, stride in self.TABLE:
+            for n in range(times):
+                body.append(Inverted(channels, made, stride if n == 0 else 1, widen))
+                channels = made
+        self.body = nn.Sequential(*body, *cell(channels, 1280, 1))
+        self.head = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, 1000))
+
+    def forward(self, x):
+        """Images [batch, 3, rows, columns] to logits."""
+        return self.head(functional.adaptive_avg_pool2d(self.body(x), 1).flatten(1))
 
 
 class Labelled(nn.Module):
@@ -58,19 +106,6 @@ class Pretraining(nn.Module):
                 + nn.functional.cross_entropy(pair, follows))  # fmt: skip
 
 
-class Squad(nn.Module):
-    """Questions to the loss of an answer's first and last token."""
-
-    def __init__(self, config) -> None:
-        super().__init__()
-        self.body = t.BertForQuestionAnswering(config)
-
-    def forward(self, ids, mask, first, last):
-        """Loss of both ends."""
-        return self.body(input_ids=ids, attention_mask=mask, start_positions=first,
-                         end_positions=last).loss  # fmt: skip
-
-
 class Classify(nn.Module):
     """Sentences to a loss of two classes."""
 
@@ -84,7 +119,7 @@ class Classify(nn.Module):
         return self.body(input_ids=ids, attention_mask=mask, labels=y).loss
 
 
-def model_of(name: str, size: int) -> tuple[nn.Module, Inputs]:
+def model_of(name: str, size: int, half: bool) -> tuple[nn.Module, Inputs]:
     """A module that answers with a loss, and its inputs of a batch."""
     body = image_model(name, size)
     if body is not None:
@@ -96,8 +131,9 @@ def model_of(name: str, size: int) -> tuple[nn.Module, Inputs]:
         return Pretraining(bert(24, 1024, 16)), lambda b: (
             *words(b, size), below(size, b, masked), below(1000, b, masked), below(2, b),
         )  # fmt: skip
-    config = bert(24, 1024, 16) if name == "bert_large" else bert(12, 768, 12)
-    return Squad(config), lambda b: (*words(b, size), below(size, b), below(size, b))
+    sizes = (24, 1024, 16) if "large" in name else (12, 768, 12)
+    model = NvidiaSquad(*sizes, half, written_out="lambda" in name)
+    return model, lambda b: (*words(b, size), below(size, b), below(size, b))
 
 
 def image_model(name: str, size: int) -> nn.Module | None:
@@ -108,8 +144,7 @@ def image_model(name: str, size: int) -> nn.Module | None:
 
         return ResNet50(1000) if name == "resnet50" else VGG16(1000)
     if name == "mobilenet_v2":
-        return t.MobileNetV2ForImageClassification(
-            t.MobileNetV2Config(num_labels=1000, image_size=size))  # fmt: skip
+        return MobileNetV2()
     if name == "vit_b16":
         return t.ViTForImageClassification(
             t.ViTConfig(num_labels=1000, attn_implementation="eager"))  # fmt: skip
@@ -152,23 +187,34 @@ def train(name: str, batch: int, steps: int, set_to_none: bool):
     session.begin(numerics=False, tf32="on", memory_bytes=UNLIMITED_BYTES)
     transfer.install()
     torch.manual_seed(0)
-    model, inputs = model_of(kind, size)
+    model, inputs = model_of(kind, size, dtype == "f16")
     layout = torch.channels_last if dtype == "f16" and size == 224 else torch.contiguous_format
     model = model.to("cuda", memory_format=layout).train()
-    weights = model.parameters()
-    optimizer = (torch.optim.SGD(weights, 0.1, momentum=0.9, weight_decay=1e-4) if size == 224
-                 else torch.optim.AdamW(weights, 1e-4, fused=True))  # fmt: skip
-    scaler = torch.amp.GradScaler("cuda", enabled=dtype == "f16")
+    optimizer = optimizer_of(model, size, dtype == "f16")
+    halved = isinstance(model, NvidiaSquad)
+    scaler = torch.amp.GradScaler("cuda", enabled=dtype == "f16" and not halved)
     for _ in range(steps):
         given = [x.to("cuda", memory_format=layout) if x.dim() == 4 else x.to("cuda")
                  for x in inputs(batch)]  # fmt: skip
-        with torch.autocast("cuda", dtype=torch.float16, enabled=dtype == "f16"):
+        with torch.autocast("cuda", dtype=torch.float16, enabled=scaler.is_enabled()):
             loss = model(*given)
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad(set_to_none)
+        if halved:
+            loss.item()
     return session.program(), sum(p.numel() for p in model.parameters())
+
+
+def optimizer_of(model: nn.Module, size: int, half: bool) -> torch.optim.Optimizer:
+    """The optimizer that the model's script takes."""
+    weights = model.parameters()
+    if isinstance(model, NvidiaSquad):
+        return MasterAdam(weights) if half else BertAdam(weights)
+    if size == 224:
+        return torch.optim.SGD(weights, 0.1, momentum=0.9, weight_decay=1e-4)
+    return torch.optim.AdamW(weights, 1e-4, fused=True)
 
 
 def traced(script: str, name: str) -> list | str:

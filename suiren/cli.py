@@ -1,6 +1,12 @@
 """The command line: every command is a few lines around one function of a room."""
 
+# ruff: noqa: E402 - Ctrl-C is taken care of before anything that takes time to load
+
 from __future__ import annotations
+
+from suiren import starting  # isort: skip
+
+starting.begin()
 
 import sys
 from collections.abc import Sequence
@@ -27,6 +33,8 @@ from suiren.commands import (
     validate,
     view,
 )
+
+starting.end()
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -70,6 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(0)
+    except (ImportError, SystemError) as problem:
+        if starting.is_interrupt(problem):
+            sys.exit(130)
+        raise
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -115,6 +115,7 @@ PEAK_NAME = {
     "f16": "fp16",
     "f8e4m3": "fp8",
     "f8e5m2": "fp8",
+    "f4e2m1": "fp4",
     "i8": "int8",
     "u8": "int8",
 }

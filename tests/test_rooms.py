@@ -16,7 +16,7 @@ import suiren
 HOUSE = Path(suiren.__file__).parent
 #: From the ground up; a room imports only what lies on a lower floor.
 FLOORS = (
-    {"units", "dtype"},
+    {"units", "dtype", "starting"},
     {"hw", "trace", "events"},
     {"core"},
     {"kernels"},

@@ -100,7 +100,9 @@ def _pixels(wants: Wants) -> torch.Tensor:
 
 
 def _features(wants: Wants) -> torch.Tensor:
-    mels = wants.number("num_mel_bins", "n_mels", "input_feat_size", "feature_size", default=80)
+    mels = wants.number("feature_projection_input_dim", "num_mel_bins", "n_mels",
+                        "input_feat_size", "feature_size", default=80)  # fmt: skip
+    mels *= wants.number("num_stacked_frames", default=1)
     length = 2 * wants.number("max_source_positions", default=64)
     length = min(length, 3000)
     return torch.randn(BATCH, mels, length)
@@ -268,6 +270,8 @@ def feeds(cls: Any, config: Any) -> list[dict[str, Any]]:
     variants = [full]
     if any(n in full for n in _DOUBTFUL):
         variants.append({n: v for n, v in full.items() if n not in _DOUBTFUL or n in needed})
+    if "past_time_features" in full:
+        variants.append({n: v[..., :0] if "time_features" in n else v for n, v in full.items()})
     if "input_features" in full:
         variants.append(
             {**full, "input_features": full["input_features"].transpose(1, 2).contiguous()}

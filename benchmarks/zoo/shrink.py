@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from zoo.proportion import attends, head_width, with_fewer_turns, with_whole_heads
+
 VOCABULARY = 160
 #: Token ids that mark images, sounds and ends are moved here, below the vocabulary's end.
 FIRST_MARK = 100
@@ -139,12 +141,14 @@ MISSING: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "pad_token_id": 0,
     "prediction_length": 8,
+    "default_language": "en_XX",
 }
 #: Stands where a default asks for a network of another library (timm).
 RESNET = {"model_type": "resnet", "embedding_size": 16, "layer_type": "basic", "depths": [1] * 4,
           "hidden_sizes": [16, 32, 64, 64]}  # fmt: skip
 #: Lists that are as long as the model is deep, or that name its layers: worked out anew.
 _FOLLOWS = ("stage_names",)
+_DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "depth")
 
 
 def shrunk(fields: dict[str, Any], rules: tuple[Rule, ...]) -> dict[str, Any]:
@@ -180,29 +184,12 @@ def _level(
             out[key] = [_number(key, v, rules, moved, marks) for v in value]
         else:
             out[key] = value
-    return _with_fewer_turns(out, _head_width(fields), _head_width(out))
-
-
-def _head_width(fields: dict[str, Any]) -> int:
-    width, heads = fields.get("hidden_size"), fields.get("num_attention_heads")
-    if isinstance(fields.get("head_dim"), int):
-        return int(fields["head_dim"])
-    return width // heads if isinstance(width, int) and isinstance(heads, int) and heads else 0
-
-
-def _with_fewer_turns(fields: dict[str, Any], before: int, after: int) -> dict[str, Any]:
-    """The rotary embedding's sections shrink with the head they lie in."""
-    ropes = [
-        fields[k] for k in ("rope_parameters", "rope_scaling") if isinstance(fields.get(k), dict)
-    ]
-    if before == after or not before:
-        return fields
-    for rope in ropes:
-        old = rope.get("mrope_section")
-        if old:
-            parts = [v * after // before for v in old[:-1]]
-            rope["mrope_section"] = [*parts, sum(old) * after // before - sum(parts)]
-    return fields
+    if depth is not None:
+        out |= {key: depth[1] for key in _DEPTHS if fields.get(key) == depth[0]}
+    out = with_whole_heads(out)
+    if "use_cache" in out and not attends(out):
+        out["use_cache"] = False  # a cache asks an attention layer for its length
+    return with_fewer_turns(out, head_width(fields), head_width(out))
 
 
 def _number(
@@ -229,11 +216,19 @@ def _old_depth(fields: dict[str, Any], rules: tuple[Rule, ...]) -> tuple[int, in
     """(layers before, layers after) where the rules cut the number of layers."""
     if _layers not in rules:
         return None
-    for key in ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "depth"):
+    for key in _DEPTHS:
         before = fields.get(key)
         if isinstance(before, int) and before > 2:
-            return before, 2
+            return before, min(before, max(2, _num_taps(fields, before)))
     return None
+
+
+def _num_taps(fields: dict[str, Any], depth: int) -> int:
+    """Layers of a backbone whose outputs are taken; a tap each wants a layer of its own."""
+    names = fields.get("stage_names")
+    if not isinstance(names, list) or len(names) != depth + 1:
+        return 0
+    return len(fields.get("out_indices") or [])
 
 
 def _own_backbone(fields: dict[str, Any]) -> dict[str, Any]:

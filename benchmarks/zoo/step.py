@@ -155,7 +155,10 @@ def relative(ours: float, theirs: float) -> float:
 
 
 def gradients_apart(ours: Trained, theirs: Trained) -> float:
-    """Norm of the difference of all gradients over the norm of the host's."""
+    """Norm of the difference of all gradients over the norm of the host's.
+
+    Infinities and NaN in the same places are no difference.
+    """
     apart = total = 0.0
     for a, b in zip(ours.gradients, theirs.gradients, strict=True):
         if (a is None) != (b is None):
@@ -163,7 +166,7 @@ def gradients_apart(ours: Trained, theirs: Trained) -> float:
         if a is None or b is None:
             continue
         a, b = a.to_dense().double(), b.to_dense().double()
-        same_nan = a.isnan() & b.isnan()
-        apart += float((a - b).masked_fill(same_nan, 0).square().sum())
-        total += float(b.masked_fill(same_nan, 0).square().sum())
+        same = (a == b) | (a.isnan() & b.isnan())
+        apart += float((a - b).masked_fill(same, 0).square().sum())
+        total += float(b.masked_fill(same & ~b.isfinite(), 0).square().sum())
     return math.sqrt(apart / total) if total else math.sqrt(apart)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from zoo.step import GRADIENT_BOUND, LOSS_BOUND, Row
 
@@ -28,7 +30,8 @@ host, so most are equal to the bit.
 
 {summary}
 
-**Approximated** is the share of the step's simulated time in ops whose traffic alone was counted.
+**Approximated** is the share of the step's simulated time in ops whose traffic alone was counted,
+and theirs in percent.
 **Hazards** are those that a port to the chip meets, counted in one step.
 
 | architecture | class | parameters | loss | FP32 | difference | BF16 | approximated | hazards |
@@ -73,10 +76,18 @@ def _line(row: Row) -> str:
         f"`{row.name}`", row.class_name, f"{row.parameters:,}",
         f"{row.loss:.4g}" if row.loss is not None else "", row.outcome,
         f"{apart:.1g}" if row.loss_difference is not None else "", row.bf16_outcome,
-        f"{100 * row.approximated_share:.1f} %" if row.approximated_share is not None else "",
+        _share(row),
         hazards,
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |\n"
+
+
+def _share(row: Row) -> str:
+    """How much of the step was approximated, and by which ops, in percent."""
+    if row.approximated_share is None:
+        return ""
+    by_op = ", ".join(f"`{op}` {100 * s:.3g}" for op, s in sorted(row.approximated.items()))
+    return f"{100 * row.approximated_share:.3g} %" + (f": {by_op}" if by_op else "")
 
 
 def _by_op(ran: Sequence[Row]) -> str:
@@ -109,3 +120,38 @@ def _told(reason: str) -> str:
     """A reason that fits a line and is safe in Markdown."""
     text = reason.replace("`", "'").replace("|", "/").replace("<", "‹").replace("*", "·")
     return text if len(text) <= 180 else text[:179] + "…"
+
+
+_TRIED = re.compile(r"^\| `([^`]+)` \|(.*)\|$", re.M)
+_DOUBT = re.compile(r"^\* `([^`]+)`( in BF16)?: (differs|fails)\. (.*)$", re.M)
+_UNTRIED = re.compile(r"^\* `([^`]+)`: (.*)$", re.M)
+_OP = re.compile(r"`([^`]+)` ([\d.e+-]+)")
+_HAZARD = re.compile(r"([^,]+) (\d+)(?:, |$)")
+NOT_RUN = "not run yet"
+
+
+def rows_in(text: str) -> list[Row]:
+    """The rows of a page that `page` wrote, as exactly as it shows them; those not run left out."""
+    main, _, rest = text.partition("\n## Not tried, and why\n")
+    head, _, doubts = main.partition("\n## Not equal, and why\n")
+    table = head.partition("\n## Ops whose time was approximated\n")[0]
+    rows = {name: _row(name, line) for name, line in _TRIED.findall(table)}
+    for name, in_bf16, _, reason in _DOUBT.findall(doubts):
+        rows[name] = replace(rows[name], **{"bf16_reason" if in_bf16 else "reason": reason})
+    untried = [Row(name, reason=reason) for name, reason in _UNTRIED.findall(rest)]
+    return [*rows.values(), *(row for row in untried if row.reason != NOT_RUN)]
+
+
+def _row(name: str, line: str) -> Row:
+    kind, parameters, loss, outcome, apart, bf16, share, hazards = (
+        cell.strip() for cell in line.split("|")
+    )
+    difference = float(apart) if apart else None
+    return Row(
+        name, kind, outcome, parameters=int(parameters.replace(",", "")),
+        loss=float(loss) if loss else None, loss_difference=difference,
+        gradient_difference=difference, bf16_outcome=bf16,
+        approximated_share=float(share.split("%")[0]) / 100 if share else None,
+        approximated={op: float(part) / 100 for op, part in _OP.findall(share)},
+        hazards={what.strip(): int(count) for what, count in _HAZARD.findall(hazards)},
+    )  # fmt: skip

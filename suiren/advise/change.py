@@ -9,6 +9,7 @@ from suiren.advise import rewrite
 from suiren.advise.asked import Asked, asked_of, period_s
 from suiren.advise.autocast import use_bf16
 from suiren.advise.fit import fit
+from suiren.advise.padding import odd_sizes, pad
 from suiren.hw.spec import Card
 from suiren.mapper.memory import MemoryUse
 from suiren.trace.program import Program, Step
@@ -70,6 +71,13 @@ def _candidates(
         rewrite.use_tf32(asked, card),
         "10 bits of mantissa in the operands, FP32 sums",
     )
+    sizes = odd_sizes(asked)
+    yield _Candidate(
+        "padded sizes",
+        "make sizes a multiple of 8: " + ", ".join(f"{n} → {m}" for n, m in sizes.items()),
+        pad(asked, sizes),
+        "rows then start at multiples of 16 bytes; what is added must not count",
+    )
     yield from _batch(asked, card, memory)
     yield _Candidate(
         "torch.compile",
@@ -77,11 +85,11 @@ def _candidates(
         None if _is_compiled(asked) else rewrite.fuse_chains(asked),
         "estimated by fusing neighbours of this step; what is recomputed may differ",
     )
-    sizes, states = _parameters(program)
+    parameters, states = _parameters(program)
     yield _Candidate(
         "fused optimizer",
         "fused=True in the optimizer",
-        rewrite.fuse_optimizer(asked, sizes, states),
+        rewrite.fuse_optimizer(asked, parameters, states),
     )
     yield _Candidate(
         "fewer synchronisations",

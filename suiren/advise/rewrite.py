@@ -22,7 +22,7 @@ _HEADS = frozenset({"matmul", "convolution"})
 _EPILOGUE = frozenset({"pointwise", "copy", "random"})
 
 
-def _map_ops(asked: Asked, change: Callable[[Ask], Ask | None]) -> Asked | None:
+def map_ops(asked: Asked, change: Callable[[Ask], Ask | None]) -> Asked | None:
     """Applies a change to every op; None from `change` keeps the op as it is."""
     out: list[Ask | tuple[int, int, int, int, int]] = []
     changed = False
@@ -76,7 +76,7 @@ def use_tf32(asked: Asked, card: Card) -> Asked | None:
             return None
         return recall(ask, Call(call.op, {**call.arguments, "math": "tf32"}, call.outputs))
 
-    return _map_ops(asked, change)
+    return map_ops(asked, change)
 
 
 def _grown(tensor: Tensor, times: int) -> Tensor:
@@ -110,7 +110,7 @@ def grow_batch(asked: Asked, times: int) -> Asked | None:
 
         return recall(ask, map_tensors(ask.call, grown))
 
-    return _map_ops(asked, change)
+    return map_ops(asked, change)
 
 
 def fuse_optimizer(asked: Asked, sizes: list[tuple[int, str]], num_states: int) -> Asked | None:

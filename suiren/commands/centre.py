@@ -10,21 +10,12 @@ from typing import Any
 import click
 
 from suiren.commands.ask import must_be_writable, notices, screen, write_files
+from suiren.commands.file_first import FileFirst
 from suiren.commands.keep import keep, no_history
 
 PATH = click.Path(path_type=Path, dir_okay=False)
 FILE = click.Path(path_type=Path)
 _MOST = 4
-
-
-class _WithFile(click.Group):
-    """A group whose first argument may be a file: `centre FILE` is `centre study FILE`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        own = (*self.commands, "-h", "--help")
-        if args and args[0] not in own:
-            args = ["study", *args]
-        return super().parse_args(ctx, args)
 
 
 def _options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,7 +32,7 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.group(cls=_WithFile)
+@click.group(cls=FileFirst, default="study")
 def centre() -> None:
     """What a computing centre does, draws and costs; whether a goal is reached.
 

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from suiren.commands.ask import card_named, must_be_writable, notices, screen
+from suiren.commands.file_first import FileFirst
 from suiren.commands.keep import how_asked, keep, no_history
 from suiren.commands.run import PASS_THROUGH, PATH, nearest
 from suiren.hw.spec import Card
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
     from suiren.numerics.run import Found, Ways
 
 
-@click.group()
+@click.group(cls=FileFirst, default="run")
 def numerics() -> None:
-    """Are the numbers right, and if not, where do they go wrong."""
+    """Are the numbers right, and if not, where do they go wrong.
+
+    `suiren numerics train.py` is `suiren numerics run train.py`.
+    """
 
 
 @numerics.command(context_settings=PASS_THROUGH)

@@ -143,8 +143,9 @@ def _must_write_events(folder: Path | None) -> None:
     except NoTensorBoard as problem:
         raise click.UsageError(str(problem)) from None
     except OSError as problem:
+        reason = "it is no folder" if folder.exists() else problem.strerror
         raise click.UsageError(
-            f"{folder} cannot be made ({problem.strerror}); nothing was run: give a folder that "
+            f"{folder} cannot be made ({reason}); nothing was run: give a folder that "
             "you may write to"
         ) from None
 
@@ -154,6 +155,11 @@ def _with_memory(card: Card, memory_bytes: int | None, fit_to: float | None) -> 
     from suiren.torch.how import UNLIMITED_BYTES
 
     wanted = fit_to if fit_to is not None else memory_bytes
+    if wanted is None and float(card.memory_bytes) == 0:
+        raise click.UsageError(
+            f"{card.title} has no device memory (0 bytes), so nothing can be trained on it; "
+            "give it some with --memory 16GiB, or lift the limit with --memory unlimited"
+        )
     if wanted is None or wanted == UNLIMITED_BYTES:
         return card
     return replace(card, memory_bytes=assumed(wanted, "given on the command line: --memory"))

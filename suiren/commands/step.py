@@ -49,7 +49,7 @@ def _degrees(command: Callable[..., Any]) -> Callable[..., Any]:
     "--precision",
     default="bf16",
     show_default=True,
-    type=click.Choice(["fp32", "tf32", "fp16", "bf16", "fp8"]),
+    type=click.Choice(["fp32", "tf32", "fp16", "bf16", "fp8", "fp4"]),
 )
 @click.option(
     "--recompute",

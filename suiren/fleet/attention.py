@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from suiren.fleet.ops import FP8
 from suiren.fleet.part import Comm, Part, Task, again, chain
 from suiren.fleet.share import Share
 from suiren.trace.call import Call, Tensor, Value
@@ -11,14 +12,14 @@ def attention(share: Share) -> Part:
     """Attention without its norm, its residual and the exchanges around it."""
     model, ops, how = share.model, share.ops, share.framework
     core = flash(share) if model.attention == "flash" else unfused(share)
-    if share.recompute == "selective" and model.attention != "flash":
+    if share.recompute == "selective":
         core = again(core, _qkv_kept(share))
     own_bias = model.bias and not how.fused
     width = share.heads * model.value_head
     output = ops.linear(share.tokens, width, model.d_model, own_bias, saved="attention output",
-                        accumulate=how.accumulate)  # fmt: skip
+                        accumulate=how.accumulate, rank=how.other_rank)  # fmt: skip
     inward = latent(share) if model.kv_rank else projection(share)
-    return chain([inward, turn(share), core, output])
+    return chain([inward, head_norms(share), turn(share), core, output])
 
 
 def projection(share: Share) -> Part:
@@ -32,11 +33,12 @@ def projection(share: Share) -> Part:
     if how.merged_qkv:
         n = q + 2 * kv
         one = ops.linear(rows, d, n, model.bias, beside=input_gradient(share),
-                         accumulate=how.accumulate)  # fmt: skip
+                         accumulate=how.accumulate, rank=how.adapter_rank)  # fmt: skip
         # queries, keys and values are views of one result: their gradients are laid together
         joined = ops.call("aten::cat", ops.tensor(rows, n), out=(ops.tensor(rows, n),))
         return Part(one.forward, (joined, *one.backward), saved)
-    parts = [ops.linear(rows, d, n, model.bias, accumulate=how.accumulate) for n in (q, kv, kv)]
+    parts = [ops.linear(rows, d, n, model.bias, accumulate=how.accumulate, rank=how.adapter_rank)
+             for n in (q, kv, kv)]  # fmt: skip
     x = ops.tensor(rows, d)
     add = ops.call("aten::add", x, x, out=(x,))
     whole = chain(parts)
@@ -54,13 +56,22 @@ def latent(share: Share) -> Part:
     parts = []
     if model.q_rank:
         parts += [ops.linear(rows, d, q, accumulate=add), ops.norm(rows, q, True)]
-    parts += [
+    widen = chain([
         ops.linear(rows, q, heads * model.head, accumulate=add, beside=input_gradient(share)),
-        ops.linear(rows, d, kv + model.rotary_dim, accumulate=add), ops.norm(rows, kv, True),
         ops.linear(rows, kv, wide, accumulate=add),
-    ]  # fmt: skip
-    whole = chain(parts)
+    ])  # fmt: skip
+    parts += [ops.linear(rows, d, kv + model.rotary_dim, accumulate=add), ops.norm(rows, kv, True)]
+    whole = chain([*parts, again(widen) if share.framework.recomputes_latent else widen])
     return Part(whole.forward, whole.backward, (("attention input", ops.size(share.rows, d)),))
+
+
+def head_norms(share: Share) -> Part:
+    """A norm over each head of queries and of keys (Qwen3 technical report, section 2)."""
+    model, ops = share.model, share.ops
+    if not model.head_norms:
+        return Part()
+    counts = (share.heads, share.groups)
+    return chain(ops.norm(share.tokens * n, model.head, True) for n in counts)
 
 
 def turn(share: Share) -> Part:
@@ -128,15 +139,17 @@ def _around(share: Share) -> list[Part]:
 def _softmax(share: Share, scores: Tensor) -> list[Part]:
     model, ops = share.model, share.ops
     kept = (("scores", float(scores.bytes)),)
+    batch, s, keys = scores.shape
+    if share.framework.fused and batch % share.framework.softmax_rows:
+        return _softmax_alone(share, scores)
     if share.framework.fused:
         # the causal kernel reads the half below the diagonal and writes zeros above it
-        batch, s, keys = scores.shape
         read = ops.tensor(batch, s, keys // 2 if model.causal else keys)
         return [ops.stream("megatron::_softmax", read, out=(scores,), back=(read, read),
                            grad=(scores,), name_back="megatron::_softmax_backward_data",
                            saved=kept)]  # fmt: skip
     scale = ops.stream("aten::div", scores, out=(scores,), back=(scores,), grad=(scores,))
-    line = ops.tensor(1, scores.shape[1], scores.shape[2])
+    line = ops.tensor(1, s, keys)
     mask = Part((ops.call("aten::add", scores, line, out=(scores,)),))
     soft = ops.stream("aten::_softmax", scores, out=(scores,), back=(scores, scores),
                       grad=(scores,), name_back="aten::_softmax_backward_data",
@@ -144,19 +157,35 @@ def _softmax(share: Share, scores: Tensor) -> list[Part]:
     return [scale, mask, soft]
 
 
+def _softmax_alone(share: Share, scores: Tensor) -> list[Part]:
+    """What Megatron does where its kernel cannot be used: in FP32, step by step."""
+    ops, wide = share.ops, Tensor("f32", scores.shape)
+    cast = ops.call("aten::_to_copy", scores, out=(wide,))
+    back = ops.call("aten::_to_copy", wide, out=(scores,))
+    scale = ops.stream("aten::mul", wide, out=(wide,), back=(wide,), grad=(wide,))
+    mask = ops.stream("aten::masked_fill", wide, out=(wide,), back=(wide,), grad=(wide,))
+    soft = ops.stream("aten::_softmax", wide, out=(wide,), back=(wide, wide), grad=(wide,),
+                      name_back="aten::_softmax_backward_data",
+                      saved=(("scores", float(wide.bytes)),))  # fmt: skip
+    return [Part((cast,), (back,)), scale, mask, soft, Part((back,), (cast,))]
+
+
 def flash(share: Share) -> Part:
     """Fused attention; a context parallel group passes keys and values around beside it."""
     model, ops = share.model, share.ops
     b, s = share.micro_batch, share.seq
     # each rank of a context group holds an early and a late piece, so that all have as much
-    # below the diagonal: the same work as its queries against half of all keys
-    keys = model.seq if share.cp == 1 else -(-model.seq // 2)
-    q = Tensor(ops.dtype, (b, share.heads, s, model.head))
-    k = Tensor(ops.dtype, (b, share.groups, keys, model.head))
-    v = Tensor(ops.dtype, (b, share.groups, keys, model.value_head))
+    # below the diagonal: the same work as its queries against half of all keys; a window's
+    # tokens are priced against as many keys as they see on average
+    causal = model.causal and share.cp == 1 and not model.window
+    keys = model.seq if causal or not model.causal else max(1, round(model.seen_keys))
+    narrow = share.framework.attends_narrow and ops.is_narrow
+    dtype = FP8 if narrow else ops.dtype
+    q = Tensor(dtype, (b, share.heads, s, model.head))
+    k = Tensor(dtype, (b, share.groups, keys, model.head))
+    v = Tensor(dtype, (b, share.groups, keys, model.value_head))
     out = Tensor(ops.dtype, (b, share.heads, s, model.value_head))
     stats = Tensor("f32", (b, share.heads, s))
-    causal = model.causal and share.cp == 1
     name = "aten::_scaled_dot_product_fused_attention_overrideable"
     head: dict[str, Value] = {"query": q, "key": k, "value": v}
     forward: list[Task] = [Call(name, {**head, "is_causal": causal}, (out, stats))]
@@ -167,11 +196,21 @@ def flash(share: Share) -> Part:
         "logsumexp": stats,
         "is_causal": causal,
     }
-    backward: list[Task] = [Call(name + "_backward", back, (q, k, v))]
+    grads = tuple(Tensor(ops.dtype, t.shape) for t in (q, k, v))
+    backward: list[Task] = [Call(name + "_backward", back, grads)]
+    if narrow:
+        casts = [ops.call("aten::clone", Tensor(ops.dtype, t.shape), out=(t,)) for t in (q, k, v)]
+        forward[:0] = casts
+        backward.insert(0, ops.call("aten::clone", out, out=(Tensor(FP8, out.shape),)))
     if share.cp > 1:
-        size = float(k.bytes + v.bytes) if keys == model.seq else 2.0 * (k.bytes + v.bytes)
+        size = float(grads[1].bytes + grads[2].bytes) * model.seq / keys
         forward.insert(0, Comm("all_gather", size, "cp", 1))
         backward.insert(0, Comm("all_gather", 2 * size, "cp", 1))
+        # keys come round piece by piece; what each piece gives is added to the others'
+        piece = ops.tensor(b, share.groups, s, model.head + model.value_head)
+        forward += [ops.call("aten::add", out, out, out=(out,))] * (share.cp - 1)
+        backward += [ops.call("aten::add", q, q, out=(q,)),
+                     ops.call("aten::add", piece, piece, out=(piece,))] * (share.cp - 1)
     kept = (*_qkv_kept(share), ("attention output", float(out.bytes)),
             ("softmax sums", float(stats.bytes)))  # fmt: skip
     return Part(tuple(forward), tuple(backward), kept)

@@ -8,7 +8,7 @@ from typing import Any
 from suiren.fleet.attention import attention
 from suiren.fleet.mixture import mixture
 from suiren.fleet.ops import Ops
-from suiren.fleet.part import PRODUCTS, Comm, Part, Task, again, chain
+from suiren.fleet.part import PRODUCTS, Comm, Part, Task, again, captured, chain
 from suiren.fleet.share import Share
 from suiren.trace.call import Call, Tensor
 
@@ -20,11 +20,15 @@ def layer(share: Share, experts: bool = False, cross: bool = False) -> Part:
     rms, d = model.norm == "rms", model.d_model
     if share.framework.source is not None:
         return recomputed(share.framework.source.layer(share, experts, cross), share)
+    graphs = share.framework.graphs
     parts = [ops.norm(rows, d, rms), enter(share), attention(share), leave(share), rest(share)]
+    parts = [captured(chain(parts))] if "attn" in graphs else parts
     if cross:
         parts += parts
     parts += [ops.norm(rows, d, rms)]
-    parts += [mixture(share)] if experts else [enter(share), mlp(share), leave(share)]
+    dense = [enter(share), mlp(share), leave(share)]
+    dense = [captured(chain(dense))] if "mlp" in graphs else dense
+    parts += [mixture(share)] if experts else dense
     whole = chain([*parts, rest(share)])
     if share.recompute == "full":
         return again(whole, (("layer input", ops.size(rows, d)),))
@@ -166,12 +170,13 @@ def feed_forward(share: Share, rows: int, width: int, enters: bool = False) -> P
     first = ops.linear(
         rows, d, wide, own_bias, saved="" if split else "feed-forward input",
         beside=input_gradient(share) if enters else (), accumulate=how.accumulate,
+        rank=how.other_rank,
     )  # fmt: skip
     if split:
         kept = ("feed-forward input", ops.size(share.rows, d))
         first = Part(first.forward, first.backward, (*first.saved, kept))
     second = ops.linear(rows, width, d, own_bias, saved="activation output",
-                        accumulate=how.accumulate)  # fmt: skip
+                        accumulate=how.accumulate, rank=how.other_rank)  # fmt: skip
     return chain([first, activation(share, rows, width), second])
 
 

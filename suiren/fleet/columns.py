@@ -20,7 +20,7 @@ CODES: dict[str, tuple[object, ...]] = {
     "sequence_parallel": (False, True),
     "recompute": ("none", "selective", "full"),
     "schedule": ("1f1b", "gpipe", "interleaved", "zero-bubble"),
-    "precision": ("fp32", "tf32", "fp16", "bf16", "fp8"),
+    "precision": ("fp32", "tf32", "fp16", "bf16", "fp8", "fp4"),
     "offload": ("none", "optimizer"),
     "overlap_gradients": (False, True),
     "overlap_tensor": (False, True),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from math import inf
 
 from suiren.fleet.collective import time_collective
 from suiren.fleet.layout import Layout
 from suiren.fleet.part import Comm, Task
+from suiren.fleet.place import Place
 from suiren.hw.cluster import Cluster
 from suiren.hw.fact import Fact, assumed, fitted
 from suiren.hw.held import Held
@@ -44,6 +45,9 @@ class Cost:
     """Collectives beside kernels; no part of the sum."""
     host_s: float = 0.0
     """Time the host needs to issue all of it; no part of the sum."""
+    tail_s: float = 0.0
+    """By how much the device's time of what is issued last exceeds the host's, where the host then
+    waits for it; no part of the sum."""
     engine_s: float = 0.0
     """Part of the kernels that a lower clock stretches."""
     engine_j: float = 0.0
@@ -76,9 +80,23 @@ class Cost:
     def seconds(self) -> float:
         """What the rank takes: the host's time, or the device's behind the host's first part.
 
-        The host runs ahead of long kernels; what it does before a kernel can start is not hidden.
+        The host runs ahead of long kernels; what it does before a kernel can start is not hidden,
+        nor are kernels after whose issue it waits.
         """
-        return max(self.host_s, self.device_s + float(BEFORE_SHARE) * self.host_s)
+        return max(self.host_s + self.tail_s, self.behind_s)
+
+    @property
+    def behind_s(self) -> float:
+        """The device's time with the host's part before each kernel."""
+        return self.device_s + float(BEFORE_SHARE) * self.host_s
+
+    def last(self) -> Cost:
+        """The same as the end of a pass after which the host waits for the device.
+
+        Host and device are a flow line of two machines: what is issued last begins when the host
+        is through with all before it at the earliest.
+        """
+        return replace(self, tail_s=max(0.0, self.behind_s - self.host_s))
 
     @property
     def dynamic_j(self) -> float:
@@ -127,8 +145,11 @@ def price_of(call: Call, card: Card) -> Price:
     return _price(str(call), Held(card), _Call(call))
 
 
-def cost_of(tasks: tuple[Task, ...], cluster: Cluster, layout: Layout, host_op_s: float) -> Cost:
-    """The cost of tasks issued one after the other.
+def cost_of(
+    tasks: tuple[Task, ...], cluster: Cluster, layout: Layout, host_op_s: float,
+    more_issued: float = 0.0,
+) -> Cost:  # fmt: skip
+    """The cost of tasks issued one after the other; `more_issued`: kernels besides one a task.
 
     A collective `beside` others takes what is left of it after them, and slows them by the cores
     it keeps.
@@ -147,7 +168,7 @@ def cost_of(tasks: tuple[Task, ...], cluster: Cluster, layout: Layout, host_op_s
         total["engine_j"] += found.engine_j
         total["memory_j"] += found.memory_j
         total["flop"] += sum(found.flop.values())
-    total["host_s"] = host_op_s * len(tasks)
+    total["host_s"] = host_op_s * max(0.0, len(tasks) + more_issued)
     return Cost(**total)
 
 
@@ -156,7 +177,8 @@ def _exchange(
     total: dict[str, float],
 ) -> None:  # fmt: skip
     place = layout.place(task.group, cluster.cards_per_node)
-    seconds = time_collective(cluster, task.op, task.size_bytes, place).seconds
+    size_bytes = task.size_bytes * reach(task.copies, place)
+    seconds = time_collective(cluster, task.op, size_bytes, place).seconds
     first, last = sorted((index + (task.beside > 0), index + task.beside))
     beside = [p for p in priced[max(0, first) : last + (task.beside > 0)] if p is not None]
     if task.beside == 0:
@@ -168,6 +190,27 @@ def _exchange(
     cores = float(cluster.card.cores)
     taken = min(float(COLLECTIVE_CORES), cores / 2)
     total["memory_s"] += hidden * taken / (cores - taken) if beside else 0.0
+
+
+def reach(copies: int, place: Place) -> float:
+    """Share of a token's copies that are sent, if its experts are drawn at random.
+
+    A copy goes to each place that holds one of them: to each node once where a group spans nodes,
+    whose cards pass it on (DeepEP, intranode and internode kernels), else to each rank once.
+    """
+    if not copies:
+        return 1.0
+    places = place.nodes if place.nodes > 1 else place.size
+    return min(1.0, places * (1 - (1 - 1 / places) ** copies) / copies)
+
+
+def behind_kernels(cost: Cost, card: Card) -> Cost:
+    """Exchanges of experts that run beside kernels of other micro-batches, and slow them."""
+    hidden_s = min(cost.ep_s, cost.kernels_s)
+    cores = float(card.cores)
+    taken = min(float(COLLECTIVE_CORES), cores / 2)
+    return replace(cost, ep_s=cost.ep_s - hidden_s, hidden_s=cost.hidden_s + hidden_s,
+                   memory_s=cost.memory_s + hidden_s * taken / (cores - taken))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

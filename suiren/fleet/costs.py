@@ -16,10 +16,13 @@ from suiren.hw.spec import Card
 
 Floats = NDArray[np.float64]
 _NAMES = [f.name for f in fields(Cost)]
-MATRIX, VECTOR, MEMORY, LAUNCH, TP, CP, EP, HIDDEN, HOST, ENGINE_S, ENGINE_J, MEMORY_J, FLOP = (
+(
+    MATRIX, VECTOR, MEMORY, LAUNCH, TP, CP, EP, HIDDEN, HOST, TAIL, ENGINE_S, ENGINE_J, MEMORY_J,
+    FLOP,
+) = (
     _NAMES.index(name)
     for name in ("matrix_s", "vector_s", "memory_s", "launch_s", "tp_s", "cp_s", "ep_s", "hidden_s",
-                 "host_s", "engine_s", "engine_j", "memory_j", "flop")
+                 "host_s", "tail_s", "engine_s", "engine_j", "memory_j", "flop")
 )  # fmt: skip
 
 
@@ -31,7 +34,8 @@ def device_s(of: Floats) -> Floats:
 
 def seconds(of: Floats) -> Floats:
     """What the rank takes: `Cost.seconds`."""
-    return np.asarray(np.maximum(of[HOST], device_s(of) + float(BEFORE_SHARE) * of[HOST]))
+    behind_s = device_s(of) + float(BEFORE_SHARE) * of[HOST]
+    return np.asarray(np.maximum(of[HOST] + of[TAIL], behind_s))
 
 
 def dynamic_j(of: Floats) -> Floats:

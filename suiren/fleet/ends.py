@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from suiren.fleet.block import input_gradient, is_async
+from suiren.fleet.block import input_gradient, is_async, layer
 from suiren.fleet.framework import Framework
-from suiren.fleet.ops import FP8, Ops
+from suiren.fleet.ops import Ops
 from suiren.fleet.part import Comm, Part, Task, chain
 from suiren.fleet.share import Share
 from suiren.trace.call import Call, Tensor, Value
@@ -47,8 +47,8 @@ def head(share: Share) -> Part:
     model, ops, rows = share.model, share.ops, share.tokens
     d = model.d_model
     beside = input_gradient(share) if is_async(share) else ()
-    # frameworks that multiply in FP8 leave the head in the activations' format
-    plain = Ops(ops.dtype, ops.dtype) if ops.product == FP8 else ops
+    # frameworks that multiply in narrow formats leave the head in the activations'
+    plain = Ops(ops.dtype, ops.dtype) if ops.is_narrow else ops
     accumulate = "frozen" if share.framework.accumulate == "frozen" else "none"
     product = plain.linear(rows, d, share.vocab, saved="head input", beside=beside,
                            accumulate=accumulate)  # fmt: skip
@@ -56,6 +56,23 @@ def head(share: Share) -> Part:
     if share.tp > 1 and not is_async(share):
         around.append(ops.exchange("", "all_reduce", share.stream_bytes, "tp"))
     return chain([*around, product, loss(share)])
+
+
+@lru_cache(maxsize=1024)
+def ending(share: Share) -> Part:
+    """The head, and where a model predicts further tokens a layer and a head more for each.
+
+    Such a layer joins the last hidden state with the next token's embedding by a product
+    (DeepSeek-V3 technical report, section 2.2).
+    """
+    model = share.model
+    parts = [head(share)]
+    for _ in range(model.more_predicted):
+        join = share.ops.linear(share.tokens, 2 * model.d_model, model.d_model,
+                                accumulate=share.framework.accumulate)  # fmt: skip
+        norm = share.ops.norm(share.rows, model.d_model, model.norm == "rms")
+        parts += [norm, norm, join, layer(share, model.experts > 0), head(share)]
+    return chain(parts)
 
 
 def loss(share: Share) -> Part:

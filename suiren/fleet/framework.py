@@ -23,6 +23,8 @@ class Framework:
     """Host time for each kernel or collective it issues, Python and autograd included."""
     fused: bool = True
     """Bias, activation, dropout and residual share kernels; masks are part of the softmax."""
+    softmax_rows: int = 1
+    """The fused softmax takes only batches times heads that are a multiple of this."""
     merged_qkv: bool = True
     """Queries, keys and values leave one product."""
     async_input_gradient: bool = False
@@ -37,9 +39,24 @@ class Framework:
     loss: Literal["fp32", "half", "fused"] = "fp32"
     """The cross entropy: in FP32, in the logits' own format, or in one kernel forward and one
     backward."""
+    scaling: Literal["delayed", "current", "block"] = "delayed"
+    """Where FP8's scales come from: earlier steps, the tensor itself, which is read once more for
+    its largest magnitude, or each block of it within the cast."""
     weighs_early: bool = False
     """A mixture weights its experts inside their activation, so that their results are not kept
     (Megatron-Core from 0.12 on: `weighted_bias_swiglu_impl` in transformer/moe/experts.py)."""
+    expert_kernels: bool = False
+    """Products and casts of a mixture are issued expert by expert, on several streams."""
+    overlaps_experts: bool = False
+    """Exchanges of experts run beside the passes of another micro-batch."""
+    attends_narrow: bool = False
+    """Attention reads queries, keys and values in FP8 where products do."""
+    recomputes_latent: bool = False
+    """Products that widen latent queries, keys and values run again before backward."""
+    graphs: tuple[str, ...] = ()
+    """What the host launches as one: `attn`, `router`, `mlp`, or `all`, the whole step."""
+    waits: bool = False
+    """The host waits for the device at the end of every pass."""
     blocking_sends: bool = True
     """A stage waits for its message to arrive before it goes on."""
     vocab_multiple: int = 128
@@ -48,10 +65,19 @@ class Framework:
     """Gradients are kept and reduced in FP32."""
     buffers_ahead: bool = False
     """A pipeline's stages hold buffers for the messages of all micro-batches of a step."""
+    adapter_rank: int = 0
+    """Width of the adapters that parts by formula issue beside linear layers; 0 for none."""
+    adapts_all: bool = True
+    """Every linear layer of a block has an adapter; else queries, keys and values alone."""
     adapter_params: float = 0.0
     """Weights of adapters in a layer of the whole model, where all others are frozen."""
     source: Source | None = None
     """Parts traced from real modules; without it they are listed by formula."""
+
+    @property
+    def other_rank(self) -> int:
+        """Width of the adapters of linear layers other than queries, keys and values."""
+        return self.adapter_rank if self.adapts_all else 0
 
     @property
     def needed_share(self) -> float:
@@ -64,31 +90,42 @@ class Framework:
 
 #: Host time of one eager ATen call where an A100 was measured: 26.4 µs between two events
 #: (truth/eager.py, `fit` rows of NeuSight), less about 5 µs of an event's own record.
-_CALL_S = 21.4 * us
+CALL_S = 21.4 * us
+#: ATen calls for a kernel of plain modules.
+CALLS_A_KERNEL = 2.0
 
 
 def _host(calls: float, why: str) -> Fact:
     """Host time a kernel: so many ATen calls, views included, are made for each."""
-    return derived(calls * _CALL_S, f"{calls:g} ATen calls a kernel x 21.4 µs: {why}")
+    return derived(calls * CALL_S, f"{calls:g} ATen calls a kernel x 21.4 µs: {why}")
 
 
+#: `is_kernel_available` in megatron/model/fused_softmax.py: batches times heads of a rank must be
+#: a multiple of 4.
+_SOFTMAX_ROWS = 4
+#: The timers around the passes call `torch.cuda.synchronize` (megatron/global_vars.py and
+#: megatron/timers.py, `forward-compute` and `backward-compute` in megatron/schedules.py).
+_TIMED = True
 _LAYER = "counted on a Megatron layer, forward and backward: 147 calls for 44 kernels"
 MEGATRON_DEEPSPEED = Framework(
     name="megatron-deepspeed-2022", title="Megatron-DeepSpeed, 2022",
     host_op_s=_host(3.3, _LAYER), optimizer="fused", loss="half", vocab_multiple=0,
+    softmax_rows=_SOFTMAX_ROWS, waits=_TIMED,
 )  # fmt: skip
 MEGATRON_2021 = Framework(
-    name="megatron-2021", title="Megatron-LM, 2021", host_op_s=_host(3.3, _LAYER)
-)
+    name="megatron-2021", title="Megatron-LM, 2021", host_op_s=_host(3.3, _LAYER),
+    softmax_rows=_SOFTMAX_ROWS, waits=_TIMED,
+)  # fmt: skip
 MEGATRON_2022 = Framework(
     name="megatron-2022", title="Megatron-LM, 2022", host_op_s=_host(3.3, _LAYER),
     async_input_gradient=True, accumulate="fused", fp32_gradients=True,
+    softmax_rows=_SOFTMAX_ROWS, waits=_TIMED,
 )  # fmt: skip
 MEGATRON_CORE = Framework(
     name="megatron-core", title="Megatron-Core with Transformer Engine, 2024",
     host_op_s=assumed(20 * us, "Transformer Engine's modules make about one call a kernel"),
     async_input_gradient=True, accumulate="fused", fp32_gradients=True, loss="fused",
-    blocking_sends=False, weighs_early=True,
+    blocking_sends=False, weighs_early=True, softmax_rows=_SOFTMAX_ROWS, expert_kernels=True,
 )  # fmt: skip
 MODELLINK = Framework(
     name="modellink-2024", title="ModelLink on Ascend, 2024",
@@ -101,8 +138,8 @@ ONEFLOW = Framework(
 )  # fmt: skip
 EAGER = Framework(
     name="pytorch-2023", title="PyTorch modules, 2023",
-    host_op_s=_host(2.0, "linear layers, views and transposes around each kernel"), fused=False,
-    merged_qkv=False, accumulate="none", optimizer="none", vocab_multiple=0,
+    host_op_s=_host(CALLS_A_KERNEL, "linear layers, views and transposes around each kernel"),
+    fused=False, merged_qkv=False, accumulate="none", optimizer="none", vocab_multiple=0,
 )  # fmt: skip
 FRAMEWORKS = {
     f.name: f

@@ -38,7 +38,7 @@ class Layout:
     3: weights too."""
     recompute: Recompute = "none"
     schedule: Schedule = "1f1b"
-    precision: Literal["fp32", "tf32", "fp16", "bf16", "fp8"] = "bf16"
+    precision: Literal["fp32", "tf32", "fp16", "bf16", "fp8", "fp4"] = "bf16"
     offload: Literal["none", "optimizer"] = "none"
     """`optimizer`: its states lie in the host's memory, which updates the weights."""
     overlap_gradients: bool = False

@@ -96,10 +96,13 @@ def _of_shape(
                      for n, (f, b) in zip(counts, paced, strict=True))  # fmt: skip
     if shape.pp == 1:
         forward, backward = paced[0]
-        whole = seconds(forward + backward)
-        ahead, behind = device_s(forward), device_s(backward)
-        part = ahead / np.maximum(1e-12, ahead + behind)
-        forward_s, backward_s = whole * part, whole * (1 - part)
+        if known.job.framework.waits:
+            forward_s, backward_s = seconds(forward), seconds(backward)
+        else:
+            whole = seconds(forward + backward)
+            ahead, behind = device_s(forward), device_s(backward)
+            part = ahead / np.maximum(1e-12, ahead + behind)
+            forward_s, backward_s = whole * part, whole * (1 - part)
         most = np.zeros(len(rows), np.intp)
         work = forward_s + backward_s
         return Passes(m * work, clock, power_w, most, forward_s, backward_s, joules)

@@ -17,6 +17,7 @@ from suiren.fleet.sharded import (
     Unit,
     contention_s,
     optimizer_of,
+    trained_of,
     units_of,
     wire_of,
 )
@@ -98,7 +99,7 @@ def _params(known: Known) -> tuple[float, float]:
 def _adam(layout: Layout, known: Known) -> tuple[float, float]:
     job = known.job
     assert isinstance(job.framework, Sharded)
-    shard = job.model.params / layout.dp / layout.tp
+    shard = trained_of(job.model, layout, job.framework)
     return optimizer_of(layout, shard, job.cluster, job.framework)
 
 

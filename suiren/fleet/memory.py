@@ -100,6 +100,11 @@ def weights_of(model: Model, layout: Layout, stage: int) -> Weights:
                 rest += model.attention_params()
             dense += rest / layout.tp + norms
             experts += mixed / (layout.ep if layout.ep > 1 else layout.tp)
+    if stage == layout.pp - 1 and model.more_predicted:
+        mixed = model.expert_params() if model.experts else 0
+        split = model.layer_params() - mixed - norms + 2 * model.d_model**2
+        dense += model.more_predicted * (split / layout.tp + norms)
+        experts += model.more_predicted * mixed / (layout.ep if layout.ep > 1 else layout.tp)
     table = model.embedding_params / layout.tp
     if stage == 0:
         dense += table + (model.seq * model.d_model if model.positions == "learned" else 0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from suiren.fleet.ops import FP8, Ops
-from suiren.fleet.part import Comm, Part, Task, chain
+from dataclasses import replace
+
+from suiren.fleet.ops import Ops
+from suiren.fleet.part import Comm, Part, Task, captured, chain
 from suiren.fleet.share import Share
 from suiren.trace.call import Call, Tensor, Value
 
@@ -14,13 +16,11 @@ def mixture(share: Share) -> Part:
     tokens = share.rows if share.ep > 1 and share.sequence_parallel else share.tokens
     rows = tokens * model.top_k
     local = max(1, model.experts // share.ep)
-    size = share.ops.size(rows, model.d_model)
-    if share.distinct_tokens and share.ep > 1:
-        # of so many ranks, those that hold one of a token's experts, routed at random
-        reached = share.ep * (1 - (1 - 1 / share.ep) ** model.top_k)
-        size *= min(1.0, reached / model.top_k)
-    there = _exchange(share, size)
-    parts = [_route(share, tokens), _sort(share, tokens, rows), there,
+    there = _exchange(share, share.ops.size(rows, model.d_model))
+    route = _route(share, tokens)
+    if "router" in share.framework.graphs:
+        route = captured(route)
+    parts = [route, _sort(share, tokens, rows), there,
              _experts(share, local, rows), there, _gather_back(share, tokens, rows)]  # fmt: skip
     if model.shared_d_ff:
         from suiren.fleet.block import feed_forward
@@ -32,7 +32,9 @@ def mixture(share: Share) -> Part:
 def _exchange(share: Share, size_bytes: float) -> Part:
     if share.ep == 1:
         return Part()
-    return share.ops.exchange("all_to_all", "all_to_all", size_bytes, "ep")
+    copies = share.model.top_k if share.distinct_tokens else 0
+    one = (Comm("all_to_all", size_bytes, "ep", copies=copies),)
+    return Part(one, one)
 
 
 def _route(share: Share, tokens: int) -> Part:
@@ -77,27 +79,44 @@ def _experts(share: Share, local: int, rows: int) -> Part:
 
     model, ops = share.model, share.ops
     width = (model.expert_d_ff or model.d_ff) // share.expert_tp
-    each = max(1, rows // local)
-    first = _grouped(ops, local, each, model.d_model, width * (2 if model.gated else 1))
-    second = _grouped(ops, local, each, width, model.d_model)
+    # tokens of an expert are padded to blocks (TransformerEngine's `Fp8Padding`: 16, 32 for MXFP8)
+    grain = 32 if ops.is_narrow else 8
+    each = -(-max(1, rows // local) // grain) * grain
+    learns = share.framework.accumulate != "frozen"
+    first = _grouped(ops, local, each, model.d_model, width * (2 if model.gated else 1), learns)
+    second = _grouped(ops, local, each, width, model.d_model, learns)
     whole = chain([first, activation(share, rows, width), second])
+    if share.framework.expert_kernels:
+        whole = replace(whole, more_issued=_expert_by_expert(ops, local))
     if share.expert_tp == 1 or share.ep > 1:
         return whole
     reduce = Comm("all_reduce", ops.size(rows, model.d_model), "tp")
-    return Part((*whole.forward, reduce), (*whole.backward, reduce), whole.saved)
+    return replace(whole, forward=(*whole.forward, reduce), backward=(*whole.backward, reduce))
 
 
-def _grouped(ops: Ops, local: int, each: int, k: int, n: int) -> Part:
-    dtype = FP8 if ops.product == FP8 else ops.dtype
+def _expert_by_expert(ops: Ops, local: int) -> tuple[float, float]:
+    """Kernels of two grouped layers beyond the one a task: a product and a cast for each expert.
+
+    TransformerEngine, pytorch/csrc/extensions/gemm.cpp and cast.cpp: `nvte_multi_tensor_gemm`
+    runs a product an expert on several streams; only delayed scaling casts all of them at once.
+    """
+    casts = (2 if ops.looks_first else 1) if ops.is_narrow else 0
+    return 2.0 * (1 + casts) * (local - 1), 2.0 * (2 + casts) * (local - 1)
+
+
+def _grouped(ops: Ops, local: int, each: int, k: int, n: int, learns: bool) -> Part:
+    dtype = ops.taken
 
     def product(m: int, depth: int, wide: int) -> Task:
         arguments: dict[str, Value] = {"self": Tensor(dtype, (local, m, depth)),
                                        "mat2": Tensor(dtype, (local, depth, wide))}  # fmt: skip
         return Call("aten::bmm", arguments, (ops.tensor(local, m, wide),))
 
-    forward, backward = [product(each, k, n)], [product(each, n, k), product(n, each, k)]
-    if ops.product == FP8:
-        forward.insert(0, ops.quantised(local * each, k))
-        backward.insert(0, ops.quantised(local * each, n))
+    forward, backward = [product(each, k, n)], [product(each, n, k)]
+    if learns:
+        backward.append(product(n, each, k))
+    if ops.is_narrow:
+        forward[:0] = ops.quantised(local * each, k)
+        backward[:0] = ops.quantised(local * each, n)
     kept = (("expert input", ops.input_bytes(local * each, k)),)
     return Part(tuple(forward), tuple(backward), kept)

@@ -60,6 +60,12 @@ class Model:
     """Part of a latent query that carries positions."""
     value_dim: int = 0
     """Width of a value head; 0 for head_dim."""
+    head_norms: bool = False
+    """Every head of queries and keys passes a norm."""
+    window: int = 0
+    """Keys before its own that a token attends to; 0 for all."""
+    more_predicted: int = 0
+    """Tokens after the next one that are predicted too, each by a layer and a head more."""
     counted_params: int = 0
     """Weights of a layer as its modules hold them; 0 where the sizes above say it."""
 
@@ -77,6 +83,14 @@ class Model:
     def head(self) -> int:
         """Width of a query head."""
         return self.head_dim or self.d_model // self.heads
+
+    @property
+    def seen_keys(self) -> float:
+        """Keys that a token attends to, averaged over a sequence."""
+        if not self.causal:
+            return float(self.seq)
+        window = min(self.window or self.seq, self.seq)
+        return window * (1 - window / (2 * self.seq))
 
     @property
     def value_head(self) -> int:
@@ -138,6 +152,7 @@ class Model:
         stack = sum(self.layer_params(n) for n in range(min(self.layers, self.dense_layers)))
         stack += max(0, self.layers - self.dense_layers) * self.layer_params()
         cross = self.decoder_layers * (self.attention_params() + self.norm_params)
+        cross += self.more_predicted * (self.layer_params() + 2 * self.d_model**2)
         learned = self.seq * self.d_model if self.positions == "learned" else 0
         return stack + cross + learned + self.norm_params + self.embedding_params * (2 - self.tied)
 
@@ -145,17 +160,20 @@ class Model:
         """Forward and backward FLOP of one sequence; scores above the diagonal do not count."""
         d, s = self.d_model, self.seq
         width = self.heads * (self.head + self.value_head)
-        scores = 2 * s * s * width * (0.5 if self.causal else 1.0)
-        total = 0.0
+        scores = 2 * s * self.seen_keys * width
+        total = last = 0.0
         for n in range(self.layers):
             weights: float = self.attention_params() + self.mlp_params(self.d_ff)
             if self.has_experts(n):
                 one = self.mlp_params(self.expert_d_ff or self.d_ff)
                 weights = self.attention_params() + one * self.top_k + d * self.experts
                 weights += self.mlp_params(self.shared_d_ff) if self.shared_d_ff else 0
-            total += 2 * s * weights + scores
+            last = 2 * s * weights + scores
+            total += last
         total += self.decoder_layers * (2 * s * self.attention_params() + scores)
-        return 3 * (total + 2 * s * d * self.vocab)
+        # a further token costs what the last layer does, a product that joins, and a head
+        more = self.more_predicted * (last + 4 * s * d * d + 2 * s * d * self.vocab)
+        return 3 * (total + 2 * s * d * self.vocab + more)
 
 
 #: Kinds of transformers' models whose feed-forward part is gated by another activation.

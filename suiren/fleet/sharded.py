@@ -89,7 +89,7 @@ def sharded_step(
     # the host runs ahead over a whole micro-batch: only the longer of both counts
     host_s = work.host_s + model.layers * how.host_unit_ops * float(how.host_op_s)
     one_s, m = max(device_s, host_s), layout.micro_batches
-    shard = model.params / layout.dp / layout.tp
+    shard = trained_of(model, layout, how)
     optimizer_s, optimizer_j = optimizer_of(layout, shard, cluster, how)
     step_s = m * one_s + optimizer_s
     parts = {
@@ -107,6 +107,13 @@ def sharded_step(
         useful / (step_s * layout.ranks * peak) if peak else 0.0,
         layout.global_batch * model.seq / step_s, m * run.hidden_s, _assumed(cluster, how, layout),
     )  # fmt: skip
+
+
+def trained_of(model: Model, layout: Layout, how: Sharded) -> float:
+    """Weights that a rank's optimizer updates."""
+    if how.accumulate == "frozen":
+        return adapters_of(model, layout, how, 0) / layout.dp
+    return model.params / layout.dp / layout.tp
 
 
 def optimizer_of(
@@ -187,7 +194,7 @@ class Wire:
         return self._s("reduce_scatter", params * self.reduce_bytes)
 
     def _s(self, op: str, size_bytes: float) -> float:
-        if self.layout.dp == 1:
+        if self.layout.dp == 1 or not size_bytes:
             return 0.0
         if self.cluster.torus:
             return torus_s(self.cluster, size_bytes / self.layout.tp, self.layout.dp)
@@ -198,7 +205,10 @@ class Wire:
 def wire_of(cluster: Cluster, layout: Layout, how: Sharded) -> Wire:
     """What moves weights and gradients of a layout."""
     wide = layout.precision in ("fp32", "tf32")
-    return Wire(cluster, layout, 4 if wide or how.reduces_fp32 else 2, 4 if wide else 2)
+    reduce_bytes = 4 if wide or how.reduces_fp32 else 2
+    gather_bytes = 4 if wide else 1 if layout.precision == "fp8" and how.gathers_fp8 else 2
+    # adapters' gradients are too small to matter, frozen weights have none
+    return Wire(cluster, layout, 0 if how.accumulate == "frozen" else reduce_bytes, gather_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,10 +272,7 @@ def _memory(model: Model, layout: Layout, how: Sharded, block_params: float) -> 
     is_in_loss = held.logits > 0
     # FP32 weights and both moments are sharded, and what is gathered is cast from those weights:
     # they stay where moments are offloaded; gradients add up in FP32 beside one whole block
-    shard = model.params / layout.dp / layout.tp
-    trained = shard
-    if how.accumulate == "frozen":
-        trained = adapters_of(model, layout, how, 0) / layout.dp
+    shard, trained = model.params / layout.dp / layout.tp, trained_of(model, layout, how)
     states = 4 * shard + (0.0 if layout.offload == "optimizer" else 8 * trained)
     return replace(held, weights=in_loss if is_in_loss else in_layers, optimizer=states,
                    gradients=4 * trained + (0.0 if is_in_loss else gradient))  # fmt: skip

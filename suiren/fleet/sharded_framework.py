@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from suiren.fleet.framework import Framework
+from suiren.fleet.ends import optimizer
+from suiren.fleet.framework import MEGATRON_CORE, Framework
 from suiren.fleet.ops import Ops
 from suiren.fleet.part import Task
 from suiren.fleet.share import Share
@@ -33,6 +34,8 @@ class Sharded(Framework):
     backward_slowdown: Fact = ONE
     is_before_hopper: bool = False
     """Its attention was written for Ampere's products."""
+    gathers_fp8: bool = False
+    """Weights that are multiplied in FP8 are cast before they are gathered."""
     reduces_fp32: bool = False
     """Gradients are cast to FP32 before they are reduced."""
     train_metrics: int = 0
@@ -76,7 +79,7 @@ def metrics(share: Share, how: Sharded) -> tuple[Task, ...]:
 
 def flat_gradient(ops: Ops, how: Sharded, params: float) -> tuple[Task, ...]:
     """A block's gradients laid into one buffer, divided, and cast if they are reduced in FP32."""
-    if not how.lays_gradients_flat:
+    if not how.lays_gradients_flat or how.accumulate == "frozen":
         return ()
     n = max(1, round(params))
     flat, full = ops.tensor(n), Tensor("f32", (n,))
@@ -88,7 +91,12 @@ def flat_gradient(ops: Ops, how: Sharded, params: float) -> tuple[Task, ...]:
 
 
 def adam(how: Sharded, params: float) -> tuple[Task, ...]:
-    """An optimizer of separate kernels on a rank's FP32 shard, its norm clipped first."""
+    """An optimizer on a rank's FP32 shard: of separate kernels, its norm clipped first.
+
+    Megatron's kernels are those of any rank's weights (`ends.optimizer`).
+    """
+    if how.optimizer == "megatron":
+        return optimizer(how, params, "bf16")
     full = Tensor("f32", (max(1, round(params)),))
     ops = Ops("f32", "f32")
     norm = ops.call("aten::linalg_vector_norm", full, out=(Tensor("f32", ()),))
@@ -99,6 +107,18 @@ def adam(how: Sharded, params: float) -> tuple[Task, ...]:
     return (norm, scale, scale, scale, two, scale, three, scale, three)
 
 
+MEGATRON_FSDP = Sharded(
+    name="megatron-fsdp-2025", title="Megatron-FSDP with Transformer Engine, 2025",
+    host_op_s=MEGATRON_CORE.host_op_s, async_input_gradient=True, accumulate="none", loss="fused",
+    weighs_early=True, expert_kernels=True, optimizer="megatron", gathers_fp8=True,
+    lays_gradients_flat=False, keeps_root=False,
+)  # fmt: skip
+AUTOMODEL = Sharded(
+    name="automodel-2025", title="NeMo AutoModel: PyTorch FSDP2 with torch.compile, 2025",
+    host_op_s=assumed(20 * us, "Transformer Engine's modules make about one call a kernel"),
+    accumulate="none", loss="half", optimizer="fused", vocab_multiple=0, weighs_early=True,
+    blocking_sends=False, keeps_root=False,
+)  # fmt: skip
 MAXTEXT = Sharded(
     name="maxtext-2024", title="MaxText on JAX and XLA, 2024",
     host_op_s=published(0.0, "one compiled program a step: nothing is issued op by op"),

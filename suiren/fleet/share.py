@@ -8,10 +8,11 @@ from functools import cached_property
 from suiren.fleet.framework import Framework
 from suiren.fleet.layout import Layout
 from suiren.fleet.model import Model
-from suiren.fleet.ops import FP8, Ops
+from suiren.fleet.ops import FP4, FP8, Ops
 
 _FORMATS = {"fp32": ("f32", "f32"), "tf32": ("f32", "tf32"), "fp16": ("f16", "f16"),
-            "bf16": ("bf16", "bf16"), "fp8": ("bf16", FP8)}  # fmt: skip
+            "bf16": ("bf16", "bf16"), "fp8": ("bf16", FP8),
+            "fp4": ("bf16", FP4)}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,12 @@ class Share:
     ops: Ops = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ops", Ops(*_FORMATS[self.precision]))
+        object.__setattr__(self, "ops", Ops(*_FORMATS[self.precision], self._looks_first()))
+
+    def _looks_first(self) -> bool:
+        if self.precision == "fp4":
+            return True  # its second scale, for the whole tensor
+        return self.precision == "fp8" and self.framework.scaling == "current"
 
     @cached_property
     def key(self) -> tuple[object, ...]:

@@ -8,8 +8,8 @@ from math import inf
 
 from suiren.fleet.after import after, after_stage, send_s
 from suiren.fleet.block import layer
-from suiren.fleet.cost import NOTHING, Cost, clock_of, cost_of
-from suiren.fleet.ends import embedding, head
+from suiren.fleet.cost import NOTHING, Cost, behind_kernels, clock_of, cost_of
+from suiren.fleet.ends import embedding, ending
 from suiren.fleet.framework import MEGATRON_CORE, Framework
 from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.memory import StageMemory, memory_of
@@ -20,8 +20,6 @@ from suiren.fleet.pipeline import Stages, pipeline_s
 from suiren.fleet.share import Share, share_of
 from suiren.hw.cluster import Cluster
 from suiren.mapper.energy import energy_j
-
-_PEAKS = {"fp32": "fp32", "tf32": "tf32", "fp16": "fp16", "bf16": "bf16", "fp8": "fp8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,20 +87,26 @@ def pieces_of(share: Share, cluster: Cluster, layout: Layout) -> Pieces:
 def _pieces(share: Share, cluster_id: int, ranks: tuple[int, ...], same: _Same) -> Pieces:
     cluster, layout = same.what
     assert isinstance(cluster, Cluster) and isinstance(layout, Layout)
-    host = float(share.framework.host_op_s)
-    model = share.model
+    framework, model = share.framework, share.model
+    host = 0.0 if "all" in framework.graphs else float(framework.host_op_s)
 
     def both(part: Part) -> tuple[Cost, Cost]:
-        ways = part.forward, part.backward
-        return cost_of(ways[0], cluster, layout, host), cost_of(ways[1], cluster, layout, host)
+        ways = zip((part.forward, part.backward), part.more_issued, strict=True)
+        found = [cost_of(tasks, cluster, layout, host, more) for tasks, more in ways]
+        if framework.overlaps_experts:
+            found = [behind_kernels(cost, cluster.card) for cost in found]
+        return found[0], found[1]
 
     nothing = (NOTHING, NOTHING)
+    first, last = both(embedding(share)), both(ending(share))
+    if framework.waits:
+        first, last = (first[0], first[1].last()), (last[0].last(), last[1])
     has_dense = not model.experts or model.dense_layers > 0
     return Pieces(
         both(layer(share)) if has_dense else nothing,
         both(layer(share, True)) if model.experts else nothing,
         both(layer(share, False, True)) if model.decoder_layers else nothing,
-        both(embedding(share)), both(head(share)),
+        first, last,
     )  # fmt: skip
 
 
@@ -137,7 +141,7 @@ def train_step(
     parts = _parts(total, m, stages, most, chunks[most], forward_to_end_s, layout, rest)
     step_s = forward_to_end_s + sum(rest.values())
     ranks = layout.ranks
-    peak = cluster.card.peak_flop_per_s(_PEAKS[layout.precision]) or cluster.card.peak_flop_per_s(
+    peak = cluster.card.peak_flop_per_s(layout.precision) or cluster.card.peak_flop_per_s(
         "bf16"
     )
     useful = model.flop_per_sample() * framework.needed_share * layout.global_batch
@@ -221,9 +225,12 @@ def _clock(
 
 
 def _stages(chunks: list[Chunks], layout: Layout, framework: Framework, send_s: float) -> Stages:
-    """Seconds of every pass; with one stage the host runs ahead from forward into backward."""
+    """Seconds of every pass.
+
+    With one stage the host runs ahead from forward into backward, unless it waits between them.
+    """
     last = layout.pp - 1
-    if layout.pp == 1 and layout.vpp == 1:
+    if layout.pp == 1 and layout.vpp == 1 and not framework.waits:
         forward, backward = chunks[0][0]
         whole = (forward + backward).seconds
         part = forward.device_s / max(1e-12, forward.device_s + backward.device_s)

@@ -60,6 +60,8 @@ def _from_python(file: Path) -> Card:
         reason = f"running it raised {type(error).__name__}: {error}"
         raise BadChipFile(str(file), [reason]) from error
     card = getattr(module, "CARD", None)
+    if card is None:
+        raise BadChipFile(str(file), ["it defines no CARD, a suiren.hw.spec.Card"])
     if not isinstance(card, Card):
         reason = f"CARD is {type(card).__name__}; it must be a suiren.hw.spec.Card"
         raise BadChipFile(str(file), [reason])
@@ -117,8 +119,9 @@ def _from_scratch(file: Path, parsed: CardFile) -> Card:
         f"chip.{name}" for name in ChipBlock.__required_keys__ - _FILLED_FOR_CHIP - chip.keys()
     )
     if missing:
-        hint = "give it, or inherit it with based_on"
-        raise BadChipFile(str(file), [f"{name} is missing; {hint}" for name in missing])
+        them, are = ("them", "are") if len(missing) > 1 else ("it", "is")
+        reason = f"{', '.join(missing)} {are} missing; give {them}, or inherit {them} with based_on"
+        raise BadChipFile(str(file), [reason])
     plain = {"source": file.name, "name": file.stem.lower(), "year": given.get("year", 2025)}
     plain["title"] = given.get("title", given.get("name", plain["name"]))
     own = {"vendor": "own", "family": "default"}

@@ -17,6 +17,7 @@ from math import ceil
 
 from suiren.core.timing import Timing
 from suiren.dtype import itemsize_bytes
+from suiren.hw.fact import fitted
 from suiren.hw.held import Held
 from suiren.hw.spec import Card
 from suiren.mapper.candidate import Candidate, Candidates, Shape
@@ -31,6 +32,14 @@ _TRANSFORM_LANES = 6
 #: Windows are read and written in runs of 9 to 36 numbers, which memory serves at a lower rate.
 #: Set by hand on NeuSight conv rows of split `fit`, not fitted.
 _FILTER_RUNS = 2.5
+#: Rate of a family's FP32 convolutions beside the products that its facts were fitted on: a kernel
+#: works out where every tap lies. Families without such rows are taken to lose nothing.
+LANES_SHARE = {
+    "volta": fitted(0.84, "conv rows of split `fit`, mean logarithm: NeuSight and DeepBench, V100"),
+    "pascal": fitted(
+        0.82, "conv rows of split `fit`, mean logarithm: NeuSight, P100, P4; DeepBench, Titan Xp"
+    ),
+}
 #: The closed form orders the candidates; so many are simulated.
 _TRIED = 4
 _SPLITS = (1, 2, 4, 8, 16, 32)
@@ -109,14 +118,26 @@ _CHOSEN: dict[tuple[Shape, tuple[tuple[str, float], ...], Held], Candidate] = {}
 @lru_cache(maxsize=65536)
 def _fastest(what: Convolution, direction: str, held: Held) -> Way:
     card = held.card
-    return min(_ways(what, direction, card), key=lambda way: way.seconds(card))
+    best = min(_ways(what, direction, card), key=lambda way: way.seconds(card))
+    return _slowed(best, what, card)
+
+
+def _slowed(way: Way, what: Convolution, card: Card) -> Way:
+    share = LANES_SHARE.get(card.chip.family)
+    if share is None or what.dtype != "f32":
+        return way
+    slow = 1 / float(share)
+    return Way(way.name, tuple(
+        replace(k, seconds=k.seconds * slow, parts_s={p: s * slow for p, s in k.parts_s.items()})
+        for k in way.kernels
+    ))  # fmt: skip
 
 
 @lru_cache(maxsize=65536)
 def _alike(what: Convolution, direction: str, held: Held, like: Held) -> Way:
     name = _fastest(what, direction, like).name
     ways = _ways(what, direction, held.card, like.card)
-    return next(way for way in ways if way.name == name)
+    return _slowed(next(way for way in ways if way.name == name), what, held.card)
 
 
 def _ways(what: Convolution, direction: str, card: Card, like: Card | None = None) -> Iterator[Way]:

@@ -20,7 +20,7 @@ import suiren
 from suiren.hw.spec import Card
 
 #: Rooms and files whose change makes remembered plans worthless.
-_SOURCES = ("core/*.py", "kernels/*.py", *(
+_SOURCES = ("dtype.py", "core/*.py", "kernels/*.py", *(
     f"mapper/{name}.py"
     for name in ("tune", "candidate", "estimate", "menu", "grids", "waves", "race", "product")
 ))  # fmt: skip

@@ -8,16 +8,15 @@ work beside the products, bytes beside the operands.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 
 from suiren.core.timing import Timing
-from suiren.dtype import itemsize_bytes
-from suiren.hw.held import Held
 from suiren.hw.spec import Card
 from suiren.mapper.attend import attend
 from suiren.mapper.candidate import Shape
 from suiren.mapper.convolve import convolve
-from suiren.mapper.plans import Plans, plans_of
+from suiren.mapper.depthwise import lanes_of
+from suiren.mapper.narrow import narrowly
+from suiren.mapper.plans import Plans
 from suiren.mapper.stream import stream
 from suiren.mapper.work import Kernel, Product
 
@@ -39,10 +38,13 @@ def timings(kernel: Kernel, card: Card, plans: Plans) -> tuple[Timing, ...]:
     if kernel.convolution is not None:
         way = convolve(*kernel.convolution, card, like)
         return (*way.kernels[:-1], _with_epilogue(way.kernels[-1], kernel, card, like))
+    if kernel.depthwise is not None:
+        lanes = lanes_of(*kernel.depthwise, card) + kernel.lane_ops
+        return (stream(kernel.read_bytes, kernel.write_bytes, lanes, kernel.special_ops,
+                       kernel.dtype, card, near, like),)  # fmt: skip
     if product is not None and min(product.batch, product.m, product.n, product.k) > 0:
         warm = {"a": near, "b": near} if near else None
-        plans = _plans_for(product, card, plans)
-        timing = plans.plan(shape_of(product), warm).timing
+        timing = narrowly(plans.plan(shape_of(product), warm).timing, product, card)
         return (_with_epilogue(timing, kernel, card, like),)
     if not kernel.bytes and not kernel.lane_ops and not kernel.special_ops:
         return (Timing(),) * kernel.launches
@@ -73,33 +75,6 @@ def _with_epilogue(timing: Timing, kernel: Kernel, card: Card, like: Card | None
         l2_bytes=timing.l2_bytes + added.l2_bytes, lanes=timing.lanes + added.lanes,
         special=timing.special + added.special,
     )  # fmt: skip
-
-
-#: Vendors whose kernels load operands by instructions of up to 16 bytes a thread; others' copy
-#: engines take rows that start anywhere.
-_LOADS_BY_THREADS = frozenset({"NVIDIA", "AMD"})
-
-
-def _plans_for(product: Product, card: Card, plans: Plans) -> Plans:
-    """The plans to ask: where rows start at odd places, narrow loads slow a core's port.
-
-    A load moves no more bytes than its address is a multiple of; tiles of `a` and `b` weigh alike.
-    """
-    widest = 16 / min(product.grain_bytes)
-    if widest == 1 or plans.like is not None or card.chip.vendor not in _LOADS_BY_THREADS:
-        return plans
-    if itemsize_bytes(product.dtype) > 2 or not card.engine_flop_per_s("matrix", "fp16"):
-        return plans
-    share = 2 / sum(16 / grain for grain in product.grain_bytes)
-    return _narrow(Held(card), share)
-
-
-@lru_cache(maxsize=None)
-def _narrow(held: Held, share: float) -> Plans:
-    card = held.card
-    port = card.pace.port_bytes_per_cycle
-    pace = replace(card.pace, port_bytes_per_cycle=port.at(port * share))
-    return plans_of(replace(card, pace=pace))
 
 
 def shape_of(product: Product) -> Shape:

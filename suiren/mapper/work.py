@@ -11,6 +11,9 @@ from suiren.mapper.attend import Attention
 from suiren.mapper.convolve import Convolution
 from suiren.trace.call import Call, Tensor
 
+#: The widest access of one thread.
+WIDE_BYTES = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Product:
@@ -31,8 +34,9 @@ class Product:
     """Part of the output that is computed at all: causal attention skips the rest."""
     out: str = ""
     """Format of the result where it is not the operands'."""
-    grain_bytes: tuple[int, int] = (16, 16)
-    """The widest load with which rows of `a` and of `b` can be read, because all start there."""
+    grain_bytes: int = WIDE_BYTES
+    """The widest access with which all rows of both operands and of the result can be reached,
+    because all start at multiples of it."""
 
     @property
     def flop(self) -> int:
@@ -62,6 +66,9 @@ class Kernel:
     """Whether the attention runs backward."""
     convolution: tuple[Convolution, str] | None = None
     """A convolution and its pass (forward, input, weight), of which `product` counts the FLOP."""
+    depthwise: tuple[str, int, int] | None = None
+    """The pass of a depthwise convolution, the numbers it goes over and the window's positions;
+    `product` counts the FLOP."""
 
     @property
     def bytes(self) -> float:

@@ -197,8 +197,8 @@ def _swings(answer: Answer) -> Table:
 def _end(answer: Answer) -> RenderableType:
     lines = []
     if answer.launch is not None:
-        lines.append(f"to run it: --launch DIR writes {', '.join(answer.launch.files)}; then "
-                     f"{answer.launch.command.splitlines()[0]}")  # fmt: skip
+        lines += [f"to run it, --launch DIR writes {', '.join(answer.launch.files)}; then",
+                  f"  {answer.launch.command.splitlines()[0]}"]  # fmt: skip
         lines += [f"  {note}" for note in answer.launch.notes]
     if is_unmeasured(answer):
         lines.append("no public measurements of this chip exist: its numbers are a model's")

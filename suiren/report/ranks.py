@@ -105,6 +105,12 @@ class RanksAnswer:
         return None if tokens is None else tokens * self.copies
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What was taken for granted when the kinds of ranks were found."""
+        said = self.classes[0].program.facts.get("ranks", {}).get("notes", ())
+        return tuple(dict.fromkeys(map(str, said)))
+
+    @property
     def peak_bytes(self) -> int:
         """Of the rank that needs most."""
         return max(row.peak_bytes for row in self.rows)
@@ -166,14 +172,14 @@ class _PricesByProgram:
 
 
 def _reported(found: Together) -> RankProgram:
-    """The class whose rank is busiest: what it does bounds the others."""
+    """The class whose rank is busiest, of those that ran: what it does bounds the others."""
 
     def busy_ps(ran: RankProgram) -> int:
         time = found.times.get(ran.rank)
         spans = [] if time is None else time.spans
         return sum(s.duration_ps for s in spans if s.kind != "idle" and s.why != "collective")
 
-    classes = {id(w.ran): w.ran for w in found.walked}
+    classes = {id(w.ran): w.ran for w in found.walked if "made_from" not in w.ran.program.facts}
     return max(classes.values(), key=lambda ran: (busy_ps(ran), -ran.rank))
 
 

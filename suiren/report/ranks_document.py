@@ -37,6 +37,7 @@ def ranks_document(found: RanksAnswer, most_rows: int = MAX_ROWS) -> dict[str, A
         "peak_memory_bytes": found.peak_bytes,
         "num_classes": len(found.classes),
         "num_walked": found.num_walked,
+        "notes": list(found.notes),
         "ranks": [_rank(row) for row in found.rows],
         "collectives": [_collective(row) for row in found.collectives],
         "busiest_rank": {"rank": found.rank, **document(found.main, most_rows)},

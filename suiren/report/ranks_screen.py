@@ -69,6 +69,8 @@ def _facts(found: RanksAnswer) -> Iterator[tuple[str, str]]:
             "energy",
             f"{found.energy_j:.3g} J a step in all cards, {found.energy_j / seconds:,.0f} W",
         )
+    if found.notes:
+        yield "taken so", escape("; ".join(found.notes))
 
 
 def _classes(found: RanksAnswer) -> str:

@@ -101,10 +101,13 @@ def unpack_program(data: bytes, name: str) -> Program:
     """Reads a trace's bytes, compressed or plain; `name` is what a TraceError calls them."""
     try:
         text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise TraceError(f"{name} is not a readable trace: {error}") from None
-    except zlib.error as error:
-        raise TraceError(f"{name} is damaged: {error}") from None
+    except EOFError:
+        raise TraceError(f"{name} ends in the middle: it was cut off") from None
+    except UnicodeDecodeError:
+        raise TraceError(f"{name} is not a Suiren trace: it holds no text") from None
+    except (OSError, zlib.error) as error:
+        reason = str(error).split(":")[0]
+        raise TraceError(f"{name} is damaged: it cannot be decompressed ({reason})") from None
     return parse_program(text, name)
 
 

@@ -9,21 +9,26 @@ from __future__ import annotations
 
 import gzip
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from statistics import fmean
 
+from suiren.fleet.block import layer
 from suiren.fleet.framework import MEGATRON_CORE, Framework
-from suiren.fleet.layout import BadLayout
+from suiren.fleet.layout import Layout
 from suiren.fleet.memory import StageMemory, memory_of, peak
+from suiren.fleet.model import Model
+from suiren.fleet.part import Comm
+from suiren.fleet.share import share_of
 from suiren.hw.fact import assumed, derived, published
 from suiren.hw.spec import Card
 from suiren.mapper.caching import CachingAllocator, NoRoom
-from suiren.truth import steps_traced
+from suiren.truth import steps_flagperf, steps_traced
 from suiren.truth.predict import card_of
 from suiren.truth.rows import Row
 from suiren.truth.steps_layout import framework_of, layout_of
 from suiren.truth.steps_model import model_of, number
+from suiren.truth.traced import FOLDER
 from suiren.truth.unknown import NotPredicted
 from suiren.units import GiB, MiB
 
@@ -40,6 +45,10 @@ NCCL_CONNECTION_BYTES = derived(
 #: Connections that a rank of a node receives on.
 NCCL_CONNECTIONS = assumed(
     72, "24 channels between eight A100 behind NVSwitch; a ring's one neighbour, a tree's two"
+)
+#: Launches that wait for the device at most.
+QUEUED_KERNELS = assumed(
+    1024, "CUDA's launch calls block when about so many wait: NVIDIA's forum, no documented value"
 )
 #: Tensors of a step as bytes, and where they are freed.
 _MOVE = re.compile(r"([+w-])(?:\{(\d+)([+-]\d+)?\}|(\d+))")
@@ -94,7 +103,7 @@ def memory_bytes(row: Row, card: Card) -> float:
     if "memory" in metric:  # of a GPU, whichever stage it serves
         return fmean(stage.fixed_bytes for stage in _stages(row, card, number(row, "pp")))
     if row.shape.get("pp") and row.shape.get("n_layers"):
-        return _fullest_stage(row, card).total_bytes
+        return _fullest_stage(row, card)
     return traced_bytes(row, card)
 
 
@@ -104,31 +113,37 @@ def _stages(row: Row, card: Card, most: int) -> list[StageMemory]:
     return [memory_of(model, layout, framework, stage) for stage in range(most)]
 
 
-def _fullest_stage(row: Row, card: Card) -> StageMemory:
-    """FlagPerf's script gives what its table leaves out: 512 sequences, a sharded optimizer.
+def _fullest_stage(row: Row, card: Card) -> float:
+    """What the driver shows of the card of the stage that needs most."""
+    model = model_of(row)
+    if steps_flagperf.covers(row):
+        framework, layout = MEGATRON_CORE, steps_flagperf.layout_for(row, model, card)
+    else:
+        framework = framework_of(row)
+        layout = layout_of(row, model, card, framework)
+    found = peak(model, layout, framework)
+    # each group of ranks that meets has buffers of its own
+    groups = sum(degree > 1 for degree in (layout.tp, layout.pp, layout.dp * layout.cp))
+    beside = float(CONTEXT_BYTES) + groups * float(NCCL_CONNECTION_BYTES) * float(NCCL_CONNECTIONS)
+    beside += kept_for_streams(model, layout, framework)
+    return found.total_bytes - found.workspace + beside
 
-    training/benchmarks/llama3_8B/megatron/pretrain_llama3.sh: `--global-batch-size 512
-    --micro-batch-size 1 --sequence-parallel --use-distributed-optimizer --use-flash-attn`.
+
+def kept_for_streams(model: Model, layout: Layout, framework: Framework) -> float:
+    """Bytes of tensor parallel collectives that the allocator may not use again yet.
+
+    c10d records what a collective reads and writes on its own stream, so that the block comes back
+    when the device has passed it. A host that runs ahead allocates a new one for every layer that
+    it has issued: as many as the queue takes, within one pass of a stage. Around a collective two
+    events are recorded and waited for.
     """
-    framework, model = _framework(row), model_of(row)
-    if framework is MEGATRON_CORE and "FlagPerf" in row.source:
-        row = replace(row, shape={**row.shape, "global_batch": "512"})
-    layout = layout_of(row, model, card, framework)
-    if "recompute-activations" in row.shape.get("attention_impl", ""):
-        layout = replace(layout, recompute="selective")
-    if "FlagPerf" in row.source:
-        layout = replace(layout, zero=1)
-    try:
-        layout.check(model)
-    except BadLayout as problem:
-        raise NotPredicted(str(problem)) from None
-    return peak(model, layout, framework)
-
-
-def _framework(row: Row) -> Framework:
-    if "megatron-core" in row.shape.get("framework", ""):
-        return MEGATRON_CORE
-    return framework_of(row)
+    if layout.tp == 1:
+        return 0.0
+    back = layer(share_of(model, layout, framework)).backward
+    moved = [t.size_bytes for t in back if isinstance(t, Comm) and t.group == "tp"]
+    launches = len(back) + 4 * len(moved)
+    most = max(count for stage in layout.stage_layers(model) for count in stage)
+    return sum(moved) * min(float(most), float(QUEUED_KERNELS) / launches)
 
 
 def traced_bytes(row: Row, card: Card) -> float:
@@ -174,7 +189,7 @@ def reserved_bytes(name: str, batch: int, capacity_bytes: float, turns: bool) ->
 @lru_cache(maxsize=16)
 def _moves(name: str) -> str:
     try:
-        with gzip.open(steps_traced.FOLDER / f"{name}.moves.gz", "rt", encoding="utf-8") as file:
+        with gzip.open(FOLDER / f"{name}.moves.gz", "rt", encoding="utf-8") as file:
             return file.read()
     except OSError:
         raise NotPredicted(f"what a step of {name} allocates was not traced") from None

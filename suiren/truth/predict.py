@@ -14,6 +14,7 @@ from suiren.truth import (
     convolutions,
     products,
     steps,
+    steps_flagperf,
     steps_sharded,
     steps_torus,
     steps_traced,
@@ -23,6 +24,7 @@ from suiren.truth.rows import Row
 from suiren.truth.unknown import NotPredicted
 
 FAMILIES = (
+    steps_flagperf,
     steps_sharded,
     steps_torus,
     steps_traced,

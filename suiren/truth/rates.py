@@ -88,6 +88,9 @@ _SAMPLES = ("images/s", "img/s", "sequences/s", "samples/s")
 def step_seconds_of(record: Mapping[str, str]) -> float | None:
     """Seconds of a step from a throughput and a batch a card; None where either is not told."""
     source, unit = record.get("source") or "", record.get("unit") or ""
+    if unit == "tokens/s/device" and "llama3_8B-megatron" in source:
+        # training/benchmarks/llama3_8B/megatron/run_pretraining.py: 512 sequences of 8192 a step
+        return 512 * 8192 / (float(record["n_devices"]) * float(record["measured_value"]))
     if not any(s in source for s in _WHOLE_JOBS) or not unit.startswith(_SAMPLES):
         return None
     try:

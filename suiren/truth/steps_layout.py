@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Literal
 
@@ -15,10 +16,12 @@ from suiren.fleet.framework import (
     ONEFLOW,
     Framework,
 )
-from suiren.fleet.layout import Layout
+from suiren.fleet.layout import Layout, Recompute
 from suiren.fleet.memory import peak
 from suiren.fleet.model import Model
+from suiren.fleet.sharded_framework import AUTOMODEL, Sharded
 from suiren.hw.spec import Card
+from suiren.truth import steps_bridge
 from suiren.truth.rows import Row
 from suiren.truth.steps_model import number
 from suiren.truth.unknown import NotPredicted
@@ -28,42 +31,86 @@ from suiren.truth.unknown import NotPredicted
 _SC21 = {2304: (16, 1, True), 3072: (16, 1, True), 4096: (16, 1, True), 6144: (8, 1, True),
          8192: (4, 1, False), 10240: (2, 3, False), 12288: (2, 2, False), 16384: (1, 2, False),
          20480: (1, 3, False), 25600: (1, 1, False)}  # fmt: skip
-Precision = Literal["fp32", "tf32", "fp16", "bf16", "fp8"]
+Precision = Literal["fp32", "tf32", "fp16", "bf16", "fp8", "fp4"]
 
 
 def framework_of(row: Row) -> Framework:
     """The framework; raises NotPredicted for one whose kernels are not known."""
     name = row.shape.get("framework", "").lower()
     year = "2022" if "2022" in name or "sequence_parallel=yes" in row.notes else ""
+    shared = zero_of(row.shape.get("zero_fsdp", "").lower())
     for word, found in (
         ("deepspeed", MEGATRON_DEEPSPEED), ("modellink", MODELLINK), ("mindspeed", MODELLINK),
-        ("megatron-bridge", MEGATRON_CORE), ("nemo", MEGATRON_CORE), ("mcore", MEGATRON_CORE),
+        ("automodel", _automodel(row)),
+        ("megatron-bridge", steps_bridge.shared_framework_of(row) if shared == 3
+         else steps_bridge.framework_of(row)), ("nemo", MEGATRON_CORE), ("mcore", MEGATRON_CORE),
         ("unnamed gpu", MEGATRON_CORE),
         ("megatron-lm 2021", MEGATRON_2021), ("megatron-lm (2021", MEGATRON_2021),
         ("megatron-lm", MEGATRON_2022 if year else MEGATRON_CORE), ("hf transformers", EAGER),
         ("oneflow", ONEFLOW),
     ):  # fmt: skip
         if word in name:
-            if "lora" in row.notes.lower():
-                return replace(found, name=f"{found.name}-adapters", accumulate="frozen")
+            if re.search(r"\blora\b", row.notes.lower()):  # latent attention has a q_lora
+                return _adapted(found)
             return found
     raise NotPredicted(f"which kernels {row.shape.get('framework', 'its framework')!r} issues "
                        "is not known")  # fmt: skip
 
 
+def _automodel(row: Row) -> Sharded:
+    """On one card its benchmarks run transformers' modules uncompiled (`force_hf: true`)."""
+    if number(row, "n_devices", 1) > 1:
+        return AUTOMODEL
+    return replace(AUTOMODEL, name=f"{AUTOMODEL.name}-eager", fused=False, merged_qkv=False)
+
+
+def _adapted(found: Framework) -> Framework:
+    """The framework with frozen weights and adapters of rank 16.
+
+    AutoModel's benchmarks adapt every `*_proj`, `dim: 16`; Megatron-Bridge's recipes of Llama's
+    performance runs `linear_qkv` alone.
+    """
+    return replace(found, name=f"{found.name}-adapters", accumulate="frozen", adapter_rank=16,
+                   adapts_all=found.name.startswith(AUTOMODEL.name))  # fmt: skip
+
+
 def precision_of(row: Row) -> Precision:
     """The format of products."""
     text = row.shape.get("precision", "").lower()
-    if "fp4" in text:
-        raise NotPredicted("4-bit products are not predicted")
     formats: tuple[tuple[str, Precision], ...] = (
-        ("fp8", "fp8"), ("no tf32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"), ("tf32", "tf32"),
-        ("fp32", "fp32"),
+        ("fp4", "fp4"), ("fp8", "fp8"), ("no tf32", "fp32"), ("bf16", "bf16"), ("fp16", "fp16"),
+        ("tf32", "tf32"), ("fp32", "fp32"),
     )  # fmt: skip
     for word, found in formats:
         if word in text:
             return found
     raise NotPredicted(f"the precision {row.shape.get('precision', '')!r} names no format")
+
+
+def zero_of(shared: str) -> int:
+    """What ranks share, from a row's words: 1 optimizer states, 2 gradients too, 3 weights too."""
+    if "none" in shared:
+        return 0
+    for words, stage in ((("zero-3", "zero3", "fsdp"), 3), (("zero-2", "zero2"), 2),
+                         (("zero-1", "zero1", "distributed"), 1)):  # fmt: skip
+        if any(word in shared for word in words):
+            return stage
+    return 0
+
+
+def recompute_of(row: Row, framework: Framework) -> Recompute:
+    """What is computed again, from a row's words.
+
+    AutoModel's benchmarks say `activation_checkpointing: true` but for those on one card
+    (examples/llm_benchmark, examples/benchmark/configs).
+    """
+    words = row.shape.get("recompute", "").lower()
+    if framework.name.startswith(AUTOMODEL.name) and words.startswith("see "):
+        return "full" if number(row, "n_devices", 1) > 1 else "none"
+    if words.startswith("selective"):
+        # a list of modules without the scores of attention computes none of those again
+        return "selective" if ":" not in words or "core_attn" in words else "none"
+    return "full" if words.startswith("full") and " x" not in words else "none"
 
 
 def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layout:
@@ -84,25 +131,25 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
     if not micro:
         raise NotPredicted("the row gives no micro_batch")
     about = f"{row.shape.get('recompute', '')} {row.notes}".lower()
-    recompute = row.shape.get("recompute", "").lower()
     shared = row.shape.get("zero_fsdp", "").lower()
-    modern = framework.name.startswith(MEGATRON_CORE.name)
-    sharded = "distributed" in shared or "zero-1" in shared
-    if ("fsdp" in shared and "none" not in shared) or "zero-3" in shared or "zero3" in shared:
-        raise NotPredicted("weights shared over data parallel ranks (FSDP) are not predicted yet")
+    modern = framework.name.startswith((MEGATRON_CORE.name, AUTOMODEL.name))
+    zero = zero_of(shared)
+    if isinstance(framework, Sharded):
+        zero = 3 if pp == 1 and not model.experts else 1
+    elif zero > 1:
+        raise NotPredicted(f"how {framework.title} shares weights or gradients is not known")
     wide = "sequence parallel" in about or "sequence_parallel=yes" in about
     layout = Layout(
         global_batch=number(row, "global_batch"), micro_batch=micro, tp=tp, pp=pp,
         vpp=max(1, vpp), cp=cp, ep=number(row, "ep", 1), dp=dp,
         sequence_parallel=tp > 1 and (wide or modern or "sequence_parallel=true" in about),
-        zero=1 if sharded else 0,
-        recompute="selective" if recompute.startswith("selective")
-        else "full" if recompute.startswith("full") and " x" not in recompute else "none",
+        zero=zero, recompute=recompute_of(row, framework),
         schedule="interleaved" if vpp > 1 else "1f1b", precision=precision_of(row),
         overlap_gradients=overlap or modern or framework is ONEFLOW,
-        distinct_tokens="hybridep" in about or "deepep" in about or "DeepEP" in row.text,
+        distinct_tokens=steps_bridge.sends_once(row),
         overlap_tensor=modern or ("mc2" in about and framework is MODELLINK),
     )  # fmt: skip
+    layout = steps_bridge.with_ends(layout, model)
     assumed = row.shape.get("assumed_fields", "")
     if "recompute" in assumed and layout.recompute == "full":
         alone = replace(layout, recompute="none", tp=1, pp=1, vpp=1, dp=1, cp=1,

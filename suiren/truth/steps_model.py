@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from suiren.fleet.model import BadModel, Model
+from suiren.fleet.models import MODELS
 from suiren.truth.rows import Row
+from suiren.truth.steps_bridge import predicts_more
 from suiren.truth.unknown import NotPredicted
 
 #: Heads of models whose table leaves them out: the published script (examples/sc21 of Megatron-LM).
@@ -13,13 +16,24 @@ _SC21_HEADS = {2304: 24, 3072: 32, 4096: 32, 6144: 48, 8192: 64, 10240: 80, 1228
                20480: 128, 25600: 160}  # fmt: skip
 _GATED = ("llama", "qwen", "mixtral", "mistral", "deepseek", "kimi", "baichuan", "internlm",
           "aquila", "chatglm", "codellama", "yi", "gemma", "minicpm", "glm", "grok",
-          "intern")  # fmt: skip
+          "intern", "gpt_oss", "gpt-oss", "gpt oss", "olmo", "granite", "moonlight", "ernie",
+          "hunyuan", "minimax")  # fmt: skip
+#: Rotary positions and no biases around two plain products.
+_PLAIN_ROTARY = ("nemotron",)
+#: Layers that carry a state from token to token beside those that attend.
+_RECURRENT = ("mamba", "nemotron-h", "nemotronh", "nemotron_3", "nemotron 3", "nemotron3", "jamba")
+#: Norms over heads (Qwen3 and Qwen3-MoE, transformers' modeling_qwen3*.py).
+_HEAD_NORMS = ("qwen3",)
+#: Sliding windows of published configurations.
+_WINDOWS = {"mistral-7b": 4096}
 _LATER = r"(?i)bridge|nemo 2[4-9]|mcore|megatron-core|202[4-9]|unnamed gpu"
 _ENCODERS = ("bert", "roberta")
 #: Vocabularies of families whose table leaves it out, from their published configurations.
-_VOCAB = {"llama3": 128256, "llama": 32000, "aquila": 100008, "baichuan2": 125696,
-          "baichuan": 64000, "internlm": 103168, "qwen1.5": 151936, "qwen2": 151936,
-          "qwen": 151936, "gemma": 256000, "mixtral": 32000, "mistral": 32000, "yi": 64000,
+_VOCAB = {"gptoss": 201088, "gpt_oss": 201088, "gpt oss": 201088, "nemotron": 256000,
+          "kimi": 163840, "qwen3": 151936, "llama4": 202048, "llama3": 128256, "llama": 32000,
+          "aquila": 100008, "baichuan2": 125696, "baichuan": 64000, "internlm": 103168,
+          "qwen1.5": 151936, "qwen2": 151936, "qwen": 151936, "gemma": 256000,
+          "mixtral": 32000, "mistral": 32000, "yi": 64000,
           "codellama": 32016, "bloom": 250880, "chatglm3": 65024, "minicpm": 122753, "glm": 150528,
           "deepseek": 102400, "gpt": 50304, "grok": 131072}  # fmt: skip
 
@@ -39,11 +53,16 @@ def model_of(row: Row) -> Model:
     """The model; raises NotPredicted for what the row leaves open."""
     name = row.shape.get("model", "").lower()
     family = row.shape.get("model_family", "").lower()
+    if "n_layers" not in row.shape:
+        return _published(row)
+    if any(word in f"{name} {family}" for word in _RECURRENT):
+        raise NotPredicted(f"layers that carry a state, as {row.text}'s do, are not predicted")
     layers = number(row, "n_layers")
     d_model = number(row, "d_model")
     heads = number(row, "n_heads", _SC21_HEADS.get(d_model) if "sc21" in _about(row) else None)
     seq = number(row, "seq_len")
     gated = any(word in family or word in name for word in _GATED)
+    rotary = gated or any(word in f"{name} {family}" for word in _PLAIN_ROTARY)
     if "switch" in family:
         raise NotPredicted("the row does not say how encoder and decoder share its n_layers")
     encoder = any(word in family for word in _ENCODERS)
@@ -71,8 +90,11 @@ def model_of(row: Row) -> Model:
             top_k=(_count(r"top-(\d+)", notes) or (1 if "switch" in name else 2)) if experts else 0,
             expert_d_ff=expert_d_ff,
             shared_d_ff=expert_d_ff if "1 shared" in notes else 0,
-            dense_layers=dense if experts else 0, tied=not gated, norm="rms" if gated else "layer",
-            positions="rotary" if gated else "learned", bias=not gated, dropout=not gated,
+            dense_layers=dense if experts else 0, more_predicted=predicts_more(row),
+            tied=not rotary, norm="rms" if gated else "layer",
+            positions="rotary" if rotary else "learned", bias=not rotary, dropout=not rotary,
+            head_norms=any(word in f"{name} {family}" for word in _HEAD_NORMS),
+            window=next((n for word, n in _WINDOWS.items() if word in name), 0),
             causal=not encoder, activation="tanh" if family.startswith("gpt") else "gelu",
             attention="flash" if flash else "unfused",
             q_rank=1536 if latent else 0, kv_rank=512 if latent else 0,
@@ -80,6 +102,15 @@ def model_of(row: Row) -> Model:
         )  # fmt: skip
     except BadModel as problem:
         raise NotPredicted(str(problem)) from None
+
+
+def _published(row: Row) -> Model:
+    """The bundled model of that name, where a row leaves its sizes out."""
+    name = re.sub(r"[^a-z0-9.]+", "-", row.text.lower())
+    for known, model in MODELS.items():
+        if name == known or name.startswith(f"{known}-"):
+            return replace(model, seq=number(row, "seq_len"))
+    raise NotPredicted("the row gives no n_layers")
 
 
 def _about(row: Row) -> str:

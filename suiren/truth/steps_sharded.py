@@ -17,7 +17,9 @@ from suiren.truth.unknown import NotPredicted
 
 def covers(row: Row) -> bool:
     """True for rows of this family."""
-    return row.op == "training step" and "PyTorch FSDP" in row.shape.get("framework", "")
+    framework = row.shape.get("framework", "")
+    ours = "PyTorch FSDP" in framework and "AutoModel" not in framework
+    return row.op == "training step" and ours
 
 
 def seconds(row: Row, card: Card) -> float:

@@ -6,39 +6,42 @@ backward pass runs; a power limit lowers the clock. Batches are loaded beside th
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
 from suiren.fleet.collective import time_collective
-from suiren.fleet.cost import NOTHING, Cost, clock_of, price_of
-from suiren.fleet.framework import EAGER
+from suiren.fleet.cost import COLLECTIVE_CORES, NOTHING, Clock, Cost, clock_of, price_of
+from suiren.fleet.framework import CALL_S, CALLS_A_KERNEL
 from suiren.fleet.place import place_of
-from suiren.hw.fact import assumed
+from suiren.hw.fact import assumed, derived
 from suiren.hw.held import Held
 from suiren.hw.spec import Card
-from suiren.trace.call import Call, Tensor, parse_call
+from suiren.trace.call import Call, Tensor
 from suiren.truth.rows import Row
 from suiren.truth.steps_machine import cluster_of
 from suiren.truth.steps_model import number
+from suiren.truth.traced import Traced, traced
 from suiren.truth.unknown import NotPredicted
 
-FOLDER = Path(__file__).parents[2] / "data" / "steps"
 #: Gradients are reduced in pieces of this size, PyTorch's default.
 BUCKET_BYTES = 25e6
+#: The slowest clock of an engine, as a share of the full one.
+LEAST_CLOCK = 0.15
 #: What the driver and the libraries hold on a card besides tensors.
 CONTEXT_BYTES = assumed(1.3e9, "CUDA context, cuBLAS and cuDNN workspaces, NCCL buffers of a card")
-_SIZE = re.compile(r"\{(\d+)([+-]\d+)?\}")
+#: Steps that ran for each that was counted.
+STEPS_RUN = derived(
+    1.01, "run_squad.py of LambdaLabsML/DeepLearningExamples ends once `global_step > max_steps` "
+    "and counts max_steps, 100 in pytorch/scripts/config_v1 of lambdal/deeplearning-benchmark"
+)  # fmt: skip
 #: (a pattern of the row's model, the traced model). The first that matches is taken.
 _MODELS = (
     (r"^resnet-?50", "resnet50"), (r"RN50v1\.5", "resnet50"), (r"^vgg-?16", "vgg16"),
     (r"^mobilenet_?v2", "mobilenet_v2"), (r"^vit$", "vit_b16"),
     (r"^vit-base-patch16-224", "vit_b16"), (r"^bert$", "bert_large-pretraining512"),
-    (r"bert_base_squad", "bert_base-squad384"), (r"bert_large_squad", "bert_large-squad384"),
+    (r"bert_base_squad", "bert_base-lambda384"), (r"bert_large_squad", "bert_large-lambda384"),
     (r"bert-large squad", "bert_large-squad384"),
     (r"LanguageModeling/BERT .*(fine-tuning|squad)", "bert_large-squad384"),
 )  # fmt: skip
@@ -48,32 +51,14 @@ _TABLES = ("FlagPerf", "lambdal/", "ml-energy/zeus", "DeepLearningExamples", "En
 
 
 @dataclass(frozen=True, slots=True)
-class Traced:
-    """One step of a model as a function of its batch."""
-
-    name: str
-    params: int
-    ops: int
-    peak_fixed_bytes: float
-    peak_sample_bytes: float
-    lines: tuple[tuple[int, str], ...]
-    """(how often, the call) with sizes that grow with the batch in braces."""
-
-    def calls(self, batch: int, tf32: bool) -> Iterator[tuple[int, Call]]:
-        """(how often, the call) at a batch."""
-        for count, line in self.lines:
-            text = _SIZE.sub(lambda m: str(int(m[1]) * batch + int(m[2] or 0)), line)
-            if not tf32:
-                text = text.replace(',math="tf32"', "")
-            yield count, parse_call(text)
-
-
-@dataclass(frozen=True, slots=True)
 class TracedStep:
     """A step of a traced model on a card."""
 
     step_s: float
     work: Cost
+    """Forward and backward, with an optimizer that the host issues ahead."""
+    late: Cost
+    """What is issued after the host waited for the card."""
     exchange_s: float
     """What is left of the reduction of gradients."""
     clock: float
@@ -108,12 +93,14 @@ def step_of(row: Row, card: Card) -> TracedStep:
     if limit:
         held = replace(card, tdp_w=assumed(float(limit[1]), "the limit that the row states"))
     tf32 = wide and "tf32" in card.formats() and "no tf32" not in row.dtype.lower()
-    work = _work(model, batch, tf32, _is_fused(row), Held(card))
-    clock = clock_of(work, work.device_s, held)
-    work = work.at_clock(clock.share)
+    work, late = _work(model, batch, tf32, _call_s(row, card), Held(card))
+    clock = _clock(work + late, held)
+    work, late = work.at_clock(clock.share), late.at_clock(clock.share)
     exchange_s = _exchange_s(model, row, card, cards, work)
-    step_s = work.seconds + exchange_s
-    return TracedStep(step_s, work, exchange_s, clock.share, clock.power_w, peak)
+    step_s = work.seconds + exchange_s + max(late.host_s, late.device_s)
+    if "lambdal/" in row.source and "squad" in row.text:
+        step_s *= float(STEPS_RUN)
+    return TracedStep(step_s, work, late, exchange_s, clock.share, clock.power_w, peak)
 
 
 def _stem(row: Row) -> str | None:
@@ -153,33 +140,69 @@ def batch_of(row: Row) -> int:
     return total // cards
 
 
-@lru_cache(maxsize=64)
-def traced(name: str) -> Traced:
-    """A traced step by name; raises OSError if there is none."""
-    with gzip.open(FOLDER / f"{name}.txt.gz", "rt", encoding="utf-8") as file:
-        head = json.loads(file.readline())
-        pairs = (line.rstrip("\n").split("\t", 1) for line in file)
-        lines = tuple((int(count), text) for count, text in pairs)
-    return Traced(name, head["params"], head["ops"], head["peak_fixed_bytes"],
-                  head["peak_sample_bytes"], lines)  # fmt: skip
-
-
 def _is_fused(row: Row) -> bool:
     """NVIDIA's MXNet for MLPerf: images channels last, norm, ReLU and sum in one kernel, graphs."""
     return "mlcommons/training_results" in row.source and "resnet" in row.text
 
 
 @lru_cache(maxsize=4096)
-def _work(model: Traced, batch: int, tf32: bool, fused: bool, held: Held) -> Cost:
+def _work(model: Traced, batch: int, tf32: bool, call_s: float, held: Held) -> tuple[Cost, Cost]:
+    """What the host issues ahead of the card, and what it issues after it waited.
+
+    `call_s` is the host's time of an eager call; 0 for graphs with joined kernels.
+    """
+    half, fused = half_of(held.card), not call_s
+    work = _sum(model.calls(batch, tf32, half), fused, held)
+    late = _sum(model.late_calls(batch, tf32, half), fused, held)
+    return (replace(work, host_s=model.ops * CALLS_A_KERNEL * call_s),
+            replace(late, host_s=model.late_ops * call_s))  # fmt: skip
+
+
+def _call_s(row: Row, card: Card) -> float:
+    """The host's time of an eager call; 0 where graphs are launched.
+
+    Lambda's boxes are of 2022 and 2023; optimum-habana records a step and launches it as a whole.
+    """
+    if _is_fused(row):
+        return 0.0
+    modern = "lambdal/" in row.source or "optimum-habana" in row.source
+    return float(card.host_issue_s if modern else CALL_S)
+
+
+def _clock(work: Cost, card: Card) -> Clock:
+    """The clock that the card's limit allows; below the floor the voltage falls no further."""
+    seconds, floor = work.device_s, float(card.pace.voltage_floor)
+    free = clock_of(work, seconds, card)
+    if free.share >= 1.0:
+        return free
+
+    def power_w(clock: float) -> float:
+        slow_s = seconds + work.engine_s * (1 / clock - 1)
+        joules = work.engine_j * max(clock, floor) ** 2 + work.memory_j
+        return float(card.idle_w) + joules / slow_s
+
+    low, high = LEAST_CLOCK, 1.0
+    for _ in range(20):
+        middle = (low + high) / 2
+        low, high = (middle, high) if power_w(middle) <= float(card.tdp_w) else (low, middle)
+    return Clock(low, power_w(low))
+
+
+def half_of(card: Card) -> str:
+    """The 16-bit format that scripts take on a card: bfloat16 where nothing multiplies in FP16."""
+    return "bf16" if "bf16" in card.formats() and "fp16" not in card.formats() else "f16"
+
+
+def _sum(calls: Iterable[tuple[int, Call]], fused: bool, held: Held) -> Cost:
     total = NOTHING
-    for count, call in model.calls(batch, tf32):
+    for count, call in calls:
         if any(t.on_host and t.numel > 1 for t in call.inputs()) or (fused and _joins_norm(call)):
             continue
         total = total + _cost(call, held).times(count)
         if not fused:
             for turn in turned(call, held.card):
                 total = total + _cost(turn, held).times(count)
-    return replace(total, host_s=0.0 if fused else model.ops * float(EAGER.host_op_s))
+    return total
 
 
 def _cost(call: Call, held: Held) -> Cost:
@@ -224,4 +247,7 @@ def _exchange_s(model: Traced, row: Row, card: Card, cards: int, work: Cost) -> 
     size = 4.0 * model.params
     whole = time_collective(cluster, "all_reduce", size, place).seconds
     last = time_collective(cluster, "all_reduce", min(size, BUCKET_BYTES), place).seconds
-    return max(last, whole - work.device_s * 2 / 3)
+    exposed = max(last, whole - work.device_s * 2 / 3)
+    # beside kernels it takes cores from them
+    taken = min(float(COLLECTIVE_CORES), float(card.cores) / 2)
+    return exposed + (whole - exposed) * taken / (float(card.cores) - taken)

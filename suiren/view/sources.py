@@ -72,9 +72,9 @@ def item_of_file(path: Path, number: int, on: str) -> Item:
             return _of_trace(path, path.read_bytes(), number, on)
     try:
         document = json.loads(data)
-    except ValueError as problem:
+    except ValueError:
         raise CannotShow(
-            f"{path} is neither JSON nor a saved trace ({problem}): give a file that --json, "
+            f"{path} is neither JSON nor a saved trace: give a file that --json, "
             "--trace or --save-trace wrote"
         ) from None
     if isinstance(document, list):
@@ -114,5 +114,7 @@ def _item(
 def _unpacked(path: Path, data: bytes) -> bytes:
     try:
         return gzip.decompress(data)
-    except (OSError, EOFError, ValueError, zlib.error) as problem:
-        raise CannotShow(f"{path} is damaged: {problem}") from None
+    except EOFError:
+        raise CannotShow(f"{path} ends in the middle: it was cut off") from None
+    except (OSError, ValueError, zlib.error):
+        raise CannotShow(f"{path} is damaged: it cannot be decompressed") from None

@@ -93,3 +93,9 @@ def test_formats_show_limits_and_how_products_are_summed(
     assert "f8e4m3" in shown
     assert "65504" in shown
     assert "DeepSeek-V3" in shown
+
+
+def test_a_script_without_the_word_run_is_run(tmp_path: Path) -> None:
+    ran = suiren("numerics", tmp_path / "gone.py", "--on", "t21")
+    assert ran.code == 2
+    assert ran.err.strip().splitlines()[-1].startswith("Error: there is no script")

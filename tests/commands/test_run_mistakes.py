@@ -66,6 +66,14 @@ def test_a_capacity_that_is_none(
     assert "64GiB" in words
 
 
+def test_a_card_without_memory_trains_nothing(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    words = mistake(capsys, folder, "train.py", "--on", "hanguang800")
+    assert "has no device memory (0 bytes)" in words
+    assert "--memory 16GiB" in words
+
+
 @pytest.mark.parametrize("option", ["--json", "--trace", "--report", "--save-trace"])
 def test_a_result_that_could_not_be_written(
     capsys: pytest.CaptureFixture[str], folder: Path, option: str

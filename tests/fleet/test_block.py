@@ -160,3 +160,16 @@ def test_experts_weighted_early_keep_no_results_and_fp8_half_of_their_inputs() -
     rows = 2 * 4096 * 2
     assert late["expert results"] == rows * 4096 * 2 and "expert results" not in early
     assert early["expert input"] == late["expert input"] == 2 * small["expert input"]
+
+
+def test_megatrons_softmax_takes_four_batches_of_heads_at_a_time() -> None:
+    """`is_kernel_available`: batches x heads of a rank must be a multiple of 4."""
+    model = gpt("small", 1, 1024, 16, 1024)
+    fits, refused = (
+        [t.op for t in layer(share(model, tp=8, micro_batch=m)).forward if isinstance(t, Call)]
+        for m in (2, 1)
+    )
+    assert "megatron::_softmax" in fits
+    assert "aten::masked_fill" not in fits
+    assert {"aten::_softmax", "aten::masked_fill"} <= set(refused)
+    assert len(refused) == len(fits) + 4

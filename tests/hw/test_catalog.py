@@ -21,10 +21,11 @@ WANTED = frozenset(
     mlu290 mlu370 p100 p4 p40 v100 v100-16 v100-pcie t4 a100 a100-40 a100-pcie a100-pcie-40 a800
     a30 a40 a10 a10g l4 l40 l40s h100 h100-pcie h100-nvl h800 h200 h20 gh200 b100 b200 b300 gb200
     gb300 rtx-pro-6000 rtx-6000-ada rtx-a6000 rtx-a5000 rtx-a4000 quadro-rtx-6000 quadro-rtx-8000
+    rtx-2080 rtx-2080-ti titan-v titan-rtx quadro-rtx-5000 rtx-3070 rtx-3080 rtx-4080 gtx-1080
     rtx-3090 rtx-4090 rtx-5090 m40 titan-x titan-x-pascal titan-xp gtx-1080-ti mi25 vega-fe mi50
-    mi60 mi100 mi210 mi250x mi300x mi325x mi350x mi355x rx-6900-xt tpu-v2 tpu-v3 tpu-v4 tpu-v5e
-    tpu-v5p tpu-v6e tpu-v7 gaudi1 gaudi2 gaudi3 arc-pro-b60 knl7250 max-1550 trainium1 trainium2
-    trainium3 bi150 c550 toy
+    mi60 mi100 mi210 mi250 mi250x mi300x mi325x mi350x mi355x rx-6900-xt tpu-v2 tpu-v3 tpu-v4
+    tpu-v5e tpu-v5p tpu-v6e tpu-v7 gaudi1 gaudi2 gaudi3 arc-pro-b60 knl7250 max-1550 trainium1
+    trainium2 trainium3 bi150 c550 toy
 """.split()
 )
 

@@ -96,6 +96,18 @@ def test_a_cut_archive_is_refused(tmp_path: Path, share: float) -> None:
     refused(tmp_path / "cut.gz")
 
 
+def test_what_is_wrong_with_an_archive_is_told_in_plain_words(tmp_path: Path) -> None:
+    file, data = tmp_path / "bad.gz", gzip.compress(EXAMPLE.encode(), mtime=0)
+    for found, sentence in (
+        (data[: len(data) // 2], "ends in the middle: it was cut off"),
+        (data[:-6] + b"1234" + data[-2:], "is damaged: it cannot be decompressed"),
+        (data[:12] + bytes(20) + data[32:], "is damaged: it cannot be decompressed"),
+        (b"\xf3\x00\xff", "is not a Suiren trace: it holds no text"),
+    ):
+        file.write_bytes(found)
+        assert sentence in refused(file)
+
+
 @pytest.mark.parametrize("at", [3, 12, 40, -6, -2])
 def test_a_flipped_byte_in_an_archive_is_found_or_harmless(tmp_path: Path, at: int) -> None:
     data = bytearray(gzip.compress(EXAMPLE.encode(), mtime=0))

@@ -193,7 +193,7 @@ def test_files_are_told_apart(tmp_path: Path):
 
 
 @pytest.mark.parametrize(("name", "data", "said"), [
-    ("torn.trace", gzip.compress(b"suiren-trace 1\n", mtime=0)[:-9], "damaged"),
+    ("torn.trace", gzip.compress(b"suiren-trace 1\n", mtime=0)[:-9], "cut off"),
     ("cut.trace", b"suiren-trace 1\nfacts {}\n", "cut off"),
     ("text.json", b"{", "neither JSON nor a saved trace"),
     ("number.json", b"3", "holds no document"),

@@ -97,6 +97,22 @@ MI250X = card(
     ),
     notes=("two dies that a program sees as two devices", "FP32 on vectors is 47.9 TFLOP/s"),
 )
+MI250 = replace(
+    MI250X,
+    name="mi250",
+    title="AMD Instinct MI250",
+    cores=published(208, MI200_SHEET),
+    printed_flop_per_s={
+        "fp64": published(90.5e12, MI200_SHEET),
+        "fp32": published(90.5e12, MI200_SHEET),
+        "bf16": published(362.1e12, MI200_SHEET),
+        "fp16": published(362.1e12, MI200_SHEET),
+        "int8": published(362.1e12, MI200_SHEET),
+    },
+    link=link("Infinity Fabric", 6, published(600, MI200_SHEET), MI200_SHEET),
+    aliases=("instinct mi250",),
+    conflicts=(),
+)
 MI300X = card(
     source=MI300_SHEET,
     name="mi300x",
@@ -172,4 +188,4 @@ MI350X = replace(
     aliases=("instinct mi350x",),
 )
 
-CARDS: tuple[Card, ...] = (MI100, MI210, MI250X, MI300X, MI325X, MI350X, MI355X)
+CARDS: tuple[Card, ...] = (MI100, MI210, MI250, MI250X, MI300X, MI325X, MI350X, MI355X)

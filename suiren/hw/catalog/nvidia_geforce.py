@@ -6,15 +6,18 @@ that half rate is the peak here.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from suiren.hw.catalog.build import card, tera
 from suiren.hw.catalog.nvidia_pascal import GM200, GP102
 from suiren.hw.catalog.sm import sm
+from suiren.hw.fact import published
 from suiren.hw.spec import Card
 from suiren.units import GB, GHz, GiB, KiB, MHz, MiB
 
 GTX = "nvidia.com GeForce product pages, 2015 to 2017"
-AMPERE = "NVIDIA Ampere GA102 whitepaper, 2020"
-ADA = "NVIDIA Ada GPU architecture whitepaper, 2022, RTX 4090 table"
+AMPERE = "NVIDIA Ampere GA102 whitepaper, 2020, tables of RTX 3070, 3080 and 3090"
+ADA = "NVIDIA Ada GPU architecture whitepaper, 2022, tables of RTX 4090 and 4080"
 BLACKWELL = "NVIDIA RTX Blackwell GPU architecture whitepaper, 2025, RTX 5090 table"
 
 GA102_GEFORCE = sm(
@@ -29,6 +32,8 @@ GA102_GEFORCE = sm(
     gpcs=7,
     process_nm=8,
 )
+GA104_GEFORCE = replace(GA102_GEFORCE, name="ga104-geforce", title="GA104 (GeForce)",
+                        core_groups=published(6, AMPERE))  # fmt: skip
 AD102_GEFORCE = sm(
     ADA,
     "ad102-geforce",
@@ -41,6 +46,8 @@ AD102_GEFORCE = sm(
     gpcs=11,
     process_nm=4,
 )
+AD103_GEFORCE = replace(AD102_GEFORCE, name="ad103-geforce", title="AD103 (GeForce)",
+                        core_groups=published(7, ADA))  # fmt: skip
 GB202_GEFORCE = sm(
     BLACKWELL,
     "gb202-geforce",
@@ -130,6 +137,44 @@ CARDS: tuple[Card, ...] = (
     ),
     card(
         source=AMPERE,
+        name="rtx-3070",
+        title="NVIDIA GeForce RTX 3070",
+        chip=GA104_GEFORCE,
+        year=2020,
+        form="PCIe",
+        cores=46,
+        clock_hz=1725 * MHz,
+        memory_bytes=8 * GiB,
+        memory_bytes_per_s=448 * GB,
+        memory_type="GDDR6",
+        l2_bytes=4 * MiB,
+        host="4.0 x16",
+        tdp_w=220,
+        printed=tera(fp32=20.3, tf32=20.3, bf16=40.6, fp16=40.6, int8=162.6),
+        aliases=("3070", "geforce rtx 3070"),
+        capability=(8, 6),
+    ),
+    card(
+        source=AMPERE,
+        name="rtx-3080",
+        title="NVIDIA GeForce RTX 3080",
+        chip=GA102_GEFORCE,
+        year=2020,
+        form="PCIe",
+        cores=68,
+        clock_hz=1710 * MHz,
+        memory_bytes=10 * GiB,
+        memory_bytes_per_s=760 * GB,
+        memory_type="GDDR6X",
+        l2_bytes=5 * MiB,
+        host="4.0 x16",
+        tdp_w=320,
+        printed=tera(fp32=29.8, tf32=29.8, bf16=59.5, fp16=59.5, int8=238),
+        aliases=("3080", "geforce rtx 3080"),
+        capability=(8, 6),
+    ),
+    card(
+        source=AMPERE,
         name="rtx-3090",
         title="NVIDIA GeForce RTX 3090",
         chip=GA102_GEFORCE,
@@ -146,6 +191,25 @@ CARDS: tuple[Card, ...] = (
         printed=tera(fp32=35.6, tf32=35.6, bf16=71, fp16=71, int8=284),
         aliases=("3090", "geforce rtx 3090"),
         capability=(8, 6),
+    ),
+    card(
+        source=ADA,
+        name="rtx-4080",
+        title="NVIDIA GeForce RTX 4080",
+        chip=AD103_GEFORCE,
+        year=2022,
+        form="PCIe",
+        cores=76,
+        clock_hz=2.505 * GHz,
+        memory_bytes=16 * GiB,
+        memory_bytes_per_s=716.8 * GB,
+        memory_type="GDDR6X",
+        l2_bytes=64 * MiB,
+        host="4.0 x16",
+        tdp_w=320,
+        printed=tera(fp32=48.7, tf32=48.7, bf16=97.5, fp16=97.5, fp8=194.9, int8=389.9),
+        aliases=("4080", "geforce rtx 4080"),
+        capability=(8, 9),
     ),
     card(
         source=ADA,

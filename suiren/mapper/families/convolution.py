@@ -32,7 +32,9 @@ def work(call: Call) -> Work:
     lanes = y.numel if bias else 0
     return Work("convolution", (Kernel(product, lanes, 0, x.bytes + w.bytes + bias, y.bytes,
                                        dtype=x.dtype,
-                                       convolution=_plain(call, x, w, "forward")),))  # fmt: skip
+                                       convolution=_plain(call, x, w, "forward"),
+                                       depthwise=_depthwise(call, x, w, "forward", y.numel)),
+                                ))  # fmt: skip
 
 
 def _plain(call: Call, x: Tensor, w: Tensor, direction: str) -> tuple[Convolution, str] | None:
@@ -49,6 +51,18 @@ def _plain(call: Call, x: Tensor, w: Tensor, direction: str) -> tuple[Convolutio
         "tf32" if "math" in call.arguments else x.dtype,
     )  # fmt: skip
     return shape, direction
+
+
+def _depthwise(
+    call: Call, x: Tensor, w: Tensor, direction: str, made: int
+) -> tuple[str, int, int] | None:
+    """The pass of a convolution with a group for every channel, and the numbers it goes over."""
+    flat = len(x.shape) == 4 and len(w.shape) == 4
+    if not flat or w.shape[1] != 1 or _groups(call) != x.shape[1] or _groups(call) == 1:
+        return None
+    if call.arguments.get("transposed") is True:
+        return None
+    return direction, made, prod(w.shape[2:])
 
 
 def _groups(call: Call) -> int:
@@ -86,6 +100,7 @@ def _backward(call: Call) -> Work:
                 x.bytes,
                 dtype=x.dtype,
                 convolution=_plain(call, x, w, "input"),
+                depthwise=_depthwise(call, x, w, "input", x.numel),
             )
         )
     if wants[1]:
@@ -100,6 +115,7 @@ def _backward(call: Call) -> Work:
                 w.bytes,
                 dtype=x.dtype,
                 convolution=_plain(call, x, w, "weight"),
+                depthwise=_depthwise(call, x, w, "weight", gy.numel),
             )
         )
     if len(wants) > 2 and wants[2]:

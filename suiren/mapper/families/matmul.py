@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from suiren.mapper.work import Kernel, Product, Work
+from suiren.mapper.work import WIDE_BYTES, Kernel, Product, Work
 from suiren.trace.call import Call, Tensor
 
 OPS = frozenset(
@@ -24,7 +24,7 @@ def work(call: Call) -> Work:
     c_bytes = result.bytes if result is not None else 0
     product = Product(batch, m, n, k, a.dtype, "math" in call.arguments, a.bytes, b.bytes, c_bytes,
                       out=result.dtype if result is not None else "",
-                      grain_bytes=(_grain_bytes(a), _grain_bytes(b)))  # fmt: skip
+                      grain_bytes=min(map(_grain_bytes, (a, b, *call.results()))))  # fmt: skip
     bias_bytes = bias.bytes if bias is not None else 0
     lane_ops = batch * m * n if bias is not None else 0
     return Work("matmul", (Kernel(product, lane_ops, 0, a.bytes + b.bytes + bias_bytes, c_bytes,
@@ -52,10 +52,10 @@ def _operands(call: Call) -> tuple[Tensor, Tensor, Tensor | None]:
 def _grain_bytes(t: Tensor) -> int:
     """The largest power of two, 16 at most, at a multiple of which every row starts."""
     if len(t.shape) < 2:
-        return 16
+        return WIDE_BYTES
     strides = t.strides or (t.shape[-1], 1)
     row_bytes = max(strides[-2:]) * t.itemsize_bytes
-    return min(16, row_bytes & -row_bytes) or 16
+    return min(WIDE_BYTES, row_bytes & -row_bytes) or WIDE_BYTES
 
 
 def _three(a: Tensor) -> tuple[int, int, int]:

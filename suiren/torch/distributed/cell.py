@@ -86,8 +86,10 @@ def cell_of(
 def _tiled(offsets: set[int], block: set[int]) -> tuple[int, ...] | None:
     """Where copies of a block begin that together are the offsets; None if they are not."""
     left, starts, low = set(offsets), [], min(block)
-    while left:
-        start = min(left) - low
+    for first in sorted(offsets):
+        if first not in left:
+            continue
+        start = first - low
         copy = {start + o for o in block}
         if not copy <= left:
             return None

@@ -10,9 +10,10 @@ between two that differ until the place is found where the work changes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from itertools import pairwise, product
+from dataclasses import replace
+from itertools import product
 
+from suiren.torch.distributed.along import Along, Known, Pattern
 from suiren.torch.distributed.cell import Cell, cell_of
 from suiren.torch.distributed.hub import Hub
 from suiren.torch.distributed.job import Ran
@@ -20,36 +21,21 @@ from suiren.torch.distributed.outcome import RankOutcome
 
 #: Stages that are run one by one; a chain of sends that is longer is not followed further.
 MOST_STAGES = 128
-#: Places along one axis that are looked at before the rest is taken to be like its neighbours.
-MOST_LOOKS = 24
 #: Worlds that fall into so many parts without a collective between them are not looked into.
 MOST_PARTS = 8
 
 
 Give = Callable[[Ran, list[int]], None]
 """Puts ranks into the class of one that ran."""
-Look = Callable[..., None]
-"""Runs the ranks at these places along an axis."""
-
-
-@dataclass
-class Pattern:
-    """How a cell is uneven."""
-
-    first: bool
-    """Its own rank does other work than an ordinary one."""
-    far: bool
-    """So does the rank at its far end."""
-    by_size: bool = False
-    """The far end asks for the same ops as an ordinary rank, with other sizes."""
 
 
 class Classes:
     """The classes of one world."""
 
     def __init__(self, hub: Hub, world_size: int, cards_per_node: int) -> None:
-        self.hub, self.world_size, self.cards_per_node = hub, world_size, cards_per_node
-        self.notes: list[str] = []
+        self.hub, self.world_size = hub, world_size
+        self.known = Known(hub, cards_per_node)
+        self.notes = self.known.notes
 
     def find(self) -> list[RankOutcome]:
         """One outcome a class, that of rank 0 first."""
@@ -63,7 +49,7 @@ class Classes:
         by_digest = self._sorted_out(stages)
         if self._failed():
             return self._as_run()
-        return [self._outcome(self.hub.ran[rank], ranks) for rank, ranks in by_digest]
+        return [self._outcome(self.known.of(rank), ranks) for rank, ranks in by_digest]
 
     # ---- stages
 
@@ -132,16 +118,10 @@ class Classes:
 
     # ---- inside a cell
 
-    def _digest(self, cell: Cell, places: tuple[int, ...]) -> str:
-        return self._run(cell, [places])[0].digest
-
-    def _run(self, cell: Cell, places: list[tuple[int, ...]]) -> list[Ran]:
-        return self.hub.run([cell.at(p) for p in places], like=cell.rank)
-
     def _pattern(self, cell: Cell) -> Pattern:
         if not cell.axes:
             return Pattern(False, False)
-        ordinary, far = self._run(cell, [cell.ordinary, cell.far])
+        ordinary, far = self.known.run(cell, [cell.ordinary, cell.far])
         own = self.hub.ran[cell.rank].digest
         is_by_size = far.outline == ordinary.outline
         return Pattern(own != ordinary.digest, far.digest != ordinary.digest, is_by_size)
@@ -150,7 +130,8 @@ class Classes:
         if not pattern.first and not pattern.far:
             give(self.hub.ran[cell.rank], sorted(cell.ranks))
             return
-        segments = [self._segments(cell, axis, pattern) for axis in range(len(cell.axes))]
+        axes = range(len(cell.axes))
+        segments = [Along(self.known, cell, axis, pattern).stands() for axis in axes]
         exact = {cell.at(cell.own), cell.at(cell.far)}
         members: dict[tuple[int, ...], list[int]] = {}
         for places in product(*(range(len(axis)) for axis in cell.axes)):
@@ -164,97 +145,7 @@ class Classes:
                 give(self.hub.ran[cell.at(cell.far)], others)
             elif others:  # a corner may be special: it stands for itself alone
                 runner = cell.at(stands) if cell.at(stands) in others else others[0]
-                give(self.hub.run([runner], like=cell.rank)[0], others)
-
-    def _segments(self, cell: Cell, axis: int, pattern: Pattern) -> list[int]:
-        """For every place along an axis, the place that stands for it."""
-        length = len(cell.axes[axis])
-        usual = cell.ordinary[axis]
-        digests: dict[int, str] = {}
-
-        def look(*at: int) -> None:
-            fresh = [p for p in dict.fromkeys(at) if 0 <= p < length and p not in digests]
-            places = [(*cell.ordinary[:axis], p, *cell.ordinary[axis + 1 :]) for p in fresh]
-            for place, ran in zip(fresh, self._run(cell, places), strict=True):
-                digests[place] = ran.digest
-
-        own = cell.own[axis]
-        look(usual, *((own,) if pattern.first else ()))
-        if pattern.far:
-            far, shorter = cell.far[axis], self._shorter_from(cell, axis)
-            if pattern.by_size and shorter and far == length - 1:
-                look(far, *shorter[:-1])
-                return self._by_size(cell, axis, digests, [*shorter[:-1], far], shorter, look)
-            around = {place for first in shorter for place in (first - 1, first)}
-            look(far, far - 1 if far else 1, *sorted(around))
-            self._halve(digests, look, own)
-        stands = [usual] * length
-        known = sorted(p for p in digests if p != own)
-        for low, high in zip(known, [*known[1:], length], strict=True):
-            first = next(p for p in known if digests[p] == digests[low])
-            stands[low:high] = [first] * (high - low)
-        if known and known[0] > 0:
-            stands[: known[0]] = [known[0]] * known[0]
-        for place in self._like_own(cell, axis, digests, usual, look):
-            stands[place] = own
-        return stands
-
-    def _like_own(
-        self, cell: Cell, axis: int, digests: dict[int, str], usual: int, look: Look
-    ) -> list[int]:
-        """Places that do as its own does, if that is special: one in every node, or only it."""
-        own, offsets = cell.own[axis], cell.axes[axis].offsets
-        if own not in digests or digests[own] == digests[usual]:
-            return []
-        per_node = self.cards_per_node
-        alike = [p for p, o in enumerate(offsets) if p != own and not o % per_node]
-        if not alike or len(alike) == len(offsets) - 1:
-            return [own]
-        look(alike[0])
-        return [own, *alike] if digests[alike[0]] == digests[own] else [own]
-
-    def _halve(self, digests: dict[int, str], look: Look, own: int) -> None:
-        """Finds where the work changes, between places that differ."""
-        while True:
-            known = sorted(p for p in digests if p != own)
-            gaps = [
-                (low + high) // 2
-                for low, high in pairwise(known)
-                if digests[low] != digests[high] and high - low > 1
-            ]
-            if not gaps:
-                return
-            if len(digests) + len(gaps) > MOST_LOOKS:
-                self.notes.append(
-                    f"the work changes at more than {MOST_LOOKS} places of one dimension; ranks "
-                    "between those that were run are taken to be like the one before"
-                )
-                return
-            look(*gaps)
-
-    def _by_size(
-        self, cell: Cell, axis: int, digests: dict[int, str], runners: list[int],
-        shorter: list[int], look: Look,
-    ) -> list[int]:  # fmt: skip
-        """Places between two where shards get shorter hold shards of equal sizes: one runs."""
-        length, usual = len(cell.axes[axis]), cell.ordinary[axis]
-        stands = [usual] * length
-        for runner, low, high in zip(runners, shorter, [*shorter[1:], length], strict=True):
-            first = next(p for p in (usual, *runners) if digests[p] == digests[runner])
-            stands[low:high] = [first] * (high - low)
-        for place in self._like_own(cell, axis, digests, usual, look):
-            stands[place] = cell.own[axis]
-        return stands
-
-    def _shorter_from(self, cell: Cell, axis: int) -> list[int]:
-        """Places from which on some parameter's shards are shorter, ascending."""
-        offsets = cell.axes[axis].offsets
-        found = {
-            place
-            for ranks, place in self.hub.ran[cell.rank].breaks or ()
-            if tuple(r - cell.rank for r in ranks) == offsets
-        }
-        return sorted(found)
+                give(self.known.get(runner, cell.rank), others)
 
     # ---- what comes out
 
@@ -269,6 +160,7 @@ class Classes:
 
     def _outcome(self, ran: Ran, ranks: list[int] | range) -> RankOutcome:
         ran.outcome.program.facts["ranks"] = {
-            "ran": len(self.hub.ran), "stands_for": len(ranks), "notes": self.notes,
+            "ran": len(self.hub.ran), "made": len(self.known.made), "stands_for": len(ranks),
+            "notes": self.notes,
         }  # fmt: skip
         return replace(ran.outcome, ranks=tuple(ranks))

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suiren.hw.spec import Card
+from suiren.torch.distributed.cuts import Cut
 from suiren.torch.distributed.outcome import RankOutcome
 from suiren.torch.how import How
-
-Breaks = tuple[tuple[tuple[int, ...], int], ...]
-"""Where shards get shorter: see `Ran.breaks`."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,8 @@ class Ran:
     """Ranks it sends to or receives from."""
     group_ranks: tuple[tuple[int, ...], ...]
     """Groups in which it took part in a collective."""
-    breaks: Breaks | None
-    """(ranks of a mesh dimension, a place in it from which on some parameter's shards are
-    shorter); None where they could not be told."""
+    cuts: tuple[Cut, ...] | None
+    """How its parameters are sharded; None where it could not be told."""
     cpu_s: tuple[float, ...] = ()
     """Processor time that its process had taken when it began, and at every step's end."""
     outline: str = ""

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from suiren.torch.distributed import groups, sameness
-from suiren.torch.distributed.job import Breaks, Job, Ran
+from suiren.torch.distributed.cuts import Cut
+from suiren.torch.distributed.cuts import cuts as cuts_now
+from suiren.torch.distributed.job import Job, Ran
 from suiren.torch.distributed.outcome import RankOutcome
 from suiren.torch.distributed.post import Line
-from suiren.torch.distributed.shard_breaks import shard_breaks
 from suiren.torch.runner import Outcome, run_script
 from suiren.torch.session import Session
 from suiren.trace.program import Program
@@ -60,20 +61,20 @@ def run_rank(rank: int, job: Job, line: Line) -> Ran:
         yield
 
     session = Session(job.card)
-    breaks: list[Breaks | None] = [()]
+    cuts: list[tuple[Cut, ...] | None] = [()]
     cpu_s = [time.process_time()]
 
     def stepped(count: int) -> None:
         cpu_s.append(time.process_time())
         if count == 1:
-            breaks[0] = shard_breaks()
+            cuts[0] = cuts_now()
 
     session.on_step = stepped
     outcome = run_script(job.script, job.arguments, session, job.how, pretending)
-    return replace(ran(outcome, rank, job, breaks[0]), cpu_s=tuple(cpu_s))
+    return replace(ran(outcome, rank, job, cuts[0]), cpu_s=tuple(cpu_s))
 
 
-def ran(outcome: Outcome, rank: int, job: Job, breaks: Breaks | None) -> Ran:
+def ran(outcome: Outcome, rank: int, job: Job, cuts: tuple[Cut, ...] | None) -> Ran:
     """What is kept of a script that ran in this process as this rank."""
     program = outcome.program
     program.facts.update(
@@ -85,7 +86,7 @@ def ran(outcome: Outcome, rank: int, job: Job, breaks: Breaks | None) -> Ran:
         sameness.digest(program, job.cards_per_node),
         peers,
         met,
-        breaks,
+        cuts,
         outline=sameness.outline(program, job.cards_per_node),
     )
 

@@ -38,13 +38,18 @@ def digest(program: Program, cards_per_node: int) -> str:
 
 
 def outline(program: Program, cards_per_node: int) -> str:
-    """Equal for two ranks whose steady steps differ at most in the sizes of tensors."""
+    """Equal for two ranks whose steady steps differ at most in the sizes of tensors.
+
+    Allocations do not count: tensors without elements have none.
+    """
     steady = program.steady()
     step = program.distinct[steady] if steady is not None else program.rest
     if step is None:
         return ""
     columns = _columns(step, _Words(program, cards_per_node, with_sizes=False))
-    return hashlib.sha256(np.stack(columns[:-1], axis=1).tobytes()).hexdigest()
+    table = np.stack(columns[:-1], axis=1)
+    is_memory = (table[:, 0] == Kind.ALLOC) | (table[:, 0] == Kind.FREE)
+    return hashlib.sha256(table[~is_memory].tobytes()).hexdigest()
 
 
 class _Words:
@@ -57,6 +62,7 @@ class _Words:
         self.rank = int(program.facts.get("rank", 0))
         self.groups = [ranks_of(fact) for fact in program.facts.get("groups", [])]
         self.cards_per_node = cards_per_node
+        self._places: dict[int, int] = {}
         self.calls = _numbers([self.call(call) for call in program.calls])
         self.contexts = _numbers([f"{c.phase} {c.path}" for c in program.contexts])
 
@@ -64,14 +70,17 @@ class _Words:
         """A call's text, with a group's place and a peer's distance for their numbers."""
         if not call.op.startswith("eccl::"):
             return str(_without_offset(call)) if self.with_sizes else call.op
-        ranks = self.groups[_integer(call, "group")]
+        group = _integer(call, "group")
+        ranks = self.groups[group]
         peer = _integer(call, "peer")
         distance = -1
         if peer in ranks:
             at = ranks.index(peer)
             is_pairwise = call.name in ("send", "recv")
             distance = (at - ranks.index(self.rank)) % len(ranks) if is_pairwise else at
-        place = self.place(ranks)
+        if group not in self._places:
+            self._places[group] = self.place(ranks)
+        place = self._places[group]
         if not self.with_sizes:
             return f"{call.op} {place} {distance}"
         tensors = [str(t) for t in (*call.inputs(), *call.results())]

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suiren.torch.distributed.shard_breaks import places_of
+from suiren.torch.distributed.cuts import Cut, places_of
 
 
 @given(length=st.integers(1, 300), parts=st.integers(1, 300))
@@ -16,6 +16,8 @@ def test_places_are_where_chunks_get_shorter(length: int, parts: int) -> None:
     sizes += [0] * (parts - len(sizes))
     shorter = {place for place in range(1, parts) if sizes[place] < sizes[place - 1]}
     assert set(places_of(length, parts)) == shorter
+    cut = Cut("weight", (7, sizes[0]), 1, length, range(parts))
+    assert [cut.at(place) for place in range(parts)] == [(7, size) for size in sizes]
 
 
 @pytest.mark.parametrize(("length", "parts", "places"), [
