@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from suiren.plan.row import Row
 
 #: Rows of one split whose steps and memories differ by less, as shares, are alike.
-STEP_SHARE, MEMORY_SHARE = 1e-3, 1e-2
+STEP_SHARE, MEMORY_SHARE = 1e-3, 2e-2
 _SPLIT = ("tp", "pp", "vpp", "cp", "ep", "dp", "micro_batch", "precision")
 _KNOBS = {"zero": "zero", "recompute": "recompute", "offload": "offload", "schedule": "schedule",
           "sequence_parallel": "sequence parallel"}  # fmt: skip

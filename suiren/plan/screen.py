@@ -30,6 +30,9 @@ def _pieces(answer: Answer) -> Iterator[RenderableType]:
         yield _nothing(answer)
         return
     yield _table(answer)
+    alike = [f"  {one.place:>2} {one.knobs}" for one in answer.best if one.knobs]
+    if alike:
+        yield Text("\n".join(["as fast and as large with, instead", *alike]))
     yield _whys(answer)
     yield _owners(answer)
     if len(answer.outcome.found.front) > 2:
@@ -127,8 +130,7 @@ def _table(answer: Answer) -> RenderableType:
         row, machine = one.row, problem.machines[one.row.machine]
         table.add_row(
             str(one.place), *([machine.name] if many else []),
-            f"{row.label}\n  alike: {one.knobs}" if one.knobs else row.label,
-            f"{row.layout.ranks:,}",
+            row.label, f"{row.layout.ranks:,}",
             show_time(row.step_s), f"{_rate(answer, row):,.0f}", f"{100 * row.mfu:.1f} %",
             f"{row.memory_bytes / GiB:.1f} GiB", f"{memory_of(problem, machine) / GiB:.0f} GiB",
             f"{row.energy_j / 1e3:,.1f} kJ", f"{row.power_w / 1e3:,.1f} kW",

@@ -233,7 +233,7 @@ def test_a_table_shows_no_row_twice_and_all_rows_that_are_alike_once(exhaustive)
         assert bool(one.knobs) == bool(one.twins)
         for twin in one.twins:
             assert abs(twin.step_s / one.row.step_s - 1) < 1e-3
-            assert abs(twin.memory_bytes / one.row.memory_bytes - 1) < 1e-2
+            assert abs(twin.memory_bytes / one.row.memory_bytes - 1) < 2e-2
             assert (twin.layout.tp, twin.layout.micro_batch) == (
                 one.row.layout.tp, one.row.layout.micro_batch
             )
@@ -247,7 +247,7 @@ def test_knobs_that_do_not_matter_are_named_once():
     row = Row(0, layout, 1.0, 1e9, 1.0, 1.0, 0.5, 1.0, 0.0, {})
     other = replace(row, layout=replace(layout, zero=0, recompute="selective"), step_s=1.0004)
     host = replace(row, layout=replace(layout, offload="optimizer"), memory_bytes=0.995e9)
-    large = replace(host, memory_bytes=0.98e9, layout=replace(layout, recompute="full"))
+    large = replace(host, memory_bytes=0.97e9, layout=replace(layout, recompute="full"))
     found = alike([row, other, host, large], 10)
     assert [one.row for one in found] == [row, large]
     assert found[0].knobs == "zero 0, recompute selective, offload of the optimizer"
