@@ -32,7 +32,8 @@ def group_of(table: str, one: Prediction) -> tuple[str, ...]:
     """What a table's rows are told by."""
     shape = one.row.shape
     if table == "train_vtrain_a100":
-        return (shape["model"], f"tp {shape['tp']}")
+        fit = "split `fit`" if one.row.split == "fit" else ""
+        return (shape["model"], f"tp {shape['tp']}", fit)
     kind = "" if table == "train_megatron_lm" else shape.get("precision", "").split(" (")[0]
     return (one.card, shape.get("framework", "").split(" (HF")[0], shape.get("model", ""), kind)
 

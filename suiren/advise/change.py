@@ -12,7 +12,7 @@ from suiren.advise.fit import fit
 from suiren.advise.padding import odd_sizes, pad
 from suiren.hw.spec import Card
 from suiren.mapper.memory import MemoryUse
-from suiren.trace.program import Program, Step
+from suiren.trace.program import Kind, Program, Step
 
 #: A gain below this is not worth a user's time, percent.
 SMALLEST_GAIN_PERCENT = 0.5
@@ -46,7 +46,7 @@ def changes(program: Program, step: Step, card: Card, memory: MemoryUse) -> list
     asked = asked_of(program, step)
     now_s = period_s(asked, card)
     found = []
-    for candidate in _candidates(program, asked, card, memory):
+    for candidate in _candidates(program, step, asked, card, memory):
         if candidate.asked is None or now_s <= 0:
             continue
         seconds = period_s(candidate.asked, card) / candidate.batches
@@ -57,7 +57,7 @@ def changes(program: Program, step: Step, card: Card, memory: MemoryUse) -> list
 
 
 def _candidates(
-    program: Program, asked: Asked, card: Card, memory: MemoryUse
+    program: Program, step: Step, asked: Asked, card: Card, memory: MemoryUse
 ) -> Iterator[_Candidate]:
     yield _Candidate(
         "BF16 autocast",
@@ -78,7 +78,8 @@ def _candidates(
         pad(asked, sizes),
         "rows then start at multiples of 16 bytes; what is added must not count",
     )
-    yield from _batch(asked, card, memory)
+    if any(row[0] == Kind.ENTER for row in step.events.tolist()):  # a module read a batch
+        yield from _batch(asked, card, memory)
     yield _Candidate(
         "torch.compile",
         'model = torch.compile(model, backend="suiren")',

@@ -184,7 +184,7 @@ def answer(
         tuple(hazards(counted, card)),
         tuple(changes(program, step, card, memory)) if advise and not _is_cut(program) else (),
         tuple(rests_on(program, key, prices, alone.period_ps / PS_PER_S)) if advise else (),
-        None if "out_of_memory" in program.facts or not memory.peak_bytes
+        None if "out_of_memory" in program.facts or not memory.peak_bytes or not batch.calls
         else fit(memory, capacity, batch.samples, batch.sequence, batch.calls),
         prices.clock,
     )  # fmt: skip

@@ -17,7 +17,14 @@ class Batch:
     sequence: int | None
     inputs: tuple[str, ...]
     calls: int
-    """Micro-batches of one step."""
+    """Micro-batches of one step; 0 where no module was called, so that no batch is known."""
+
+    @property
+    def in_words(self) -> str:
+        """The size of a batch."""
+        if not self.calls:
+            return "no module was called, so the batch is not known"
+        return f"batch {self.samples}" + (f" × {self.sequence}" if self.sequence else "")
 
     @property
     def tokens(self) -> int | None:

@@ -65,8 +65,8 @@ def _main_format(answer: Answer) -> str:
 def _tiles(answer: Answer) -> list[dict[str, str]]:
     seconds, batch = answer.step_time_s, answer.batch
     per_s = 1 / seconds if seconds else 0.0
-    size = f"batch {batch.samples}" + (f" × {batch.sequence} tokens" if batch.sequence else "")
-    samples = show_rate(batch.samples * per_s, " samples/s")
+    size = batch.in_words + (" tokens" if batch.sequence else "")
+    samples = show_rate(batch.samples * per_s, " samples/s") if batch.calls else "-"
     speed = _tile("Throughput", samples, size)
     if batch.tokens:
         tokens = show_rate(batch.tokens * per_s, " tokens/s")

@@ -27,7 +27,7 @@ def ranks_page_html(found: RanksAnswer) -> str:
 
 def _words(found: RanksAnswer) -> dict[str, Any]:
     seconds = found.step_time_s
-    speed = f"{found.samples / seconds:,.1f} samples/s" if seconds else "-"
+    speed = f"{found.samples / seconds:,.1f} samples/s" if seconds and found.batch.calls else "-"
     if found.tokens and seconds:
         speed += f", {found.tokens / seconds:,.0f} tokens/s"
     return {

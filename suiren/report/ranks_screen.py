@@ -53,7 +53,7 @@ def _facts(found: RanksAnswer) -> Iterator[tuple[str, str]]:
     seconds = found.step_time_s
     yield "machine", f"{escape(found.cluster.title)}: {escape(found.cluster.node.wiring)}"
     yield "step time", f"[bold green]{show_time(seconds)}[/]   {_classes(found)}"
-    if seconds:
+    if seconds and found.batch.calls:
         speed = f"{found.samples / seconds:,.1f} samples/s"
         if found.tokens:
             speed += f", {found.tokens / seconds:,.0f} tokens/s"

@@ -67,12 +67,12 @@ def _speed(answer: Answer) -> Iterator[tuple[str, str]]:
             f"{answer.num_warm_up} warm-up"
         ),
     )
-    speed = f"{batch.samples / seconds:,.1f} samples/s" if seconds else "-"
+    speed = f"{batch.samples / seconds:,.1f} samples/s" if seconds and batch.calls else "-"
     if batch.tokens and seconds:
         speed += f", {batch.tokens / seconds:,.0f} tokens/s"
     yield (
         "throughput",
-        f"{speed}   batch {batch.samples}" + (f" × {batch.sequence}" if batch.sequence else ""),
+        f"{speed}   {batch.in_words}",
     )
     yield (
         "utilisation",
