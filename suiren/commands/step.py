@@ -86,7 +86,7 @@ def step(**options: Any) -> None:
     suiren step gpt3-175b --on dgx-a100*128 --tp 8 --pp 16 --global-batch 1536
     suiren step ./config.json --on t21x8 --tp 8 --global-batch 64
     """  # noqa: D301 - click reads the control character
-    from suiren.fleet.layout import BadLayout, Layout
+    from suiren.fleet.layout import BadLayout, Layout, check_format
     from suiren.fleet.model import BadModel
     from suiren.fleet.models import find_model
     from suiren.fleet.step import train_step
@@ -114,6 +114,7 @@ def step(**options: Any) -> None:
             schedule=options["schedule"] or ("interleaved" if options["vpp"] > 1 else "1f1b"),
             overlap_gradients=options["overlap"], overlap_tensor=options["overlap"],
         )  # fmt: skip
+        check_format(layout.precision, cluster.card)
         found = train_step(model, layout, cluster, framework)
     except (BadModel, BadLayout, UnknownCluster, BadClusterFile, UnknownChip,
             BadChipFile) as problem:  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Literal
 
 from suiren.fleet.model import Model
 from suiren.fleet.place import Place, place_of
+from suiren.hw.spec import Card
 
 Schedule = Literal["1f1b", "gpipe", "interleaved", "zero-bubble"]
 Recompute = Literal["none", "selective", "full"]
@@ -15,6 +16,14 @@ Recompute = Literal["none", "selective", "full"]
 
 class BadLayout(ValueError):  # noqa: N818 - reads as what it is
     """A layout that no job could run; the message gives the numbers."""
+
+
+def check_format(precision: str, card: Card) -> None:
+    """Raises BadLayout for products of 8 or 4 bits on a card that has none."""
+    formats = card.formats()
+    if precision in ("fp8", "fp4") and precision not in formats:
+        raise BadLayout(f"{card.title} does not multiply in {precision}; it does in "
+                        f"{', '.join(formats)}")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from suiren.fleet.block import layer
 from suiren.fleet.cost import NOTHING, cost_of
 from suiren.fleet.ends import embedding, head
 from suiren.fleet.framework import MEGATRON_CORE, Framework
-from suiren.fleet.layout import BadLayout, Layout
+from suiren.fleet.layout import BadLayout, Layout, check_format
 from suiren.fleet.model import Model
 from suiren.fleet.part import Part
 from suiren.fleet.sharded import ShardedStep, sharded_step
@@ -66,6 +66,7 @@ def step_of(row: Row, card: Card) -> StepResult | ShardedStep:
             f"{cluster_ranks(row)} devices of the row"
         )
     try:
+        check_format(layout.precision, card)
         if layout.zero == 3 and isinstance(framework, Sharded):
             return sharded_step(model, layout, cluster, framework)
         return train_step(model, layout, cluster, framework)
