@@ -76,6 +76,14 @@ class Chip:
     """Groups of cores around a shared memory: SIC clusters of a DTU, GPCs of a GPU."""
     process_nm: Fact | None = None
 
+    @property
+    def is_gpu(self) -> bool:
+        """Its cores run threads that load, store and send by instructions of their own.
+
+        Other chips have engines for it beside their cores.
+        """
+        return self.vendor in ("NVIDIA", "AMD")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Card:

@@ -28,7 +28,6 @@ WEIGHT_TAP: Fact = derived(
     18, _FILE + "conv_depthwise2d_grad_weight_kernel: remainder, two positions, four bounds, two "
     "addresses of five operations, two loads, a multiply-add"
 )  # fmt: skip
-_BY_THREADS = frozenset({"NVIDIA", "AMD"})
 
 
 def lanes_of(direction: str, made: float, taps: int, card: Card) -> float:
@@ -36,7 +35,7 @@ def lanes_of(direction: str, made: float, taps: int, card: Card) -> float:
 
     `made` counts results; for `input` the input's gradient, for `weight` the result's gradient.
     """
-    if card.chip.vendor not in _BY_THREADS:
+    if not card.chip.is_gpu:
         return made * taps
     if direction == "weight":
         return made * taps * (float(DIVISION) + float(WEIGHT_TAP))

@@ -18,9 +18,6 @@ from suiren.hw.fact import Fact, fitted, published
 from suiren.hw.spec import Card
 from suiren.mapper.work import WIDE_BYTES, Product
 
-#: Vendors whose kernels load operands by instructions of up to 16 bytes a thread; others' copy
-#: engines take rows that start anywhere.
-_LOADS_BY_THREADS = frozenset({"NVIDIA", "AMD"})
 #: Bytes that the first-level cache of a core passes in a cycle.
 _L1_BYTES: Fact = published(128, "NVIDIA's tuning guides for Volta, Ampere and Hopper: 128 bytes a "
                                  "clock and SM")  # fmt: skip
@@ -41,9 +38,9 @@ def narrowly(timing: Timing, product: Product, card: Card) -> Timing:
     """The timing of a product with what narrow accesses add to it; seconds.
 
     Every byte between the shared level and a core takes the place of `16 / grain_bytes` in the
-    first-level cache.
+    first-level cache. Copy engines of other chips than GPUs take rows that start anywhere.
     """
-    if product.grain_bytes >= WIDE_BYTES or card.chip.vendor not in _LOADS_BY_THREADS:
+    if product.grain_bytes >= WIDE_BYTES or not card.chip.is_gpu:
         return timing
     if itemsize_bytes(product.dtype) > 2 or not card.engine_flop_per_s("matrix", "fp16"):
         return timing
