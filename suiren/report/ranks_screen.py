@@ -94,11 +94,18 @@ def _ranks(found: RanksAnswer) -> Table:
     for name in _COLUMNS:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
-    for row in found.rows[:MOST_ROWS]:
+    rows = _distinct(found)
+    for row in rows[:MOST_ROWS]:
         table.add_row(*_cells(row, found.step_time_s), _bar(row, found.step_time_s))
-    if len(found.rows) > MOST_ROWS:
-        table.caption = f"and {len(found.rows) - MOST_ROWS} more"
+    if len(rows) > MOST_ROWS:
+        table.caption = f"and {len(rows) - MOST_ROWS} more"
     return table
+
+
+def _distinct(found: RanksAnswer) -> list[RankRow]:
+    """Ranks of one kind that were walked apart stand once where they show the same."""
+    shown = {(row.ranks, _cells(row, found.step_time_s)[1:]): row for row in reversed(found.rows)}
+    return sorted(shown.values(), key=found.rows.index)
 
 
 def _cells(row: RankRow, seconds: float) -> tuple[str, ...]:
