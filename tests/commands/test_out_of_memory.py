@@ -101,5 +101,10 @@ def test_parts_whose_gradients_are_added_up_need_room_one_at_a_time(folder: Path
     assert told["batch"]["samples"] == 6 * 64
     assert (fit["batch"], fit["micro_batches"]) == (64, 6)
     assert fit["sentence"].startswith(f"largest micro-batch that fits: {best}, 6 a step (fixed ")
+
+
+@pytest.mark.slow
+def test_the_recommended_part_fits_and_a_larger_one_does_not(folder: Path) -> None:
+    best = run(folder, 64, 6)[1]["fit"]["largest_batch"]
     assert run(folder, best, 6)[1]["peak_memory_bytes"] <= 64 * MiB
     assert run(folder, round(1.02 * best), 6)[0].code == 1
