@@ -78,7 +78,7 @@ def _candidates(
         pad(asked, sizes),
         "rows then start at multiples of 16 bytes; what is added must not count",
     )
-    if any(row[0] == Kind.ENTER for row in step.events.tolist()):  # a module read a batch
+    if (step.events["kind"] == Kind.ENTER).any():  # a module read a batch
         yield from _batch(asked, card, memory)
     yield _Candidate(
         "torch.compile",

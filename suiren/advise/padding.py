@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from suiren.advise.asked import Asked
 from suiren.advise.rewrite import map_ops, map_tensors, recall
+from suiren.mapper.families.matmul import row_of
 from suiren.mapper.work import WIDE_BYTES
 from suiren.trace.call import Tensor
 
@@ -16,7 +17,7 @@ def odd_sizes(asked: Asked) -> dict[int, int]:
         if ask.work.family != "matmul" or product is None or product.grain_bytes >= WIDE_BYTES:
             continue
         for tensor in (*ask.call.inputs(), *ask.call.results()):
-            length = _row(tensor)
+            length = row_of(tensor)
             if tensor.itemsize_bytes == 2 and length * 2 % WIDE_BYTES:
                 found.add(length)
     step = WIDE_BYTES // 2
@@ -36,13 +37,6 @@ def pad(asked: Asked, sizes: dict[int, int]) -> Asked | None:
         return Tensor(tensor.dtype, shape, strides, tensor.on_host)
 
     return map_ops(asked, lambda ask: recall(ask, map_tensors(ask.call, padded)))
-
-
-def _row(tensor: Tensor) -> int:
-    """Elements from one row of a matrix to the next; 0 for what is none."""
-    if len(tensor.shape) < 2:
-        return 0
-    return max(tensor.strides[-2:]) if tensor.strides else tensor.shape[-1]
 
 
 def _longer(stride: int, sizes: dict[int, int]) -> int:

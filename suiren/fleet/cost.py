@@ -187,9 +187,7 @@ def _exchange(
     hidden = min(seconds, cover)
     total[f"{task.group}_s"] += seconds - hidden
     total["hidden_s"] += hidden
-    cores = float(cluster.card.cores)
-    taken = min(float(COLLECTIVE_CORES), cores / 2)
-    total["memory_s"] += hidden * taken / (cores - taken) if beside else 0.0
+    total["memory_s"] += lost_to_cores_s(hidden, cluster.card) if beside else 0.0
 
 
 def reach(copies: int, place: Place) -> float:
@@ -207,10 +205,15 @@ def reach(copies: int, place: Place) -> float:
 def behind_kernels(cost: Cost, card: Card) -> Cost:
     """Exchanges of experts that run beside kernels of other micro-batches, and slow them."""
     hidden_s = min(cost.ep_s, cost.kernels_s)
+    return replace(cost, ep_s=cost.ep_s - hidden_s, hidden_s=cost.hidden_s + hidden_s,
+                   memory_s=cost.memory_s + lost_to_cores_s(hidden_s, card))  # fmt: skip
+
+
+def lost_to_cores_s(hidden_s: float, card: Card) -> float:
+    """What kernels lose to the cores that a collective beside them keeps for `hidden_s`."""
     cores = float(card.cores)
     taken = min(float(COLLECTIVE_CORES), cores / 2)
-    return replace(cost, ep_s=cost.ep_s - hidden_s, hidden_s=cost.hidden_s + hidden_s,
-                   memory_s=cost.memory_s + hidden_s * taken / (cores - taken))  # fmt: skip
+    return hidden_s * taken / (cores - taken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,21 +224,26 @@ class Clock:
     power_w: float
 
 
-def clock_of(cost: Cost, seconds: float, card: Card, cap_w: float = inf) -> Clock:
+def clock_of(
+    cost: Cost, seconds: float, card: Card, cap_w: float = inf, floor: float = 0.0,
+    least: float = 0.3,
+) -> Clock:  # fmt: skip
     """The highest clock at which the average power of the work stays within the limit.
 
-    The limit is the card's own, or `cap_w` where that is lower. Three tenths of the full clock are
-    the least: below it, `power_w` stays above the limit.
+    The limit is the card's own, or `cap_w` where that is lower. From the share `floor` of the full
+    clock down the voltage falls no further. `least` is the slowest clock: below it, `power_w`
+    stays above the limit.
     """
     limit_w = min(float(card.tdp_w), cap_w)
 
     def power_w(clock: float) -> float:
         time_s = max(seconds, seconds + cost.engine_s * (1 / clock - 1))
-        return float(card.idle_w + (cost.engine_j * clock**2 + cost.memory_j) / time_s)
+        joules = cost.engine_j * max(clock, floor) ** 2 + cost.memory_j
+        return float(card.idle_w + joules / time_s)
 
     if seconds <= 0 or power_w(1.0) <= limit_w:
         return Clock(1.0, power_w(1.0) if seconds > 0 else float(card.idle_w))
-    low, high = 0.3, 1.0
+    low, high = least, 1.0
     for _ in range(20):
         middle = (low + high) / 2
         low, high = (middle, high) if power_w(middle) <= limit_w else (low, middle)

@@ -12,7 +12,7 @@ from math import inf
 
 from suiren.fleet.block import layer
 from suiren.fleet.collective import time_collective
-from suiren.fleet.cost import COLLECTIVE_CORES, Cost, clock_of, cost_of
+from suiren.fleet.cost import COLLECTIVE_CORES, Cost, clock_of, cost_of, lost_to_cores_s
 from suiren.fleet.ends import embedding, head
 from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.memory import StageMemory, adapters_of, memory_of
@@ -254,12 +254,8 @@ def _micro_batch(block: Unit, root: Unit, layers: int, layout: Layout, wire: Wir
 
 
 def contention_s(hidden_s: float, cluster: Cluster) -> float:
-    """What kernels lose to the cores of collectives beside them; a torus has its own engines."""
-    if cluster.torus:
-        return 0.0
-    cores = float(cluster.card.cores)
-    taken = min(float(COLLECTIVE_CORES), cores / 2)
-    return hidden_s * taken / (cores - taken)
+    """What kernels lose to collectives beside them; a torus has its own engines."""
+    return 0.0 if cluster.torus else lost_to_cores_s(hidden_s, cluster.card)
 
 
 def _memory(model: Model, layout: Layout, how: Sharded, block_params: float) -> StageMemory:

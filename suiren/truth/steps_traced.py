@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from suiren.fleet.collective import time_collective
-from suiren.fleet.cost import COLLECTIVE_CORES, NOTHING, Clock, Cost, clock_of, price_of
+from suiren.fleet.cost import NOTHING, Cost, clock_of, lost_to_cores_s, price_of
 from suiren.fleet.framework import CALL_S, CALLS_A_KERNEL
 from suiren.fleet.place import place_of
 from suiren.hw.fact import assumed, derived
@@ -94,7 +94,9 @@ def step_of(row: Row, card: Card) -> TracedStep:
         held = replace(card, tdp_w=assumed(float(limit[1]), "the limit that the row states"))
     tf32 = wide and "tf32" in card.formats() and "no tf32" not in row.dtype.lower()
     work, late = _work(model, batch, tf32, _call_s(row, card), Held(card))
-    clock = _clock(work + late, held)
+    both = work + late
+    floor = float(card.pace.voltage_floor)
+    clock = clock_of(both, both.device_s, held, floor=floor, least=LEAST_CLOCK)
     work, late = work.at_clock(clock.share), late.at_clock(clock.share)
     exchange_s = _exchange_s(model, row, card, cards, work)
     step_s = work.seconds + exchange_s + max(late.host_s, late.device_s)
@@ -169,25 +171,6 @@ def _call_s(row: Row, card: Card) -> float:
     return float(card.host_issue_s if modern else CALL_S)
 
 
-def _clock(work: Cost, card: Card) -> Clock:
-    """The clock that the card's limit allows; below the floor the voltage falls no further."""
-    seconds, floor = work.device_s, float(card.pace.voltage_floor)
-    free = clock_of(work, seconds, card)
-    if free.share >= 1.0:
-        return free
-
-    def power_w(clock: float) -> float:
-        slow_s = seconds + work.engine_s * (1 / clock - 1)
-        joules = work.engine_j * max(clock, floor) ** 2 + work.memory_j
-        return float(card.idle_w) + joules / slow_s
-
-    low, high = LEAST_CLOCK, 1.0
-    for _ in range(20):
-        middle = (low + high) / 2
-        low, high = (middle, high) if power_w(middle) <= float(card.tdp_w) else (low, middle)
-    return Clock(low, power_w(low))
-
-
 def half_of(card: Card) -> str:
     """The 16-bit format that scripts take on a card: bfloat16 where nothing multiplies in FP16."""
     return "bf16" if "bf16" in card.formats() and "fp16" not in card.formats() else "f16"
@@ -249,5 +232,4 @@ def _exchange_s(model: Traced, row: Row, card: Card, cards: int, work: Cost) -> 
     last = time_collective(cluster, "all_reduce", min(size, BUCKET_BYTES), place).seconds
     exposed = max(last, whole - work.device_s * 2 / 3)
     # beside kernels it takes cores from them
-    taken = min(float(COLLECTIVE_CORES), float(card.cores) / 2)
-    return exposed + (whole - exposed) * taken / (float(card.cores) - taken)
+    return exposed + lost_to_cores_s(whole - exposed, card)

@@ -49,12 +49,16 @@ def _operands(call: Call) -> tuple[Tensor, Tensor, Tensor | None]:
     return tensors[0], tensors[1], None
 
 
+def row_of(t: Tensor) -> int:
+    """Elements from one row of a matrix to the next; 0 for what is none."""
+    if len(t.shape) < 2:
+        return 0
+    return max(t.strides[-2:]) if t.strides else t.shape[-1]
+
+
 def _grain_bytes(t: Tensor) -> int:
     """The largest power of two, 16 at most, at a multiple of which every row starts."""
-    if len(t.shape) < 2:
-        return WIDE_BYTES
-    strides = t.strides or (t.shape[-1], 1)
-    row_bytes = max(strides[-2:]) * t.itemsize_bytes
+    row_bytes = row_of(t) * t.itemsize_bytes
     return min(WIDE_BYTES, row_bytes & -row_bytes) or WIDE_BYTES
 
 
