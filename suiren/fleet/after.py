@@ -96,7 +96,8 @@ def after_stage(
         if members <= 1:
             continue
         place = layout.place(group, cards)
-        op = "reduce_scatter" if layout.zero else "all_reduce"
+        whole = not layout.zero or framework.reduces_whole
+        op = "all_reduce" if whole else "reduce_scatter"
         reduce_s += time_collective(cluster, op, grad_item * count, place).seconds
         if layout.zero:
             gather_s += time_collective(cluster, "all_gather", item * count, place).seconds

@@ -162,6 +162,7 @@ def memory_of(
         states = main = 0
     kept = in_flight(layout, stage)
     activations, again, working, results = _activations(model, layout, share, stage)
+    activations += copied_bytes(layout, share, stage)
     logits, again, working = at_the_end(share, layout, stage, again, working, beside)
     working += owed(layout, stage) * results
     moving = activations * kept + logits + again + working
@@ -171,7 +172,8 @@ def memory_of(
         stage, item * (shared if layout.zero == 3 else held),
         grad_item * (shared if layout.zero >= 2 else trained) + unsummed,
         (states + main) * (shared if layout.zero else trained), activations * kept, logits,
-        again, working, float(FRAGMENTATION) * moving,
+        again, working + joined_bytes(framework, weights.all, item),
+        float(FRAGMENTATION) * moving,
         float(WORKSPACE_BYTES) + messages_bytes(layout, share, stage), kept,
     )  # fmt: skip
 
@@ -192,11 +194,30 @@ def messages_bytes(layout: Layout, share: Share, stage: int) -> float:
     return messages * share.stream_bytes / split
 
 
+def copied_bytes(layout: Layout, share: Share, stage: int) -> float:
+    """Messages that a micro-batch in flight keeps: what a stage got, and what it has sent.
+
+    Only the loss follows the last stage, and tokens come to the first.
+    """
+    if layout.pp == 1 or not share.framework.copied_inputs:
+        return 0.0
+    ends = (stage == 0) + (stage == layout.pp - 1)
+    return (share.framework.copied_inputs - ends) * share.stream_bytes
+
+
+def joined_bytes(framework: Framework, weights: float, item: int) -> float:
+    """What gradients or weights are laid together in for a collective: freed memory is too torn."""
+    return item * min(float(framework.bucket_params), weights)
+
+
 def is_unsummed(layout: Layout, framework: Framework, stage: int) -> bool:
     """Whether gradients pass no hook that adds them to their FP32 sums and frees them.
 
-    torch.distributed.pipelining calls none where a schedule splits the backward pass.
+    torch.distributed.pipelining calls none where a schedule splits the backward pass; DeepSpeed's
+    BF16 optimizer frees them when the next backward pass begins.
     """
+    if framework.keeps_last_gradients:
+        return layout.precision not in ("fp32", "tf32")
     return owed(layout, stage) > 0 and framework.buffers_ahead and framework.fp32_gradients
 
 

@@ -271,7 +271,8 @@ def _assumed(cluster: Cluster, framework: Framework, layout: Layout) -> dict[str
     if layout.offload == "optimizer":
         facts["host memory bandwidth a card"] = HOST_BYTES_PER_S
     facts["framework.host_op_s"] = framework.host_op_s
-    return {n: f.source for n, f in facts.items() if f.kind == "assumed"}
+    found = {n: f.source for n, f in facts.items() if f.kind == "assumed"}
+    return {**found, **framework.told()}
 
 
 def with_schedule(layout: Layout) -> Layout:

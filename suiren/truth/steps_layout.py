@@ -11,9 +11,6 @@ from suiren.fleet.framework import (
     MEGATRON_2021,
     MEGATRON_2022,
     MEGATRON_CORE,
-    MEGATRON_DEEPSPEED,
-    MODELLINK,
-    ONEFLOW,
     Framework,
 )
 from suiren.fleet.layout import Layout, Recompute
@@ -22,6 +19,7 @@ from suiren.fleet.model import Model
 from suiren.fleet.sharded_framework import AUTOMODEL, Sharded
 from suiren.hw.spec import Card
 from suiren.truth import steps_bridge
+from suiren.truth.named_framework import named, nearest
 from suiren.truth.rows import Row
 from suiren.truth.steps_model import number
 from suiren.truth.unknown import NotPredicted
@@ -35,26 +33,19 @@ Precision = Literal["fp32", "tf32", "fp16", "bf16", "fp8", "fp4"]
 
 
 def framework_of(row: Row) -> Framework:
-    """The framework; raises NotPredicted for one whose kernels are not known."""
+    """The framework; where nobody described it, the nearest one (`Framework.stands_for`)."""
     name = row.shape.get("framework", "").lower()
-    year = "2022" if "2022" in name or "sequence_parallel=yes" in row.notes else ""
-    shared = zero_of(row.shape.get("zero_fsdp", "").lower())
-    for word, found in (
-        ("deepspeed", MEGATRON_DEEPSPEED), ("modellink", MODELLINK), ("mindspeed", MODELLINK),
-        ("automodel", _automodel(row)),
-        ("megatron-bridge", steps_bridge.shared_framework_of(row) if shared == 3
-         else steps_bridge.framework_of(row)), ("nemo", MEGATRON_CORE), ("mcore", MEGATRON_CORE),
-        ("unnamed gpu", MEGATRON_CORE),
-        ("megatron-lm 2021", MEGATRON_2021), ("megatron-lm (2021", MEGATRON_2021),
-        ("megatron-lm", MEGATRON_2022 if year else MEGATRON_CORE), ("hf transformers", EAGER),
-        ("oneflow", ONEFLOW),
-    ):  # fmt: skip
-        if word in name:
-            if re.search(r"\blora\b", row.notes.lower()):  # latent attention has a q_lora
-                return _adapted(found)
-            return found
-    raise NotPredicted(f"which kernels {row.shape.get('framework', 'its framework')!r} issues "
-                       "is not known")  # fmt: skip
+    if "automodel" in name:
+        found: Framework = _automodel(row)
+    elif "megatron-bridge" in name:
+        shared = zero_of(row.shape.get("zero_fsdp", "").lower())
+        found = (steps_bridge.shared_framework_of if shared == 3 else steps_bridge.framework_of)(row)
+    else:
+        plain = EAGER if "hf transformers" in name else None
+        found = named(row) or plain or nearest(row)
+    if re.search(r"\blora\b", row.notes.lower()):  # latent attention has a q_lora
+        return _adapted(found)
+    return found
 
 
 def _automodel(row: Row) -> Sharded:
@@ -132,22 +123,22 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
         raise NotPredicted("the row gives no micro_batch")
     about = f"{row.shape.get('recompute', '')} {row.notes}".lower()
     shared = row.shape.get("zero_fsdp", "").lower()
-    modern = framework.name.startswith((MEGATRON_CORE.name, AUTOMODEL.name))
     zero = zero_of(shared)
     if isinstance(framework, Sharded):
         zero = 3 if pp == 1 and not model.experts else 1
     elif zero > 1:
         raise NotPredicted(f"how {framework.title} shares weights or gradients is not known")
-    wide = "sequence parallel" in about or "sequence_parallel=yes" in about
+    wide = any(word in about for word in ("sequence parallel", "sequence_parallel=yes",
+                                          "sequence_parallel=true"))  # fmt: skip
     layout = Layout(
         global_batch=number(row, "global_batch"), micro_batch=micro, tp=tp, pp=pp,
         vpp=max(1, vpp), cp=cp, ep=number(row, "ep", 1), dp=dp,
-        sequence_parallel=tp > 1 and (wide or modern or "sequence_parallel=true" in about),
+        sequence_parallel=tp > 1 and (wide or framework.splits_sequence),
         zero=zero, recompute=recompute_of(row, framework),
         schedule="interleaved" if vpp > 1 else "1f1b", precision=precision_of(row),
-        overlap_gradients=overlap or modern or framework is ONEFLOW,
+        overlap_gradients=overlap or framework.overlaps_gradients or "overlapped" in shared,
         distinct_tokens=steps_bridge.sends_once(row),
-        overlap_tensor=modern or ("mc2" in about and framework is MODELLINK),
+        overlap_tensor=framework.overlaps_tensor or "mc2" in about,
     )  # fmt: skip
     layout = steps_bridge.with_ends(layout, model)
     assumed = row.shape.get("assumed_fields", "")

@@ -59,7 +59,6 @@ def test_every_training_row_gets_a_prediction_or_a_reason() -> None:
 
 @pytest.mark.parametrize(("change", "told"), [
     ({"micro_batch": ""}, "the row gives no micro_batch"), ({"tp": ""}, "the row gives no tp"),
-    ({"framework": "Abacus"}, "which kernels 'Abacus' issues is not known"),
     ({"precision": "NVFP4"}, "does not multiply in fp4"),
     ({"dp": "3"}, "are not the 8 devices of the row"),
     ({"global_batch": "3"}, "impossible layout: global batch 3 is no multiple"),
