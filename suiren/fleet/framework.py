@@ -64,7 +64,7 @@ class Framework:
     fp32_gradients: bool = False
     """Gradients are kept and reduced in FP32."""
     splits_sequence: bool = False
-    """Tensor parallel ranks split the tokens of norms and residuals though a row does not say so."""
+    """Tensor parallel ranks split the tokens of norms and residuals, said or not."""
     overlaps_gradients: bool = False
     """Gradients are reduced beside the last backward pass."""
     overlaps_tensor: bool = False

@@ -108,7 +108,8 @@ def _messages(rows: Layouts, known: Known, stage: NDArray[np.int64]) -> Floats:
 
 def _joined(rows: Layouts, framework: Framework, weights: Floats) -> Floats:
     """`memory.joined_bytes` of [3, rows]; `weights` in bytes."""
-    return np.minimum(np.where(is_wide(rows), 4.0, 2.0) * framework.bucket_params, weights)
+    item = np.where(is_wide(rows), 4.0, 2.0)
+    return np.asarray(np.minimum(item * framework.bucket_params, weights))
 
 
 def _copied(rows: Layouts, known: Known, stage: NDArray[np.int64]) -> Floats:
@@ -117,13 +118,13 @@ def _copied(rows: Layouts, known: Known, stage: NDArray[np.int64]) -> Floats:
     if not copies:
         return np.zeros(stage.shape)
     ends = (stage == 0).astype(np.int64) + (stage == rows.pp - 1)
-    return np.where(rows.pp > 1, (copies - ends) * _stream(rows, known), 0.0)
+    return np.asarray(np.where(rows.pp > 1, (copies - ends) * _stream(rows, known), 0.0))
 
 
 def _stream(rows: Layouts, known: Known) -> Floats:
     """Bytes of a message between stages, unsplit over tp."""
     tokens = rows.micro_batch * (known.job.model.seq // rows.cp)
-    return np.where(is_wide(rows), 4.0, 2.0) * tokens * known.job.model.d_model
+    return np.asarray(np.where(is_wide(rows), 4.0, 2.0) * tokens * known.job.model.d_model)
 
 
 def _splits(rows: Layouts) -> NDArray[np.bool_]:

@@ -39,7 +39,8 @@ def framework_of(row: Row) -> Framework:
         found: Framework = _automodel(row)
     elif "megatron-bridge" in name:
         shared = zero_of(row.shape.get("zero_fsdp", "").lower())
-        found = (steps_bridge.shared_framework_of if shared == 3 else steps_bridge.framework_of)(row)
+        of = steps_bridge.shared_framework_of if shared == 3 else steps_bridge.framework_of
+        found = of(row)
     else:
         plain = EAGER if "hf transformers" in name else None
         found = named(row) or plain or nearest(row)
