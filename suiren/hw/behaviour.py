@@ -60,7 +60,7 @@ def _pace(rows: str, **values: float) -> Pace:
 
 
 _A100 = {
-    "sustained_clock": 1.0,
+    "sustained_clock": 1.0, "packed_step_s": 0.0,
     "narrow_share": 0.95, "matrix_step_s": 334e-9, "matrix_start_s": 0.0, "fold_s": 190e-9,
     "vector_step_s": 52.7e-9, "overlap_loss": 0.094,
     "vector_efficiency": 0.8, "stream_efficiency": 0.88,
@@ -95,7 +95,8 @@ _ADA_PACE = _pace(
     port_bytes_per_cycle=97.4, store_share=0.1465, barrier_s=1.2e-6, mac_j=4.41e-12,
 )  # fmt: skip
 _BLACKWELL_PACE = _pace(
-    _GEMM + "GB200", matrix_step_s=64.5e-9, narrow_share=0.948, overlap_loss=0.134,
+    _GEMM + "GB200", matrix_step_s=64.5e-9, packed_step_s=380e-9, narrow_share=0.948,
+    overlap_loss=0.134,
     tile_start_s=80e-9, pipeline_start_s=0.49e-6,
     matrix_start_s=150e-9, fold_s=60e-9,
     l2_latency_s=329e-9, l2_efficiency=1.14, l2_share=0.446, l2_softness=0.98,

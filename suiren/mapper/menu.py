@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from suiren.dtype import bits_of, moved_bytes
 from suiren.hw.spec import Card
 
 Row = tuple[int, int, int, int, int]
@@ -112,9 +113,10 @@ def _rows(family: str, engine: str = "matrix", batched: bool = False) -> tuple[R
 
 
 def offers(
-    card: Card, item_bytes: float, out_bytes: int, engine: str = "matrix", batched: bool = False
+    card: Card, dtype: str, out: str, engine: str = "matrix", batched: bool = False
 ) -> list[Offer]:
-    """The tiles that fit a core of the card, for operands of `item_bytes`."""
+    """The tiles that fit a core of the card, for operands and result of some formats."""
+    item_bytes, out_bytes = moved_bytes(dtype), moved_bytes(out)
     chip = card.chip
     known = chip.family in (_MENUS if engine == "matrix" else _LANES)
     scratchpad = chip.scratchpad_bytes - (8192 if known else 0)
@@ -123,7 +125,7 @@ def offers(
     _, _, grain = chip.tile_mnk if engine == "matrix" else (1, 1, 1)
     found = []
     for tm, tn, resident, step_bytes, stages in _rows(chip.family, engine, batched):
-        tk = max(int(step_bytes / item_bytes), grain)
+        tk = max(8 * step_bytes // bits_of(dtype), grain)
         step = (tm + tn) * tk * item_bytes
         # a program that starts anew for every tile reuses its operands' slots for the result
         room = scratchpad / resident - (0 if known else tm * tn * out_bytes)

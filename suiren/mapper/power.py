@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from suiren.core.pace import engines_of
 from suiren.core.timing import Timing
-from suiren.dtype import itemsize_bytes
+from suiren.dtype import bits_of
 from suiren.hw.spec import Card
 
 #: At least this share of the limit stays for the engines, whatever memory draws.
@@ -26,7 +26,7 @@ def mac_j(card: Card, dtype: str) -> float:
     """
     if engines_of(card).product_engine(dtype)[0] == "vector":
         return float(card.pace.vector_mac_j)
-    return float(card.pace.mac_j * max(0.5, itemsize_bytes(dtype) / 2))
+    return float(card.pace.mac_j * max(8, bits_of(dtype)) / 16)
 
 
 def engine_w(timing: Timing, card: Card, dtype: str) -> float:
