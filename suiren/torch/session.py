@@ -70,7 +70,7 @@ class Session:
             distinct=distinct,
             order=list(_shim.steps()),
             rest=rest if len(rest.events) else None,
-            labels=dict(watch.labels),
+            labels=watch.labels_of(row for step in distinct for row in step.live.tolist()),
             facts={**self.facts, **model_facts},
         )
 
