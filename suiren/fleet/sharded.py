@@ -15,20 +15,17 @@ from suiren.fleet.collective import time_collective
 from suiren.fleet.cost import COLLECTIVE_CORES, Cost, clock_of, cost_of, lost_to_cores_s
 from suiren.fleet.ends import embedding, head
 from suiren.fleet.layout import BadLayout, Layout
-from suiren.fleet.memory import StageMemory, adapters_of, memory_of
+from suiren.fleet.memory import StageMemory
 from suiren.fleet.model import Model
 from suiren.fleet.offload import HOST_BYTES_PER_S, host_optimizer_s
 from suiren.fleet.part import Task
 from suiren.fleet.sharded_framework import Sharded, adam, flat_gradient, metrics
+from suiren.fleet.sharded_memory import GATHERED_AHEAD, sharded_memory, trained_of
 from suiren.fleet.share import Share, share_of
 from suiren.hw.cluster import Cluster
 from suiren.hw.fact import Fact, assumed
 from suiren.mapper.energy import energy_j
 from suiren.trace.call import Call
-
-#: Gathered blocks that may stand in memory: the limiter holds the next gather until one is freed.
-GATHERED_AHEAD = 2
-
 
 @dataclass(frozen=True, slots=True)
 class ShardedStep:
@@ -102,18 +99,11 @@ def sharded_step(
     useful = model.flop_per_sample() * how.needed_share * layout.global_batch
     dynamic_j = layout.ranks * (m * work.dynamic_j + optimizer_j)
     return ShardedStep(
-        step_s, parts, m, _memory(model, layout, how, block.params), clock.share, clock.power_w,
+        step_s, parts, m, sharded_memory(model, layout, how, block.params), clock.share, clock.power_w,
         energy_j(dynamic_j, layout.ranks * step_s, cluster.card),
         useful / (step_s * layout.ranks * peak) if peak else 0.0,
         layout.global_batch * model.seq / step_s, m * run.hidden_s, _assumed(cluster, how, layout),
     )  # fmt: skip
-
-
-def trained_of(model: Model, layout: Layout, how: Sharded) -> float:
-    """Weights that a rank's optimizer updates."""
-    if how.accumulate == "frozen":
-        return adapters_of(model, layout, how, 0) / layout.dp
-    return model.params / layout.dp / layout.tp
 
 
 def optimizer_of(
@@ -191,15 +181,24 @@ class Wire:
 
     def scatter_s(self, params: float) -> float:
         """All gradients of a unit, summed, a shard to every rank."""
-        return self._s("reduce_scatter", params * self.reduce_bytes)
+        size_bytes = params * self.reduce_bytes
+        return self._s("reduce_scatter", size_bytes) + self._over_copies_s(size_bytes)
 
     def _s(self, op: str, size_bytes: float) -> float:
-        if self.layout.dp == 1 or not size_bytes:
+        if self.layout.shards == 1 or not size_bytes:
             return 0.0
         if self.cluster.torus:
-            return torus_s(self.cluster, size_bytes / self.layout.tp, self.layout.dp)
-        place = self.layout.place("dp", self.cluster.cards_per_node)
+            return torus_s(self.cluster, size_bytes / self.layout.tp, self.layout.shards)
+        place = self.layout.place("shards", self.cluster.cards_per_node)
         return time_collective(self.cluster, op, size_bytes / self.layout.tp, place).seconds
+
+    def _over_copies_s(self, size_bytes: float) -> float:
+        """A rank's sum summed again over the ranks that hold the same shard."""
+        if self.layout.copies == 1 or not size_bytes:
+            return 0.0
+        place = self.layout.place("copies", self.cluster.cards_per_node)
+        one_bytes = size_bytes / self.layout.tp / self.layout.shards
+        return time_collective(self.cluster, "all_reduce", one_bytes, place).seconds
 
 
 def wire_of(cluster: Cluster, layout: Layout, how: Sharded) -> Wire:
@@ -256,35 +255,6 @@ def _micro_batch(block: Unit, root: Unit, layers: int, layout: Layout, wire: Wir
 def contention_s(hidden_s: float, cluster: Cluster) -> float:
     """What kernels lose to collectives beside them; a torus has its own engines."""
     return 0.0 if cluster.torus else lost_to_cores_s(hidden_s, cluster.card)
-
-
-def _memory(model: Model, layout: Layout, how: Sharded, block_params: float) -> StageMemory:
-    """A rank's peak: its shards, and besides them the blocks that stand gathered."""
-    item = 4 if layout.precision in ("fp32", "tf32") else 2
-    root = model.params - model.layers * model.layer_params()
-    in_loss, in_layers = gathered(layout, how, model.params, block_params, root)
-    gradient = block_params * (4 if how.reduces_fp32 else item) / layout.tp
-    held = memory_of(model, layout, how, 0, in_layers - in_loss + gradient)
-    is_in_loss = held.logits > 0
-    # FP32 weights and both moments are sharded, and what is gathered is cast from those weights:
-    # they stay where moments are offloaded; gradients add up in FP32 beside one whole block
-    shard, trained = model.params / layout.dp / layout.tp, trained_of(model, layout, how)
-    states = 4 * shard + (0.0 if layout.offload == "optimizer" else 8 * trained)
-    return replace(held, weights=in_loss if is_in_loss else in_layers, optimizer=states,
-                   gradients=4 * trained + (0.0 if is_in_loss else gradient))  # fmt: skip
-
-
-def gathered(
-    layout: Layout, how: Sharded, params: float, block: float, root: float
-) -> tuple[float, float]:
-    """Bytes of gathered weights in the loss and while layers run backward.
-
-    Of all `params`, those of a `block` and of the `root` around the blocks.
-    """
-    item = (4 if layout.precision in ("fp32", "tf32") else 2) / layout.tp
-    if layout.zero == 2:
-        return params * item, params * item
-    return root * item * how.keeps_root, (GATHERED_AHEAD * block + root) * item
 
 
 def _assumed(cluster: Cluster, how: Sharded, layout: Layout) -> dict[str, str]:
