@@ -65,7 +65,9 @@ def sharded_owners_of(rows: Layouts, known: Known) -> dict[str, Floats]:
         trained = how.adapter_params * known.job.model.layers / rows.tp / shards
     return found | {
         "weights": np.where(is_in_loss, in_loss, in_layers),
-        "gradients": how.gradient_bytes * trained + np.where(is_in_loss, 0.0, gradient),
+        "gradients": np.where(is_in_loss & (rows.micro_batches == 1), 0.0,
+                              how.gradient_bytes * trained)
+        + np.where(is_in_loss, 0.0, gradient),
         "optimizer": how.weight_bytes * shard
         + np.where(rows.offload == _HOST, 0.0, how.state_bytes * trained),
     }

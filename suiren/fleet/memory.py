@@ -214,7 +214,8 @@ def _activations(
     for first, count in layers_before(model, layout, stage):
         for n in range(first, first + count):
             cross = n >= model.layers - model.decoder_layers
-            part = layer(share, model.has_experts(n), cross)
+            one = share if n % layout.recompute_every == 0 else kept_whole(share)
+            part = layer(one, model.has_experts(n), cross)
             kept += part.saved_bytes
             working = max(working, part.working_bytes)
             results += results_bytes(part)
@@ -224,6 +225,11 @@ def _activations(
     if stage == 0:
         kept += embedding(share).saved_bytes
     return kept, largest, working, results
+
+
+def again_of(layers: int, every: int) -> int:
+    """Layers that are computed again where one in `every` is."""
+    return -(-layers // every)
 
 
 def kept_whole(share: Share) -> Share:

@@ -28,7 +28,7 @@ def selected(whole: Part, share: Share) -> Part:
                 repeated.append(task)
         elif _is_product(task):
             # experts' products are all kept
-            held, again = next(products, (task.results()[0].shape[-1], 0))
+            held, again = next(products, (next(task.results()).shape[-1], 0))
             kept.append(("product", share.ops.size(share.tokens, held)))
             if again:
                 repeated.append(_narrowed(share, task, again))
@@ -75,5 +75,5 @@ def _narrowed(share: Share, task: Call, columns: int) -> Call:
     turned = weight.strides[0] == 1 if weight.strides else False
     k = weight.shape[0]
     found["mat2"] = Tensor(weight.dtype, (k, columns), (1, k) if turned else None)
-    result = task.results()[0]
+    result = next(task.results())
     return Call(f"aten::{task.name}", found, (Tensor(result.dtype, (result.shape[0], columns)),))

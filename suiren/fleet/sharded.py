@@ -15,7 +15,7 @@ from suiren.fleet.collective import time_collective
 from suiren.fleet.cost import COLLECTIVE_CORES, Cost, clock_of, cost_of, lost_to_cores_s
 from suiren.fleet.ends import embedding, head
 from suiren.fleet.layout import BadLayout, Layout
-from suiren.fleet.memory import StageMemory
+from suiren.fleet.memory import StageMemory, again_of, kept_whole
 from suiren.fleet.model import Model
 from suiren.fleet.offload import HOST_BYTES_PER_S, host_optimizer_s
 from suiren.fleet.part import Task
@@ -55,6 +55,12 @@ class Unit:
     forward: Cost
     backward: Cost
     params: float
+
+    def mixed(self, other: Unit, part: float) -> Unit:
+        """The average of a stack of which this is `part` and `other` the rest."""
+        forward = self.forward.times(part) + other.forward.times(1 - part)
+        backward = self.backward.times(part) + other.backward.times(1 - part)
+        return Unit(forward, backward, self.params)
 
     def at_clock(self, clock: float) -> Unit:
         """The same with the engines at a share of their clock."""
@@ -131,6 +137,10 @@ def units_of(share: Share, cluster: Cluster, layout: Layout, how: Sharded) -> tu
 
     part, first, last = layer(share), embedding(share), head(share)
     block = unit(part.forward, part.backward, float(model.layer_params()))
+    if layout.recompute == "full" and layout.recompute_every > 1:
+        kept = layer(kept_whole(share))
+        block = block.mixed(unit(kept.forward, kept.backward, block.params),
+                            again_of(model.layers, layout.recompute_every) / model.layers)  # fmt: skip
     around = float(model.params - model.layers * model.layer_params())
     root = unit((*first.forward, *last.forward, *metrics(share, how)),
                 (*last.backward, *first.backward), around)  # fmt: skip

@@ -58,6 +58,8 @@ class Sharded(Framework):
     """Bytes that the loss holds at its peak for each logit; 0 for what its formula keeps."""
     keeps_root: bool = True
     """What stands around the blocks stays gathered until backward, as FSDP's root does."""
+    keeps_head: bool = False
+    """The head is a group of its own that stays gathered from forward to backward."""
     host_unit_ops: int = 13
     """Kernels and collectives that a gathered block costs the host besides its own."""
 

@@ -22,7 +22,7 @@ FSDP2 = Sharded(
     name="fsdp2", title="PyTorch modules under FSDP2", host_op_s=_EAGER_S, fused=False,
     merged_qkv=False, written="complex", selects="products", accumulate="none", optimizer="fused",
     loss="fp32", vocab_multiple=1, blocking_sends=False, fp32_gradients=True, reduces_fp32=True,
-    keeps_root=False, is_before_hopper=True, on_blackwell=True,
+    keeps_root=False, keeps_head=True, is_before_hopper=True, on_blackwell=True, loss_bytes=12.0,
 )  # fmt: skip
 #: torchtitan compiles each block and the loss (`apply_compile` in models/llama3/parallelize.py,
 #: components/loss.py); `[norm, output]` is a group of its own; AdamW is fused
@@ -30,17 +30,18 @@ FSDP2 = Sharded(
 TORCHTITAN = replace(
     FSDP2, name="torchtitan", title="torchtitan: FSDP2, blocks and loss compiled",
     host_op_s=_COMPILED_S, fused=True, merged_qkv=True, written="joined", loss="fused",
-    scaling="current", gathers_fp8=True,
+    scaling="current", gathers_fp8=True, loss_bytes=4.0,
 )  # fmt: skip
 TORCHTITAN_EAGER = replace(
     FSDP2, name="torchtitan-eager", title="torchtitan without torch.compile",
-    scaling="current", gathers_fp8=True, loss_bytes=12.0,
+    scaling="current", gathers_fp8=True,
 )  # fmt: skip
 #: fms_fsdp/policies/mixed_precision.py: `bfSixteen` reduces in BF16; `optim.AdamW` of separate
 #: kernels; torch.compile around the whole model; a root that stays gathered (FSDP1).
 FMS_FSDP = replace(
     TORCHTITAN, name="fms-fsdp", title="fms-fsdp: FSDP, compiled", reduces_fp32=False,
     optimizer="none", keeps_root=True, gathers_fp8=False, loss="fp32",
+    loss_bytes=12.0, keeps_head=False,
 )  # fmt: skip
 #: transformers' modules and Trainer: norms, positions and gates op by op (models/llama/
 #: modeling_llama.py), logits cast to FP32 before the loss (loss/loss_utils.py), gradients added up
@@ -48,13 +49,14 @@ FMS_FSDP = replace(
 TRAINER = replace(
     FSDP2, name="hf-trainer", title="transformers' Trainer with FSDP", written="halves",
     optimizer="none",
-    reduces_fp32=False, sums_whole=True, keeps_root=True, loss_bytes=16.0,
+    reduces_fp32=False, sums_whole=True, keeps_root=True, keeps_head=False,
+    loss_bytes=16.0,
 )  # fmt: skip
 #: litgpt: FSDP1 on blocks, compiled, `bf16-mixed` (litgpt/pretrain.py); Lightning's
 #: `FSDPPrecision` gathers and reduces in BF16.
 LITGPT = replace(
     TORCHTITAN, name="litgpt", title="Lightning's litgpt: FSDP, compiled", reduces_fp32=False,
-    keeps_root=True, gathers_fp8=False,
+    keeps_root=True, keeps_head=False, gathers_fp8=False,
 )  # fmt: skip
 LIGHTNING = replace(
     TRAINER, name="lightning", title="Lightning's Fabric or Trainer with FSDP", written="complex",
@@ -70,6 +72,7 @@ TORCHTUNE = replace(
 FOUNDRY_GATED = replace(
     FSDP2, name="llm-foundry", title="LLM Foundry with PyTorch FSDP", merged_qkv=True,
     written="halves", optimizer="none", reduces_fp32=False, train_metrics=2, keeps_root=True,
+    keeps_head=False,
 )  # fmt: skip
 #: ZeRO-3: BF16 shards beside FP32 ones (`fp32_partitioned_groups_flat` in runtime/zero/stage3.py),
 #: gradients reduced in BF16 through buckets of 5e8 elements, two where communication overlaps

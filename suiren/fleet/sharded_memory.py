@@ -7,6 +7,7 @@ from dataclasses import replace
 from suiren.fleet.layout import Layout
 from suiren.fleet.memory import StageMemory, adapters_of, memory_of
 from suiren.fleet.model import Model
+from suiren.fleet.share import share_of
 from suiren.fleet.sharded_framework import Sharded
 
 #: Gathered blocks that may stand in memory: the limiter holds the next gather until one is freed.
@@ -28,6 +29,8 @@ def sharded_memory(model: Model, layout: Layout, how: Sharded, block: float) -> 
     item = item_bytes(layout)
     root = model.params - model.layers * model.layer_params()
     in_loss, in_layers = gathered(layout, how, model.params, block, root)
+    if how.keeps_head and layout.zero == 3:
+        in_loss += item * model.embedding_params / layout.tp
     gradient = block * (4 if how.reduces_fp32 else item) / layout.tp
     held = memory_of(model, layout, how, 0, in_layers - in_loss + gradient)
     is_in_loss = held.logits > 0
@@ -35,13 +38,20 @@ def sharded_memory(model: Model, layout: Layout, how: Sharded, block: float) -> 
     # add up in the shards beside one whole block
     shard, trained = model.params / layout.shards / layout.tp, trained_of(model, layout, how)
     moments = 0.0 if layout.offload == "optimizer" else how.state_bytes * trained
-    whole = 0.0
+    if is_in_loss and layout.micro_batches == 1:
+        trained_bytes = 0.0  # the loss comes before the step's only gradients
+    else:
+        trained_bytes = how.gradient_bytes * trained
+    logits, whole = held.logits, 0.0
+    if is_in_loss and how.loss_bytes:
+        share = share_of(model, layout, how)
+        logits = how.loss_bytes * share.tokens * share.vocab
     if how.sums_whole and layout.micro_batches > 1:
         whole = item * model.params / layout.tp
     return replace(
         held, weights=in_loss if is_in_loss else in_layers,
         optimizer=how.weight_bytes * shard + moments,
-        gradients=how.gradient_bytes * trained + whole + (0.0 if is_in_loss else gradient),
+        gradients=trained_bytes + whole + (0.0 if is_in_loss else gradient), logits=logits,
         workspace=held.workspace + how.buffer_bytes,
     )  # fmt: skip
 
