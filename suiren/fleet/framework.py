@@ -63,6 +63,10 @@ class Framework:
     """The vocabulary is padded to a multiple of this times tp; 0 for no padding."""
     fp32_gradients: bool = False
     """Gradients are kept and reduced in FP32."""
+    recomputes: bool = False
+    """Every layer is computed again before its backward pass unless a row says otherwise."""
+    accumulates: bool = True
+    """A step may take several micro-batches; else a rank's whole batch is one, without stages."""
     splits_sequence: bool = False
     """Tensor parallel ranks split the tokens of norms and residuals, said or not."""
     overlaps_gradients: bool = False

@@ -172,7 +172,7 @@ def memory_of(
         stage, item * (shared if layout.zero == 3 else held),
         grad_item * (shared if layout.zero >= 2 else trained) + unsummed,
         (states + main) * (shared if layout.zero else trained), activations * kept, logits,
-        again, working + joined_bytes(framework, weights.all, item),
+        again, working + joined_bytes(model, layout, framework, stage, weights.all),
         float(FRAGMENTATION) * moving,
         float(WORKSPACE_BYTES) + messages_bytes(layout, share, stage), kept,
     )  # fmt: skip
@@ -197,17 +197,36 @@ def messages_bytes(layout: Layout, share: Share, stage: int) -> float:
 def copied_bytes(layout: Layout, share: Share, stage: int) -> float:
     """Messages that a micro-batch in flight keeps: what a stage got, and what it has sent.
 
-    Only the loss follows the last stage, and tokens come to the first.
+    Only the loss follows the last stage, and tokens come to the first. The last one holds the
+    logits of the micro-batch before, in FP32.
     """
     if layout.pp == 1 or not share.framework.copied_inputs:
         return 0.0
-    ends = (stage == 0) + (stage == layout.pp - 1)
-    return (share.framework.copied_inputs - ends) * share.stream_bytes
+    is_last = stage == layout.pp - 1
+    ends = (stage == 0) + is_last
+    older = 4.0 * share.tokens * share.vocab if is_last else 0.0
+    return (share.framework.copied_inputs - ends) * share.stream_bytes + older
 
 
-def joined_bytes(framework: Framework, weights: float, item: int) -> float:
-    """What gradients or weights are laid together in for a collective: freed memory is too torn."""
-    return item * min(float(framework.bucket_params), weights)
+def joined_bytes(
+    model: Model, layout: Layout, framework: Framework, stage: int, weights: float
+) -> float:
+    """What `weights` of a stage are laid together in for a collective, or cast one by one to FP32.
+
+    Freed memory is too torn for so large a piece: it stands beside the peak of the passes.
+    """
+    joined = (4 if layout.precision in ("fp32", "tf32") else 2) * min(
+        float(framework.bucket_params), weights
+    )
+    if not framework.keeps_last_gradients:
+        return joined
+    return max(joined, 4.0 * widest(model, stage in (0, layout.pp - 1)) / layout.tp)
+
+
+def widest(model: Model, at_an_end: bool) -> int:
+    """Entries of the largest matrix of a stage, unsplit."""
+    layer = max(model.d_model * model.d_ff, 3 * model.d_model * model.d_model)
+    return max(layer, model.embedding_params) if at_an_end else layer
 
 
 def is_unsummed(layout: Layout, framework: Framework, stage: int) -> bool:

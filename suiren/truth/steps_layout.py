@@ -97,6 +97,8 @@ def recompute_of(row: Row, framework: Framework) -> Recompute:
     (examples/llm_benchmark, examples/benchmark/configs).
     """
     words = row.shape.get("recompute", "").lower()
+    if not words and framework.recomputes:
+        return "full"
     if framework.name.startswith(AUTOMODEL.name) and words.startswith("see "):
         return "full" if number(row, "n_devices", 1) > 1 else "none"
     if words.startswith("selective"):
@@ -120,6 +122,8 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
         micro, vpp, overlap = _SC21[model.d_model]
     if not micro and framework.name.startswith((MEGATRON_2022.name, MEGATRON_CORE.name)):
         micro = 1  # Megatron-LM's later scaling tables leave it out; large models take one sequence
+    if not micro and not framework.accumulates:
+        micro = 1 if pp > 1 else number(row, "global_batch") // max(1, dp)
     if not micro:
         raise NotPredicted("the row gives no micro_batch")
     about = f"{row.shape.get('recompute', '')} {row.notes}".lower()
@@ -127,8 +131,8 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
     zero = zero_of(shared)
     if isinstance(framework, Sharded):
         zero = 3 if pp == 1 and not model.experts else 1
-    elif zero > 1:
-        raise NotPredicted(f"how {framework.title} shares weights or gradients is not known")
+    elif zero > 2:
+        raise NotPredicted(f"how {framework.title} shares weights is not known")
     wide = any(word in about for word in ("sequence parallel", "sequence_parallel=yes",
                                           "sequence_parallel=true"))  # fmt: skip
     layout = Layout(
