@@ -23,6 +23,8 @@ class Framework:
     """Host time for each kernel or collective it issues, Python and autograd included."""
     fused: bool = True
     """Bias, activation, dropout and residual share kernels; masks are part of the softmax."""
+    is_before_hopper: bool = False
+    """Its attention was written for Ampere's products."""
     softmax_rows: int = 1
     """The fused softmax takes only batches times heads that are a multiple of this."""
     merged_qkv: bool = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from suiren.fleet.framework import EAGER, MEGATRON_2022, MEGATRON_CORE, MEGATRON_DEEPSPEED
+from suiren.fleet.sharded_framework import MAXTEXT
 from suiren.hw.fact import assumed, published
 from suiren.units import us
 
@@ -25,7 +26,7 @@ DEEPSPEED_FP16 = replace(
     MEGATRON_DEEPSPEED, name="megatron-deepspeed-fp16",
     title="Megatron-DeepSpeed with pipelines, FP16, 2022", optimizer="megatron", loss="fp32",
     waits=False, vocab_multiple=128, reduces_whole=True, copied_inputs=2,
-    bucket_params=500_000_000, recomputes=True,
+    bucket_params=500_000_000, recomputes=True, is_before_hopper=True,
 )  # fmt: skip
 #: The same in BF16: `BF16_Optimizer` (runtime/bf16_optimizer.py) holds FP32 sums of all gradients
 #: (`fp32_groups_gradients_flat`), sums them in FP32 and frees a micro-batch's own gradients when
@@ -46,10 +47,12 @@ COLOSSAL = replace(
     accumulate="add", optimizer="megatron", host_op_s=assumed(
         12 * us, "eager kernels through Python modules, autograd and dispatcher"),
     reduces_whole=True, overlaps_gradients=True, recomputes=True, accumulates=False,
+    is_before_hopper=True,
 )  # fmt: skip
 #: Alibaba's fork of Megatron-LM of 2023: its kernels, FlashAttention, a distributed optimizer.
 MEGATRON_LLAMA = replace(
     MEGATRON_2022, name="megatron-llama-2023", title="Megatron-LLaMA, 2023", waits=False,
+    is_before_hopper=True,
 )  # fmt: skip
 #: NeMo before Transformer Engine: Megatron's kernels of 2022, apex's fused distributed Adam
 #: (launcher_scripts/conf/training/gpt3/*.yaml of NVIDIA/NeMo-Megatron-Launcher).
@@ -64,6 +67,9 @@ XLA_GPU = replace(
     accumulate="add", fp32_gradients=False, optimizer="fused", expert_kernels=False,
     vocab_multiple=0, weighs_early=False, splits_sequence=False, overlaps_tensor=False,
 )  # fmt: skip
+#: The same with weights sharded over all ranks (`ici_fsdp_parallelism`, `dcn_fsdp_parallelism`).
+XLA_SHARDED = replace(MAXTEXT, name="xla-gpu-sharded-2024", title="MaxText on GPUs, sharded, 2024",
+                      accumulates=False)  # fmt: skip
 #: Alpa: XLA of 2022, attention written out, one micro-batch's gradients added to the last ones'.
 ALPA = replace(XLA_GPU, name="alpa-2022", title="Alpa: JAX and XLA, 2022", loss="fp32",
                async_input_gradient=False, blocking_sends=True, softmax_rows=1)  # fmt: skip

@@ -18,6 +18,7 @@ from suiren.fleet.offload import HOST_BYTES_PER_S
 from suiren.fleet.part import Part
 from suiren.fleet.pipeline import Stages, pipeline_s
 from suiren.fleet.share import Share, share_of
+from suiren.fleet.slower import slower
 from suiren.hw.cluster import Cluster
 from suiren.mapper.energy import energy_j
 
@@ -92,7 +93,8 @@ def _pieces(share: Share, cluster_id: int, ranks: tuple[int, ...], same: _Same) 
 
     def both(part: Part) -> tuple[Cost, Cost]:
         ways = zip((part.forward, part.backward), part.more_issued, strict=True)
-        found = [cost_of(tasks, cluster, layout, host, more) for tasks, more in ways]
+        found = [cost_of(tasks, cluster, layout, host, more)
+                 + slower(tasks, cluster, layout, framework) for tasks, more in ways]
         if framework.overlaps_experts:
             found = [behind_kernels(cost, cluster.card) for cost in found]
         return found[0], found[1]
