@@ -114,7 +114,7 @@ def after_stage(
     count = shared if layout.zero else weights.all
     optimizer_j = 0.0
     if layout.offload == "optimizer":
-        optimizer_s = host_optimizer_s(count, grad_item, item, cluster.card)
+        optimizer_s = host_optimizer_s(count, grad_item, cluster, layout.ranks)
     else:
         tasks = optimizer(framework, count, "f32" if wide else "bf16")
         cost = cost_of(tasks, cluster, layout, float(framework.host_op_s))

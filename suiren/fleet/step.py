@@ -14,7 +14,7 @@ from suiren.fleet.framework import MEGATRON_CORE, Framework
 from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.memory import StageMemory, memory_of
 from suiren.fleet.model import Model
-from suiren.fleet.offload import HOST_BYTES_PER_S
+from suiren.fleet.offload import host_facts
 from suiren.fleet.part import Part
 from suiren.fleet.pipeline import Stages, pipeline_s
 from suiren.fleet.share import Share, share_of
@@ -271,7 +271,7 @@ def _parts(
 def _assumed(cluster: Cluster, framework: Framework, layout: Layout) -> dict[str, str]:
     facts = {f"card.{n}": f for n, f in cluster.card.assumed().items()}
     if layout.offload == "optimizer":
-        facts["host memory bandwidth a card"] = HOST_BYTES_PER_S
+        facts |= host_facts(cluster)
     facts["framework.host_op_s"] = framework.host_op_s
     found = {n: f.source for n, f in facts.items() if f.kind == "assumed"}
     return {**found, **framework.told()}

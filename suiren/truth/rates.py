@@ -18,6 +18,9 @@ def seconds_of(record: Mapping[str, str], value: float | None) -> float | None:
     if "LLMCompass" in (record.get("source") or "") and op in ("softmax", "layernorm", "gelu"):
         # plot_softmax.py labels the column `G Elements/s`; taken to hold for all three ops
         return prod(int(n) for n in shape.split(",")) / (value * 1e9)
+    product = _product_s(record, value)
+    if product is not None:
+        return product
     collective = _collective_s(record, value)
     if collective is not None:
         return collective
@@ -28,6 +31,16 @@ def seconds_of(record: Mapping[str, str], value: float | None) -> float | None:
         best = max([value, *(float(c) for c in columns.split())])
         return int(elements[1]) * _SMALL_KERNEL_BYTES / (best * 1e9)
     return None
+
+
+def _product_s(record: Mapping[str, str], value: float) -> float | None:
+    """Seconds of matrix products of which TFLOP/s and sizes are told: 2 · groups · M · N · K."""
+    sizes = dict(re.findall(r"(?:^|,)([^,=]+)=(\d+)", record.get("shape") or ""))
+    rows = sizes.get("M") or sizes.get("M per group")
+    if record.get("unit") != "TFLOP/s" or not (rows and {"N", "K"} <= sizes.keys()):
+        return None
+    counts = (sizes.get("#Groups", "1"), rows, sizes["N"], sizes["K"])
+    return 2.0 * prod(int(n) for n in counts) / (value * 1e12)
 
 
 def _collective_s(record: Mapping[str, str], value: float) -> float | None:

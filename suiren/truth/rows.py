@@ -82,7 +82,7 @@ def _open(file: Path):  # type: ignore[no-untyped-def]
 
 def _kernel(record: dict[str, str], number: int) -> Row:
     text = record.get("shape") or ""
-    unit = record.get("unit") or ("ms" if "msec" in (record.get("measured_metric") or "") else "")
+    unit = record.get("unit") or _unit_of(record.get("measured_metric") or "", text)
     value = _number(record.get("measured_value"))
     if value is not None and unit in _SECONDS:
         seconds: float | None = value * _SECONDS[unit]
@@ -93,6 +93,12 @@ def _kernel(record: dict[str, str], number: int) -> Row:
         _shape(text), record.get("dtype") or "", seconds, unit, record.get("source") or "",
         record.get("notes") or "", record.get("split") or "", number, text,
     )  # fmt: skip
+
+
+def _unit_of(metric: str, shape: str) -> str:
+    """The unit of a table that prints it in a heading, or beside the terms of a sum."""
+    summed = metric == "Total Time" and "(msec)=" in shape
+    return "ms" if "msec" in metric or summed else ""
 
 
 def _training(record: dict[str, str], number: int) -> Row:
