@@ -40,8 +40,9 @@ DEEPSPEED_BF16 = replace(
 GPT_NEOX_FP16 = replace(DEEPSPEED_FP16, name="gpt-neox-fp16", title="GPT-NeoX, FP16, 2022")
 GPT_NEOX_BF16 = replace(DEEPSPEED_BF16, name="gpt-neox-bf16", title="GPT-NeoX, BF16, 2023")
 #: examples/language/llama/benchmark.py: transformers' modules in BF16, fused norms, FlashAttention
-#: 2, `-g` for checkpoints of layers in its scripts, `--mbs` 1, no accumulation; LowLevelZero (zero/low_level/low_level_optim.py) keeps FP32 weights and states shared, and
-#: reduces gradients in buckets of 12 MiB while the backward pass runs.
+#: 2, `-g` for checkpoints of layers in its scripts, `--mbs` 1, no accumulation. LowLevelZero
+#: (zero/low_level/low_level_optim.py) shares FP32 weights and states, sums gradients whole in stage
+#: 1 and in buckets of 12 MiB beside the backward pass.
 COLOSSAL = replace(
     EAGER, name="colossal-ai-2024", title="Colossal-AI's hybrid parallel plugin, 2024",
     accumulate="add", optimizer="megatron", host_op_s=assumed(

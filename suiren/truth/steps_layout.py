@@ -13,7 +13,7 @@ from suiren.fleet.framework import (
     MEGATRON_CORE,
     Framework,
 )
-from suiren.fleet.frameworks import XLA_GPU, XLA_SHARDED
+from suiren.fleet.frameworks import OTHERS, XLA_GPU, XLA_SHARDED
 from suiren.fleet.layout import Layout, Recompute
 from suiren.fleet.memory import peak
 from suiren.fleet.model import Model
@@ -157,10 +157,25 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
         overlap_tensor=framework.overlaps_tensor or "mc2" in about,
     )  # fmt: skip
     layout = steps_bridge.with_ends(layout, model)
+    if not row.shape.get("recompute") and (framework.stands_for or framework.name in OTHERS):
+        layout = _that_fits(layout, model, card, framework)
     assumed = row.shape.get("assumed_fields", "")
     if "recompute" in assumed and layout.recompute == "full" and not framework.recomputes:
         alone = replace(layout, recompute="none", tp=1, pp=1, vpp=1, dp=1, cp=1,
                         global_batch=layout.micro_batch)  # fmt: skip
         if peak(model, alone, framework).total_bytes <= float(card.memory_bytes):
             return replace(layout, recompute="none")
+    return layout
+
+
+def _that_fits(layout: Layout, model: Model, card: Card, framework: Framework) -> Layout:
+    """The layout with as little computed again as fits the card: a run that was measured did.
+
+    Nothing, else attention's scores, else all; no less than the layout has.
+    """
+    order: tuple[Recompute, ...] = ("none", "selective", "full")
+    for how in order[order.index(layout.recompute) :]:
+        found = replace(layout, recompute=how)
+        if peak(model, found, framework).total_bytes <= float(card.memory_bytes):
+            return found
     return layout
