@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from suiren.hw.behaviour import FAMILIES
+from suiren.hw.families import FAMILIES
 from suiren.hw.fact import Fact
 
 PAGE = Path(__file__).parents[1] / "docs" / "validation.md"

@@ -162,6 +162,7 @@ def memory_of(
         states = main = 0
     kept = in_flight(layout, stage)
     activations, again, working, results = _activations(model, layout, share, stage)
+    activations += copied_bytes(layout, share, stage)
     logits, again, working = at_the_end(share, layout, stage, again, working, beside)
     working += owed(layout, stage) * results
     moving = activations * kept + logits + again + working
@@ -171,7 +172,8 @@ def memory_of(
         stage, item * (shared if layout.zero == 3 else held),
         grad_item * (shared if layout.zero >= 2 else trained) + unsummed,
         (states + main) * (shared if layout.zero else trained), activations * kept, logits,
-        again, working, float(FRAGMENTATION) * moving,
+        again, working + joined_bytes(model, layout, framework, stage, weights.all),
+        float(FRAGMENTATION) * moving,
         float(WORKSPACE_BYTES) + messages_bytes(layout, share, stage), kept,
     )  # fmt: skip
 
@@ -192,11 +194,49 @@ def messages_bytes(layout: Layout, share: Share, stage: int) -> float:
     return messages * share.stream_bytes / split
 
 
+def copied_bytes(layout: Layout, share: Share, stage: int) -> float:
+    """Messages that a micro-batch in flight keeps: what a stage got, and what it has sent.
+
+    Only the loss follows the last stage, and tokens come to the first. The last one holds the
+    logits of the micro-batch before, in FP32.
+    """
+    if layout.pp == 1 or not share.framework.copied_inputs:
+        return 0.0
+    is_last = stage == layout.pp - 1
+    ends = (stage == 0) + is_last
+    older = 4.0 * share.tokens * share.vocab if is_last else 0.0
+    return (share.framework.copied_inputs - ends) * share.stream_bytes + older
+
+
+def joined_bytes(
+    model: Model, layout: Layout, framework: Framework, stage: int, weights: float
+) -> float:
+    """What `weights` of a stage are laid together in for a collective, or cast one by one to FP32.
+
+    Freed memory is too torn for so large a piece: it stands beside the peak of the passes.
+    """
+    joined = (4 if layout.precision in ("fp32", "tf32") else 2) * min(
+        float(framework.bucket_params), weights
+    )
+    if not framework.keeps_last_gradients:
+        return joined
+    return max(joined, 4.0 * widest(model, stage in (0, layout.pp - 1)) / layout.tp)
+
+
+def widest(model: Model, at_an_end: bool) -> int:
+    """Entries of the largest matrix of a stage, unsplit."""
+    layer = max(model.d_model * model.d_ff, 3 * model.d_model * model.d_model)
+    return max(layer, model.embedding_params) if at_an_end else layer
+
+
 def is_unsummed(layout: Layout, framework: Framework, stage: int) -> bool:
     """Whether gradients pass no hook that adds them to their FP32 sums and frees them.
 
-    torch.distributed.pipelining calls none where a schedule splits the backward pass.
+    torch.distributed.pipelining calls none where a schedule splits the backward pass; DeepSpeed's
+    BF16 optimizer frees them when the next backward pass begins.
     """
+    if framework.keeps_last_gradients:
+        return layout.precision not in ("fp32", "tf32")
     return owed(layout, stage) > 0 and framework.buffers_ahead and framework.fp32_gradients
 
 

@@ -17,7 +17,7 @@ from suiren.fleet.ends import embedding, head
 from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.memory import StageMemory, again_of, kept_whole
 from suiren.fleet.model import Model
-from suiren.fleet.offload import HOST_BYTES_PER_S, host_optimizer_s
+from suiren.fleet.offload import host_facts, host_optimizer_s
 from suiren.fleet.part import Task
 from suiren.fleet.sharded_framework import Sharded, adam, flat_gradient, metrics
 from suiren.fleet.sharded_memory import GATHERED_AHEAD, sharded_memory, trained_of
@@ -117,7 +117,7 @@ def optimizer_of(
 ) -> tuple[float, float]:
     """Seconds in which a rank's `shard` of the weights is updated, and joules of its card."""
     if layout.offload == "optimizer":
-        return host_optimizer_s(shard, 4, 4, cluster.card), 0.0
+        return host_optimizer_s(shard, 4, cluster, layout.ranks), 0.0
     found = cost_of(adam(how, shard), cluster, layout, float(how.host_op_s))
     return found.seconds, found.dynamic_j
 
@@ -270,7 +270,7 @@ def contention_s(hidden_s: float, cluster: Cluster) -> float:
 def _assumed(cluster: Cluster, how: Sharded, layout: Layout) -> dict[str, str]:
     facts = {f"card.{n}": f for n, f in cluster.card.assumed().items()}
     if layout.offload == "optimizer":
-        facts["host memory bandwidth a card"] = HOST_BYTES_PER_S
+        facts |= host_facts(cluster)
     facts["framework.host_op_s"] = how.host_op_s
     facts["cores that a collective keeps"] = COLLECTIVE_CORES
     return {n: f.source for n, f in facts.items() if f.kind == "assumed"}

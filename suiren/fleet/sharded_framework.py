@@ -138,7 +138,8 @@ AUTOMODEL = Sharded(
     name="automodel-2025", title="NeMo AutoModel: PyTorch FSDP2 with torch.compile, 2025",
     host_op_s=assumed(20 * us, "Transformer Engine's modules make about one call a kernel"),
     accumulate="none", loss="half", optimizer="fused", vocab_multiple=0, weighs_early=True,
-    blocking_sends=False, keeps_root=False,
+    blocking_sends=False, keeps_root=False, splits_sequence=True, overlaps_gradients=True,
+    overlaps_tensor=True,
 )  # fmt: skip
 MAXTEXT = Sharded(
     name="maxtext-2024", title="MaxText on JAX and XLA, 2024",

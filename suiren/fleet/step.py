@@ -14,10 +14,11 @@ from suiren.fleet.framework import MEGATRON_CORE, Framework
 from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.memory import StageMemory, again_of, kept_whole, memory_of
 from suiren.fleet.model import Model
-from suiren.fleet.offload import HOST_BYTES_PER_S
+from suiren.fleet.offload import host_facts
 from suiren.fleet.part import Part
 from suiren.fleet.pipeline import Stages, pipeline_s
 from suiren.fleet.share import Share, share_of
+from suiren.fleet.slower import slower
 from suiren.hw.cluster import Cluster
 from suiren.mapper.energy import energy_j
 
@@ -92,7 +93,8 @@ def _pieces(share: Share, cluster_id: int, ranks: tuple[int, ...], same: _Same) 
 
     def both(part: Part) -> tuple[Cost, Cost]:
         ways = zip((part.forward, part.backward), part.more_issued, strict=True)
-        found = [cost_of(tasks, cluster, layout, host, more) for tasks, more in ways]
+        found = [cost_of(tasks, cluster, layout, host, more)
+                 + slower(tasks, cluster, layout, framework) for tasks, more in ways]
         if framework.overlaps_experts:
             found = [behind_kernels(cost, cluster.card) for cost in found]
         return found[0], found[1]
@@ -130,9 +132,9 @@ def train_step(
     Raises BadLayout for a layout that no job could run.
     """
     layout.check(model, cluster.num_ranks)
-    if layout.zero > 1:
+    if layout.zero > 2:
         raise BadLayout(f"zero {layout.zero} gathers weights layer by layer: that is a sharded "
-                        "step (fleet/sharded.py); this one takes zero 0 or 1")  # fmt: skip
+                        "step (fleet/sharded.py); this one takes zero 0, 1 or 2")  # fmt: skip
     if not cluster.card.can_time:
         raise BadLayout(f"no peak of {cluster.card.title} was ever published: nothing can be timed")
     share = share_of(model, layout, framework)
@@ -280,9 +282,10 @@ def _parts(
 def _assumed(cluster: Cluster, framework: Framework, layout: Layout) -> dict[str, str]:
     facts = {f"card.{n}": f for n, f in cluster.card.assumed().items()}
     if layout.offload == "optimizer":
-        facts["host memory bandwidth a card"] = HOST_BYTES_PER_S
+        facts |= host_facts(cluster)
     facts["framework.host_op_s"] = framework.host_op_s
-    return {n: f.source for n, f in facts.items() if f.kind == "assumed"}
+    found = {n: f.source for n, f in facts.items() if f.kind == "assumed"}
+    return {**found, **framework.told()}
 
 
 def with_schedule(layout: Layout) -> Layout:

@@ -28,7 +28,7 @@ def install(is_on: bool) -> None:
     """From now on steps of optimizers on the host leave hollow tensors alone, or do not."""
     global _is_on, _is_installed
     _is_on = is_on
-    if is_on and not _is_installed:
+    if not _is_installed:
         _is_installed = True
         optimizer: Any = torch.optim.Optimizer
         hook = optimizer.profile_hook_step

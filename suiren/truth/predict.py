@@ -36,10 +36,13 @@ FAMILIES = (
     collectives,
 )
 
+#: Of a row that gets a prediction and tells nothing to compare it with.
+UNJUDGED = "predicted, but what the row states is no time and cannot be turned into one"
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """A row with its prediction; `seconds` is None where `status` says why."""
+    """A row with its prediction; where there is no `error`, `status` says why."""
 
     row: Row
     card: str
@@ -66,7 +69,8 @@ def predict(row: Row, on: str | None = None) -> Prediction:
         try:
             if not card.can_time:
                 raise NotPredicted(f"no peak of {card.title} was ever published")
-            return Prediction(row, card.name, family.seconds(row, card), "predicted",
+            status = "predicted" if row.measured_s else UNJUDGED
+            return Prediction(row, card.name, family.seconds(row, card), status,
                               family.__name__.rpartition(".")[2])  # fmt: skip
         except NotPredicted as reason:
             return Prediction(row, card.name, None, str(reason))

@@ -18,6 +18,9 @@ def seconds_of(record: Mapping[str, str], value: float | None) -> float | None:
     if "LLMCompass" in (record.get("source") or "") and op in ("softmax", "layernorm", "gelu"):
         # plot_softmax.py labels the column `G Elements/s`; taken to hold for all three ops
         return prod(int(n) for n in shape.split(",")) / (value * 1e9)
+    product = _product_s(record, value)
+    if product is not None:
+        return product
     collective = _collective_s(record, value)
     if collective is not None:
         return collective
@@ -28,6 +31,16 @@ def seconds_of(record: Mapping[str, str], value: float | None) -> float | None:
         best = max([value, *(float(c) for c in columns.split())])
         return int(elements[1]) * _SMALL_KERNEL_BYTES / (best * 1e9)
     return None
+
+
+def _product_s(record: Mapping[str, str], value: float) -> float | None:
+    """Seconds of matrix products of which TFLOP/s and sizes are told: 2 · groups · M · N · K."""
+    sizes = dict(re.findall(r"(?:^|,)([^,=]+)=(\d+)", record.get("shape") or ""))
+    rows = sizes.get("M") or sizes.get("M per group")
+    if record.get("unit") != "TFLOP/s" or not (rows and {"N", "K"} <= sizes.keys()):
+        return None
+    counts = (sizes.get("#Groups", "1"), rows, sizes["N"], sizes["K"])
+    return 2.0 * prod(int(n) for n in counts) / (value * 1e12)
 
 
 def _collective_s(record: Mapping[str, str], value: float) -> float | None:
@@ -80,6 +93,19 @@ def _interconnect_s(op: str, metric: str, value: float) -> float | None:
     return None
 
 
+def _whole_step_s(record: Mapping[str, str], unit: str) -> float | None:
+    """Seconds of a step from a rate of a whole job and its global batch."""
+    if "(whole job" not in unit:
+        return None
+    try:
+        rate = float(record["measured_value"])
+        samples = float(record.get("global_batch") or 0)
+        amount = samples * (float(record["seq_len"]) if unit.startswith("tokens") else 1.0)
+    except (KeyError, ValueError):
+        return None
+    return amount / rate if amount > 0 and rate > 0 else None
+
+
 #: Tables that print samples a second of a whole job, one optimizer step a batch.
 _WHOLE_JOBS = ("FlagOpen/FlagPerf", "EnflameTechnology/ModelZoo", "huggingface/optimum-habana")
 _SAMPLES = ("images/s", "img/s", "sequences/s", "samples/s")
@@ -91,6 +117,9 @@ def step_seconds_of(record: Mapping[str, str]) -> float | None:
     if unit == "tokens/s/device" and "llama3_8B-megatron" in source:
         # training/benchmarks/llama3_8B/megatron/run_pretraining.py: 512 sequences of 8192 a step
         return 512 * 8192 / (float(record["n_devices"]) * float(record["measured_value"]))
+    whole = _whole_step_s(record, unit)
+    if whole is not None:
+        return whole
     if not any(s in source for s in _WHOLE_JOBS) or not unit.startswith(_SAMPLES):
         return None
     try:

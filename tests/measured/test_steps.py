@@ -57,9 +57,16 @@ def test_every_training_row_gets_a_prediction_or_a_reason() -> None:
             assert one.status, one
 
 
+def test_passes_of_several_cards_are_a_step_less_its_optimizer() -> None:
+    found = {r.id: predict(r) for r in rows("train_neusight_e2e") if r.shape["n_devices"] == "4"}
+    assert set(found) == {"ns-0062", "ns-0063", "ns-0064"}
+    assert judged(list(found.values())).mape <= 20
+    one_by_one = found["ns-0063"].seconds  # four stages, one micro-batch: nothing runs at once
+    assert one_by_one and one_by_one > 3 * (found["ns-0062"].seconds or 0)
+
+
 @pytest.mark.parametrize(("change", "told"), [
     ({"micro_batch": ""}, "the row gives no micro_batch"), ({"tp": ""}, "the row gives no tp"),
-    ({"framework": "Abacus"}, "which kernels 'Abacus' issues is not known"),
     ({"precision": "NVFP4"}, "does not multiply in fp4"),
     ({"dp": "3"}, "are not the 8 devices of the row"),
     ({"global_batch": "3"}, "impossible layout: global batch 3 is no multiple"),
