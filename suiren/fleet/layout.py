@@ -148,6 +148,7 @@ class Layout:
             "tp": range(tp), "cp": range(0, tp * cp, tp), "dp": range(0, stage, tp * cp),
             "dpcp": range(0, stage, tp), "ep": range(self.ep), "edp": range(0, stage, self.ep),
             "shards": range(0, stage // self.copies, tp),
-            "copies": range(0, stage, stage // self.copies), "pp": [0, stage], "embedding": [0, stage * (self.pp - 1)],
+            "copies": range(0, stage, stage // self.copies),
+            "pp": [0, stage], "embedding": [0, stage * (self.pp - 1)],
         }  # fmt: skip
         return place_of(ranks[group], cards_per_node)

@@ -44,7 +44,8 @@ def sharded_of(rows: Layouts, known: Known) -> dict[str, Floats]:
     beside_s = run[1] * contention_s(1.0, cluster)
     host_s = work[HOST] + model.layers * how.host_unit_ops * float(how.host_op_s)
     one_s = np.maximum(run[0] + beside_s, host_s)
-    adam, at = known.table("adam", rows, ("dp", "cp", "tp", "offload"), lambda one: _adam(one, known))
+    columns = ("dp", "cp", "tp", "offload")
+    adam, at = known.table("adam", rows, columns, lambda one: _adam(one, known))
     step_s = rows.micro_batches * one_s + adam[0, at]
     joules = rows.ranks * (rows.micro_batches * dynamic_j(work) + adam[1, at])
     found = {"step_s": step_s, "clock": clock, "power_w": power_w, "dynamic_j": joules}

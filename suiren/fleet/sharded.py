@@ -15,17 +15,18 @@ from suiren.fleet.collective import time_collective
 from suiren.fleet.cost import COLLECTIVE_CORES, Cost, clock_of, cost_of, lost_to_cores_s
 from suiren.fleet.ends import embedding, head
 from suiren.fleet.layout import BadLayout, Layout
-from suiren.fleet.memory import StageMemory, again_of, kept_whole
+from suiren.fleet.memory import StageMemory
 from suiren.fleet.model import Model
 from suiren.fleet.offload import host_facts, host_optimizer_s
 from suiren.fleet.part import Task
 from suiren.fleet.sharded_framework import Sharded, adam, flat_gradient, metrics
 from suiren.fleet.sharded_memory import GATHERED_AHEAD, sharded_memory, trained_of
-from suiren.fleet.share import Share, share_of
+from suiren.fleet.share import Share, again_of, kept_whole, share_of
 from suiren.hw.cluster import Cluster
 from suiren.hw.fact import Fact, assumed
 from suiren.mapper.energy import energy_j
 from suiren.trace.call import Call
+
 
 @dataclass(frozen=True, slots=True)
 class ShardedStep:
@@ -89,23 +90,32 @@ def sharded_step(
     run = _micro_batch(block, root, model.layers, layout, wire_of(cluster, layout, how))
     beside_s = contention_s(run.hidden_s, cluster)
     device_s = run.end_s + beside_s
+    saved_s = 0.0
+    if how.sums_whole and layout.micro_batches > 1:
+        alone = replace(wire_of(cluster, layout, how), reduce_bytes=0)
+        first = _micro_batch(block, root, model.layers, layout, alone)
+        first_s = first.end_s + contention_s(first.hidden_s, cluster)
+        saved_s = (layout.micro_batches - 1) * (device_s - first_s)
     # the host runs ahead over a whole micro-batch: only the longer of both counts
     host_s = work.host_s + model.layers * how.host_unit_ops * float(how.host_op_s)
     one_s, m = max(device_s, host_s), layout.micro_batches
     shard = trained_of(model, layout, how)
     optimizer_s, optimizer_j = optimizer_of(layout, shard, cluster, how)
-    step_s = m * one_s + optimizer_s
+    saved_s = min(saved_s, (m - 1) * max(0.0, one_s - host_s))
+    step_s = m * one_s - saved_s + optimizer_s
     parts = {
         "matrix": m * work.matrix_s, "vector": m * work.vector_s, "memory": m * work.memory_s,
         "launch": m * work.launch_s, "tensor parallel": m * work.tp_s,
-        "gather and scatter": m * (run.end_s - work.device_s), "beside collectives": m * beside_s,
+        "gather and scatter": m * (run.end_s - work.device_s) - saved_s,
+        "beside collectives": m * beside_s,
         "host": m * (one_s - device_s), "optimizer": optimizer_s,
     }  # fmt: skip
     peak = cluster.card.peak_flop_per_s(layout.precision) or cluster.card.peak_flop_per_s("bf16")
     useful = model.flop_per_sample() * how.needed_share * layout.global_batch
     dynamic_j = layout.ranks * (m * work.dynamic_j + optimizer_j)
     return ShardedStep(
-        step_s, parts, m, sharded_memory(model, layout, how, block.params), clock.share, clock.power_w,
+        step_s, parts, m, sharded_memory(model, layout, how, block.params),
+        clock.share, clock.power_w,
         energy_j(dynamic_j, layout.ranks * step_s, cluster.card),
         useful / (step_s * layout.ranks * peak) if peak else 0.0,
         layout.global_batch * model.seq / step_s, m * run.hidden_s, _assumed(cluster, how, layout),
@@ -135,12 +145,12 @@ def units_of(share: Share, cluster: Cluster, layout: Layout, how: Sharded) -> tu
         return Unit(_cost(forward, cluster, layout, how),
                     _cost((*backward, *flat), cluster, layout, how), params)  # fmt: skip
 
-    part, first, last = layer(share), embedding(share), head(share)
+    part, first, last = layer(share, model.experts > 0), embedding(share), head(share)
     block = unit(part.forward, part.backward, float(model.layer_params()))
     if layout.recompute == "full" and layout.recompute_every > 1:
-        kept = layer(kept_whole(share))
-        block = block.mixed(unit(kept.forward, kept.backward, block.params),
-                            again_of(model.layers, layout.recompute_every) / model.layers)  # fmt: skip
+        kept = layer(kept_whole(share), model.experts > 0)
+        part_again = again_of(model.layers, layout.recompute_every) / model.layers
+        block = block.mixed(unit(kept.forward, kept.backward, block.params), part_again)
     around = float(model.params - model.layers * model.layer_params())
     root = unit((*first.forward, *last.forward, *metrics(share, how)),
                 (*last.backward, *first.backward), around)  # fmt: skip

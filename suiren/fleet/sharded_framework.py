@@ -119,8 +119,8 @@ def adam(how: Sharded, params: float) -> tuple[Task, ...]:
     norm = ops.call("aten::linalg_vector_norm", full, out=(Tensor("f32", ()),))
     scale = ops.call("aten::mul_", full, out=(full,))
     if how.optimizer == "fused":
-        states: dict[str, Value] = {name: (full,) for name in ("self", "grads", "exp_avgs",
-                                                               "exp_avg_sqs")}  # fmt: skip
+        names = ("self", "grads", "exp_avgs", "exp_avg_sqs")
+        states: dict[str, Value] = dict.fromkeys(names, (full,))
         return (norm, scale, Call("aten::_fused_adamw_", states, ()))
     two = ops.call("aten::add_", full, full, out=(full,))
     three = ops.call("aten::addcdiv_", full, full, full, out=(full,))

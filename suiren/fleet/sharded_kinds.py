@@ -90,3 +90,21 @@ SHARDED_KINDS = {
     for one in (FSDP2, TORCHTITAN, TORCHTITAN_EAGER, FMS_FSDP, TRAINER, LITGPT, LIGHTNING,
                 TORCHTUNE, FOUNDRY_GATED, ZERO_3, ZERO_2)
 }  # fmt: skip
+
+
+def compiled(how: Sharded) -> Sharded:
+    """The framework with blocks and loss that torch.compile joins."""
+    if how.written == "joined":
+        return how
+    return replace(how, name=f"{how.name}-compiled", title=f"{how.title}, compiled", fused=True,
+                   host_op_s=_COMPILED_S, merged_qkv=True, written="joined", loss="fused",
+                   loss_bytes=4.0)  # fmt: skip
+
+
+def uncompiled(how: Sharded) -> Sharded:
+    """The framework with its modules' own kernels, as PyTorch issues them."""
+    if how.written != "joined":
+        return how
+    return replace(how, name=f"{how.name}-eager", title=f"{how.title}, not compiled",
+                   host_op_s=_EAGER_S, fused=False, merged_qkv=False, written="complex",
+                   loss="fp32", loss_bytes=FSDP2.loss_bytes)  # fmt: skip

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from suiren.fleet.ends import head
 from suiren.fleet.layout import Layout
 from suiren.fleet.memory import StageMemory, adapters_of, memory_of
 from suiren.fleet.model import Model
-from suiren.fleet.share import share_of
 from suiren.fleet.sharded_framework import Sharded
+from suiren.fleet.share import share_of
 
 #: Gathered blocks that may stand in memory: the limiter holds the next gather until one is freed.
 GATHERED_AHEAD = 2
@@ -32,7 +33,11 @@ def sharded_memory(model: Model, layout: Layout, how: Sharded, block: float) -> 
     if how.keeps_head and layout.zero == 3:
         in_loss += item * model.embedding_params / layout.tp
     gradient = block * (4 if how.reduces_fp32 else item) / layout.tp
-    held = memory_of(model, layout, how, 0, in_layers - in_loss + gradient)
+    share = share_of(model, layout, how)
+    loss = how.loss_bytes * share.tokens * share.vocab
+    # the loss decides with what it really holds where the peak is
+    more = loss - head(share).saved_bytes if loss else 0.0
+    held = memory_of(model, layout, how, 0, in_layers - in_loss + gradient - more)
     is_in_loss = held.logits > 0
     # what is gathered is cast from the shards: they stay where moments are offloaded; gradients
     # add up in the shards beside one whole block
@@ -43,9 +48,8 @@ def sharded_memory(model: Model, layout: Layout, how: Sharded, block: float) -> 
     else:
         trained_bytes = how.gradient_bytes * trained
     logits, whole = held.logits, 0.0
-    if is_in_loss and how.loss_bytes:
-        share = share_of(model, layout, how)
-        logits = how.loss_bytes * share.tokens * share.vocab
+    if is_in_loss and loss:
+        logits = loss
     if how.sums_whole and layout.micro_batches > 1:
         whole = item * model.params / layout.tp
     return replace(

@@ -12,12 +12,12 @@ from suiren.fleet.cost import NOTHING, Cost, behind_kernels, clock_of, cost_of
 from suiren.fleet.ends import embedding, ending
 from suiren.fleet.framework import MEGATRON_CORE, Framework
 from suiren.fleet.layout import BadLayout, Layout
-from suiren.fleet.memory import StageMemory, again_of, kept_whole, memory_of
+from suiren.fleet.memory import StageMemory, memory_of
 from suiren.fleet.model import Model
 from suiren.fleet.offload import host_facts
 from suiren.fleet.part import Part
 from suiren.fleet.pipeline import Stages, pipeline_s
-from suiren.fleet.share import Share, share_of
+from suiren.fleet.share import Share, again_of, kept_whole, share_of
 from suiren.fleet.slower import slower
 from suiren.hw.cluster import Cluster
 from suiren.mapper.energy import energy_j
