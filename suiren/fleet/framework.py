@@ -23,10 +23,19 @@ class Framework:
     """Host time for each kernel or collective it issues, Python and autograd included."""
     fused: bool = True
     """Bias, activation, dropout and residual share kernels; masks are part of the softmax."""
+    is_before_hopper: bool = False
+    """Its attention was written for Ampere's products."""
     softmax_rows: int = 1
     """The fused softmax takes only batches times heads that are a multiple of this."""
     merged_qkv: bool = True
     """Queries, keys and values leave one product."""
+    written: Literal["joined", "complex", "halves"] = "joined"
+    """Norms, rotary positions and gates: a kernel each, or op by op as modules write them that
+    nothing compiles, pairs of a head turned as complex numbers (torchtitan) or as two halves that
+    are laid together (transformers)."""
+    selects: Literal["scores", "products"] = "scores"
+    """What selective recomputation computes again: attention's scores (Megatron), or all but
+    attention and every other product (torchtitan's `selective op`)."""
     async_input_gradient: bool = False
     """The reduction of an input's gradient runs beside the product of the weight's gradient."""
     accumulate: Literal["add", "fp32", "fused", "none", "frozen"] = "add"
@@ -63,6 +72,10 @@ class Framework:
     """The vocabulary is padded to a multiple of this times tp; 0 for no padding."""
     fp32_gradients: bool = False
     """Gradients are kept and reduced in FP32."""
+    recomputes: bool = False
+    """Every layer is computed again before its backward pass unless a row says otherwise."""
+    accumulates: bool = True
+    """A step may take several micro-batches; else a rank's whole batch is one, without stages."""
     splits_sequence: bool = False
     """Tensor parallel ranks split the tokens of norms and residuals, said or not."""
     overlaps_gradients: bool = False

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from suiren.fleet.columns import CODES, Layouts
 from suiren.fleet.framework import Framework
 from suiren.fleet.known import SHAPE, Known, distinct
-from suiren.fleet.memory import FRAGMENTATION, WORKSPACE_BYTES
+from suiren.fleet.memory import FRAGMENTATION, WORKSPACE_BYTES, widest
 from suiren.fleet.model import Model
 from suiren.fleet.shape import Shape, shape_of
 
@@ -68,7 +68,7 @@ def _stages(rows: Layouts, known: Known, beside: Floats | float) -> dict[str, Fl
     moving = activations + logits + again + working
     return states | {
         "activations": activations, "logits": logits, "recomputed": again,
-        "working": working + _joined(rows, framework, states["weights"]),
+        "working": working + _joined(rows, known, states["weights"], watched),
         "fragmentation": float(FRAGMENTATION) * moving,
         "workspace": float(WORKSPACE_BYTES) + _messages(rows, known, watched),
     }  # fmt: skip
@@ -106,10 +106,18 @@ def _messages(rows: Layouts, known: Known, stage: NDArray[np.int64]) -> Floats:
     return np.where(rows.pp > 1, messages * _stream(rows, known) / split, 0.0)
 
 
-def _joined(rows: Layouts, framework: Framework, weights: Floats) -> Floats:
+def _joined(
+    rows: Layouts, known: Known, weights: Floats, stage: NDArray[np.int64]
+) -> Floats:
     """`memory.joined_bytes` of [3, rows]; `weights` in bytes."""
+    model, framework = known.job.model, known.job.framework
     item = np.where(is_wide(rows), 4.0, 2.0)
-    return np.asarray(np.minimum(item * framework.bucket_params, weights))
+    joined = np.asarray(np.minimum(item * framework.bucket_params, weights))
+    if not framework.keeps_last_gradients:
+        return joined
+    is_end = (stage == 0) | (stage == rows.pp - 1)
+    most = np.where(is_end, widest(model, True), widest(model, False))
+    return np.asarray(np.maximum(joined, 4.0 * most / rows.tp))
 
 
 def _copied(rows: Layouts, known: Known, stage: NDArray[np.int64]) -> Floats:
@@ -118,7 +126,12 @@ def _copied(rows: Layouts, known: Known, stage: NDArray[np.int64]) -> Floats:
     if not copies:
         return np.zeros(stage.shape)
     ends = (stage == 0).astype(np.int64) + (stage == rows.pp - 1)
-    return np.asarray(np.where(rows.pp > 1, (copies - ends) * _stream(rows, known), 0.0))
+    model, grain = known.job.model, known.job.framework.vocab_multiple * rows.tp
+    vocab = -(-model.vocab // grain) * grain // rows.tp
+    tokens = rows.micro_batch * (model.seq // rows.cp)
+    older = np.where(stage == rows.pp - 1, 4.0 * tokens * vocab, 0.0)
+    found = (copies - ends) * _stream(rows, known) + older
+    return np.asarray(np.where(rows.pp > 1, found, 0.0))
 
 
 def _stream(rows: Layouts, known: Known) -> Floats:

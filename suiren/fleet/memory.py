@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from suiren.fleet.block import layer
 from suiren.fleet.ends import embedding, head
@@ -10,7 +10,8 @@ from suiren.fleet.framework import Framework
 from suiren.fleet.layout import Layout
 from suiren.fleet.model import Model
 from suiren.fleet.part import PRODUCTS, Part
-from suiren.fleet.share import Share, share_of
+from suiren.fleet.share import Share, kept_whole, share_of
+from suiren.fleet.weights import layers_before, weights_of
 from suiren.hw.fact import Fact, assumed
 from suiren.trace.call import Call
 
@@ -61,56 +62,6 @@ class StageMemory:
                  "working", "fragmentation", "workspace")  # fmt: skip
         found = {name: float(getattr(self, name)) for name in names}
         return dict(sorted(found.items(), key=lambda item: -item[1]))
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """Weights of one rank of a stage; experts apart, because other ranks share them."""
-
-    dense: float
-    experts: float
-
-    @property
-    def all(self) -> float:
-        """Both."""
-        return self.dense + self.experts
-
-
-def layers_before(model: Model, layout: Layout, stage: int) -> list[tuple[int, int]]:
-    """(first layer, layers) of each chunk of a stage."""
-    counts = layout.stage_layers(model)
-    found, first = [], 0
-    for chunk in range(layout.vpp):
-        for s in range(layout.pp):
-            if s == stage:
-                found.append((first, counts[s][chunk]))
-            first += counts[s][chunk]
-    return found
-
-
-def weights_of(model: Model, layout: Layout, stage: int) -> Weights:
-    """Weights of one rank of a stage."""
-    dense = experts = 0.0
-    norms = 2 * model.norm_params
-    for first, count in layers_before(model, layout, stage):
-        for n in range(first, first + count):
-            mixed = model.expert_params() if model.has_experts(n) else 0
-            rest = model.layer_params(n) - mixed - norms
-            if n >= model.layers - model.decoder_layers:
-                rest += model.attention_params()
-            dense += rest / layout.tp + norms
-            experts += mixed / (layout.ep if layout.ep > 1 else layout.tp)
-    if stage == layout.pp - 1 and model.more_predicted:
-        mixed = model.expert_params() if model.experts else 0
-        split = model.layer_params() - mixed - norms + 2 * model.d_model**2
-        dense += model.more_predicted * (split / layout.tp + norms)
-        experts += model.more_predicted * mixed / (layout.ep if layout.ep > 1 else layout.tp)
-    table = model.embedding_params / layout.tp
-    if stage == 0:
-        dense += table + (model.seq * model.d_model if model.positions == "learned" else 0)
-    if stage == layout.pp - 1:
-        dense += model.norm_params + (0 if model.tied and layout.pp == 1 else table)
-    return Weights(dense, experts)
 
 
 def in_flight(layout: Layout, stage: int) -> float:
@@ -172,7 +123,7 @@ def memory_of(
         stage, item * (shared if layout.zero == 3 else held),
         grad_item * (shared if layout.zero >= 2 else trained) + unsummed,
         (states + main) * (shared if layout.zero else trained), activations * kept, logits,
-        again, working + joined_bytes(framework, weights.all, item),
+        again, working + joined_bytes(model, layout, framework, stage, weights.all),
         float(FRAGMENTATION) * moving,
         float(WORKSPACE_BYTES) + messages_bytes(layout, share, stage), kept,
     )  # fmt: skip
@@ -197,17 +148,36 @@ def messages_bytes(layout: Layout, share: Share, stage: int) -> float:
 def copied_bytes(layout: Layout, share: Share, stage: int) -> float:
     """Messages that a micro-batch in flight keeps: what a stage got, and what it has sent.
 
-    Only the loss follows the last stage, and tokens come to the first.
+    Only the loss follows the last stage, and tokens come to the first. The last one holds the
+    logits of the micro-batch before, in FP32.
     """
     if layout.pp == 1 or not share.framework.copied_inputs:
         return 0.0
-    ends = (stage == 0) + (stage == layout.pp - 1)
-    return (share.framework.copied_inputs - ends) * share.stream_bytes
+    is_last = stage == layout.pp - 1
+    ends = (stage == 0) + is_last
+    older = 4.0 * share.tokens * share.vocab if is_last else 0.0
+    return (share.framework.copied_inputs - ends) * share.stream_bytes + older
 
 
-def joined_bytes(framework: Framework, weights: float, item: int) -> float:
-    """What gradients or weights are laid together in for a collective: freed memory is too torn."""
-    return item * min(float(framework.bucket_params), weights)
+def joined_bytes(
+    model: Model, layout: Layout, framework: Framework, stage: int, weights: float
+) -> float:
+    """What `weights` of a stage are laid together in for a collective, or cast one by one to FP32.
+
+    Freed memory is too torn for so large a piece: it stands beside the peak of the passes.
+    """
+    joined = (4 if layout.precision in ("fp32", "tf32") else 2) * min(
+        float(framework.bucket_params), weights
+    )
+    if not framework.keeps_last_gradients:
+        return joined
+    return max(joined, 4.0 * widest(model, stage in (0, layout.pp - 1)) / layout.tp)
+
+
+def widest(model: Model, at_an_end: bool) -> int:
+    """Entries of the largest matrix of a stage, unsplit."""
+    layer = max(model.d_model * model.d_ff, 3 * model.d_model * model.d_model)
+    return max(layer, model.embedding_params) if at_an_end else layer
 
 
 def is_unsummed(layout: Layout, framework: Framework, stage: int) -> bool:
@@ -235,7 +205,8 @@ def _activations(
     for first, count in layers_before(model, layout, stage):
         for n in range(first, first + count):
             cross = n >= model.layers - model.decoder_layers
-            part = layer(share, model.has_experts(n), cross)
+            one = share if n % layout.recompute_every == 0 else kept_whole(share)
+            part = layer(one, model.has_experts(n), cross)
             kept += part.saved_bytes
             working = max(working, part.working_bytes)
             results += results_bytes(part)
@@ -245,11 +216,6 @@ def _activations(
     if stage == 0:
         kept += embedding(share).saved_bytes
     return kept, largest, working, results
-
-
-def kept_whole(share: Share) -> Share:
-    """The share with nothing computed again."""
-    return replace(share, recompute="none")
 
 
 def at_the_end(

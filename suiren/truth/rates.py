@@ -93,6 +93,19 @@ def _interconnect_s(op: str, metric: str, value: float) -> float | None:
     return None
 
 
+def _whole_step_s(record: Mapping[str, str], unit: str) -> float | None:
+    """Seconds of a step from a rate of a whole job and its global batch."""
+    if "(whole job" not in unit:
+        return None
+    try:
+        rate = float(record["measured_value"])
+        samples = float(record.get("global_batch") or 0)
+        amount = samples * (float(record["seq_len"]) if unit.startswith("tokens") else 1.0)
+    except (KeyError, ValueError):
+        return None
+    return amount / rate if amount > 0 and rate > 0 else None
+
+
 #: Tables that print samples a second of a whole job, one optimizer step a batch.
 _WHOLE_JOBS = ("FlagOpen/FlagPerf", "EnflameTechnology/ModelZoo", "huggingface/optimum-habana")
 _SAMPLES = ("images/s", "img/s", "sequences/s", "samples/s")
@@ -104,6 +117,9 @@ def step_seconds_of(record: Mapping[str, str]) -> float | None:
     if unit == "tokens/s/device" and "llama3_8B-megatron" in source:
         # training/benchmarks/llama3_8B/megatron/run_pretraining.py: 512 sequences of 8192 a step
         return 512 * 8192 / (float(record["n_devices"]) * float(record["measured_value"]))
+    whole = _whole_step_s(record, unit)
+    if whole is not None:
+        return whole
     if not any(s in source for s in _WHOLE_JOBS) or not unit.startswith(_SAMPLES):
         return None
     try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suiren.truth.rates import seconds_of, step_seconds_of
+from suiren.truth.recipes import filled
 
 #: Columns without which a file says nothing.
 NEEDED_KERNEL = ("id", "hardware", "op", "shape", "measured_value")
@@ -102,6 +103,7 @@ def _unit_of(metric: str, shape: str) -> str:
 
 
 def _training(record: dict[str, str], number: int) -> Row:
+    record = filled(record)
     shape = {k: v for k, v in record.items() if isinstance(v, str) and v}
     return Row(
         record.get("id") or f"line {number}", record.get("hardware") or "", "training step",

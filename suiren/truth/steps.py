@@ -8,6 +8,7 @@ from dataclasses import replace
 from suiren.fleet.block import layer
 from suiren.fleet.cost import NOTHING, cost_of
 from suiren.fleet.ends import embedding, head
+from suiren.fleet.fold import NoNetwork
 from suiren.fleet.framework import MEGATRON_CORE, Framework
 from suiren.fleet.layout import BadLayout, Layout, check_format
 from suiren.fleet.model import Model
@@ -71,7 +72,7 @@ def step_of(row: Row, card: Card) -> StepResult | ShardedStep:
         if layout.zero == 3 and isinstance(framework, Sharded):
             return sharded_step(model, layout, cluster, framework)
         return train_step(model, layout, cluster, framework)
-    except BadLayout as problem:
+    except (BadLayout, NoNetwork) as problem:
         raise NotPredicted(str(problem)) from None
 
 

@@ -13,6 +13,7 @@ from suiren.fleet.framework import (
     MEGATRON_CORE,
     Framework,
 )
+from suiren.fleet.frameworks import OTHERS, XLA_GPU, XLA_SHARDED
 from suiren.fleet.layout import Layout, Recompute
 from suiren.fleet.memory import peak
 from suiren.fleet.model import Model
@@ -29,6 +30,8 @@ from suiren.truth.unknown import NotPredicted
 _SC21 = {2304: (16, 1, True), 3072: (16, 1, True), 4096: (16, 1, True), 6144: (8, 1, True),
          8192: (4, 1, False), 10240: (2, 3, False), 12288: (2, 2, False), 16384: (1, 2, False),
          20480: (1, 3, False), 25600: (1, 1, False)}  # fmt: skip
+#: What MaxText's remat policies that keep products begin with.
+_KEEPS = ("mini", "save")
 Precision = Literal["fp32", "tf32", "fp16", "bf16", "fp8", "fp4"]
 
 
@@ -44,6 +47,8 @@ def framework_of(row: Row) -> Framework:
     else:
         plain = EAGER if "hf transformers" in name else None
         found = named(row) or plain or nearest(row)
+        if found is XLA_GPU and zero_of(row.shape.get("zero_fsdp", "").lower()) == 3:
+            found = XLA_SHARDED
     if re.search(r"\blora\b", row.notes.lower()):  # latent attention has a q_lora
         return _adapted(found)
     return found
@@ -97,6 +102,11 @@ def recompute_of(row: Row, framework: Framework) -> Recompute:
     (examples/llm_benchmark, examples/benchmark/configs).
     """
     words = row.shape.get("recompute", "").lower()
+    if words.startswith("remat_policy"):  # MaxText; what begins with `save` or `minimal` keeps dots
+        policy = words.partition("=")[2]
+        return "none" if policy == "none" else "selective" if policy[:4] in _KEEPS else "full"
+    if not words and framework.recomputes:
+        return "full"
     if framework.name.startswith(AUTOMODEL.name) and words.startswith("see "):
         return "full" if number(row, "n_devices", 1) > 1 else "none"
     if words.startswith("selective"):
@@ -120,6 +130,8 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
         micro, vpp, overlap = _SC21[model.d_model]
     if not micro and framework.name.startswith((MEGATRON_2022.name, MEGATRON_CORE.name)):
         micro = 1  # Megatron-LM's later scaling tables leave it out; large models take one sequence
+    if not micro and not framework.accumulates:
+        micro = 1 if pp > 1 else number(row, "global_batch") // max(1, dp)
     if not micro:
         raise NotPredicted("the row gives no micro_batch")
     about = f"{row.shape.get('recompute', '')} {row.notes}".lower()
@@ -127,12 +139,15 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
     zero = zero_of(shared)
     if isinstance(framework, Sharded):
         zero = 3 if pp == 1 and not model.experts else 1
-    elif zero > 1:
-        raise NotPredicted(f"how {framework.title} shares weights or gradients is not known")
+    elif zero > 2:
+        raise NotPredicted(f"how {framework.title} shares weights is not known")
+    elif framework.keeps_last_gradients:
+        zero = max(zero, 1)  # DeepSpeed's BF16 optimizer shares states, whatever stage is asked for
     wide = any(word in about for word in ("sequence parallel", "sequence_parallel=yes",
                                           "sequence_parallel=true"))  # fmt: skip
+    together = 0 if framework.accumulates else micro * dp
     layout = Layout(
-        global_batch=number(row, "global_batch"), micro_batch=micro, tp=tp, pp=pp,
+        global_batch=number(row, "global_batch", together or None), micro_batch=micro, tp=tp, pp=pp,
         vpp=max(1, vpp), cp=cp, ep=number(row, "ep", 1), dp=dp,
         sequence_parallel=tp > 1 and (wide or framework.splits_sequence),
         zero=zero, recompute=recompute_of(row, framework),
@@ -142,10 +157,25 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
         overlap_tensor=framework.overlaps_tensor or "mc2" in about,
     )  # fmt: skip
     layout = steps_bridge.with_ends(layout, model)
+    if not row.shape.get("recompute") and (framework.stands_for or framework.name in OTHERS):
+        layout = _that_fits(layout, model, card, framework)
     assumed = row.shape.get("assumed_fields", "")
-    if "recompute" in assumed and layout.recompute == "full":
+    if "recompute" in assumed and layout.recompute == "full" and not framework.recomputes:
         alone = replace(layout, recompute="none", tp=1, pp=1, vpp=1, dp=1, cp=1,
                         global_batch=layout.micro_batch)  # fmt: skip
         if peak(model, alone, framework).total_bytes <= float(card.memory_bytes):
             return replace(layout, recompute="none")
+    return layout
+
+
+def _that_fits(layout: Layout, model: Model, card: Card, framework: Framework) -> Layout:
+    """The layout with as little computed again as fits the card: a run that was measured did.
+
+    Nothing, else attention's scores, else all; no less than the layout has.
+    """
+    order: tuple[Recompute, ...] = ("none", "selective", "full")
+    for how in order[order.index(layout.recompute) :]:
+        found = replace(layout, recompute=how)
+        if peak(model, found, framework).total_bytes <= float(card.memory_bytes):
+            return found
     return layout
