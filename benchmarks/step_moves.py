@@ -14,13 +14,15 @@ import itertools
 import json
 import sys
 
-from traced_models import BATCHES, ROOT, STEPS, traced, train
+from traced_models import BATCHES, NAMES, ROOT, traced, train
 
 FOLDER = ROOT / "data" / "steps"
 #: The third step is like the second: by then all states are there.
 NUM_STEPS = 3
 #: Sizes are rounded up to it.
 ROUND_BYTES = 512
+#: What is smaller and grows unevenly, such as a reduction's partial sums, is taken at its largest.
+SMALL_BYTES = 1 << 20
 
 
 def moves(name: str, batch: int) -> None:
@@ -33,12 +35,14 @@ def moves(name: str, batch: int) -> None:
     program, _ = train(name, batch, NUM_STEPS, set_to_none=False)
     card = find_card("a100")
     found: list[tuple[str, int]] = []
+    taken = 0
     live: dict[int, tuple[int, int]] = {}
     for step in program.all_steps():
         live = _renamed(live, {n: size for n, (size, _) in live_before(step).items()})
         for kind, what, _, _, value in step.events.tolist():
             if kind == Kind.ALLOC:
-                live[what] = (value, sum(k == "+" for k, _ in found))
+                live[what] = (value, taken)
+                taken += 1
                 found.append(("+", value))
             elif kind == Kind.FREE:
                 found.append(("-", live.pop(what)[1]))
@@ -71,15 +75,22 @@ def _renamed(
     return {n: same[n] if n in same else spare[size].pop(0) for n, size in wanted.items()}
 
 
+def _line(sizes: tuple[int, ...]) -> tuple[int, int, int]:
+    """Bytes for every sample, bytes beside them, and how far the line misses."""
+    slope = round((sizes[2] - sizes[0]) / (BATCHES[2] - BATCHES[0]))
+    rest = sizes[0] - slope * BATCHES[0]
+    rest = 0 if abs(rest) <= ROUND_BYTES else rest
+    return slope, rest, max(abs(slope * b + rest - s) for b, s in zip(BATCHES, sizes, strict=True))
+
+
 def sized(sizes: tuple[int, ...]) -> str:
     """Bytes at the three batches as text: `7` or `{3+5}`, up to the rounding or a thousandth."""
     if len(set(sizes)) == 1:
         return str(sizes[0])
-    slope = round((sizes[2] - sizes[0]) / (BATCHES[2] - BATCHES[0]))
-    rest = sizes[0] - slope * BATCHES[0]
-    rest = 0 if abs(rest) <= ROUND_BYTES else rest
-    wrong = max(abs(slope * b + rest - s) for b, s in zip(BATCHES, sizes, strict=True))
+    slope, rest, wrong = _line(sizes)
     if wrong > max(2 * ROUND_BYTES, sizes[2] // 1000):
+        if max(sizes) < SMALL_BYTES:
+            return str(max(sizes))
         raise ValueError(f"not linear in the batch: {sizes}")
     return f"{{{slope}{rest:+d}}}" if rest else f"{{{slope}}}"
 
@@ -104,5 +115,5 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--trace"]:
         moves(sys.argv[2], int(sys.argv[3]))
     else:
-        for one in sys.argv[1:] or STEPS:
+        for one in sys.argv[1:] or NAMES:
             print(f"{one}: {write(one)}", flush=True)

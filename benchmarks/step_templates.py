@@ -15,7 +15,7 @@ import json
 import re
 import sys
 
-from traced_models import BATCHES, ROOT, STEPS, traced, train
+from traced_models import BATCHES, NAMES, ROOT, traced, train
 
 FOLDER = ROOT / "data" / "steps"
 _INT = re.compile(r"-?\d+")
@@ -105,5 +105,5 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--trace"]:
         trace(sys.argv[2], int(sys.argv[3]))
     else:
-        for one in sys.argv[1:] or STEPS:
+        for one in sys.argv[1:] or NAMES:
             print(f"{one}: {write(one)}", flush=True)

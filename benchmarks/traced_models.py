@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import flagperf_models
 import torch
 import transformers as t
 from nvidia_bert import BertAdam, MasterAdam, NvidiaSquad
@@ -29,6 +30,7 @@ STEPS = {
        for n in (128, 512) for f in ("f32", "f16")},
     **{f"distilbert-classify{n}-f32": ("distilbert", "f32", n) for n in (512,)},
 }  # fmt: skip
+NAMES = (*STEPS, *flagperf_models.SCRIPTS)
 Inputs = Callable[[int], tuple[torch.Tensor, ...]]
 
 
@@ -182,10 +184,13 @@ def train(name: str, batch: int, steps: int, set_to_none: bool):
     from suiren.torch.how import UNLIMITED_BYTES
     from suiren.torch.session import Session
 
-    kind, dtype, size = STEPS[name]
     session = Session(find_card("a100"))
     session.begin(numerics=False, tf32="on", memory_bytes=UNLIMITED_BYTES)
     transfer.install()
+    if name in flagperf_models.SCRIPTS:
+        trained = flagperf_models.train(flagperf_models.SCRIPTS[name], batch, steps)
+        return session.program(), sum(p.numel() for p in trained.parameters())
+    kind, dtype, size = STEPS[name]
     torch.manual_seed(0)
     model, inputs = model_of(kind, size, dtype == "f16")
     layout = torch.channels_last if dtype == "f16" and size == 224 else torch.contiguous_format
