@@ -112,7 +112,8 @@ def _ranks(found: RanksAnswer) -> Table:
 
 def _distinct(found: RanksAnswer) -> list[RankRow]:
     """Ranks of one kind that were walked apart stand once where they show the same."""
-    shown = {(row.ranks, _cells(row, found.step_time_s, False)[1:]): row for row in reversed(found.rows)}
+    rows = reversed(found.rows)
+    shown = {(row.ranks, _cells(row, found.step_time_s, True)[1:]): row for row in rows}
     return sorted(shown.values(), key=found.rows.index)
 
 

@@ -2,9 +2,9 @@
 
 Large host tensors without values are hollow (see `shim/hollow.h`): they stand on few pages, mapped
 over and over. An element by element op of which every large tensor is hollow would only stir
-these pages, so it is left out; what it returns has the right shape and format. Shards that `to_empty`
-brings to the host are hollow from the start, and `torch.nn.init` leaves them alone. Nothing else
-changes: small tensors and tensors with values are computed.
+these pages, so it is left out; what it returns has the right shape and format. Shards that
+`to_empty` brings to the host are hollow from the start, and `torch.nn.init` leaves them alone.
+Nothing else changes: small tensors and tensors with values are computed.
 """
 
 from __future__ import annotations
