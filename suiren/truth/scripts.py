@@ -21,6 +21,8 @@ _COCO = "a batch is padded to its largest image: the sizes of COCO's images are 
 _MISSING = {
     "detr": _COCO, "faster_rcnn": _COCO, "mask_rcnn": _COCO, "retinanet": _COCO,
     "glm": "a batch holds as many sequences as its questions have choices: ReCoRD's data",
+    "llama2_7b-megatron": "its script cuts its arguments off at `#--recompute-activations`: what "
+                          "norm, heads and layout DeepSpeed was given is not known",
     "tacotron2": "a batch is as long as its longest utterance: LJSpeech's data",
     "transformer": "a batch is 5,120 words in sentences as long as WMT14 has them: data",
     "transformer_xl": "the head takes each cluster of words as often as the text has them: data",
