@@ -274,8 +274,6 @@ def _micro_batch(block: Unit, root: Unit, layers: int, layout: Layout, wire: Wir
     return Run(end, max(0.0, moved - (end - work)))
 
 
-
-
 def _assumed(cluster: Cluster, how: Sharded, layout: Layout) -> dict[str, str]:
     facts = {f"card.{n}": f for n, f in cluster.card.assumed().items()}
     if layout.offload == "optimizer":
