@@ -108,7 +108,8 @@ def _whole_step_s(record: Mapping[str, str], unit: str) -> float | None:
 
 #: Units of a rate of one device: `tokens/s/GPU`, `tokens/sec per device`, `wps/gpu`, `TFLOP/s/GPU`.
 _EACH = r"(?:/|\s*per\s*|\()\s*(?:gpu|device|card|chip|npu|accelerator|rank)"
-_TOKENS_EACH = re.compile(r"(?i)(?:tokens?\s*/\s*s(?:ec(?:ond)?)?|wps|tps|tgs)\s*" + _EACH + r"|^tgs$")
+_TOKENS_A_SECOND = r"(?i)(?:tokens?\s*/\s*s(?:ec(?:ond)?)?|wps|tps|tgs)\s*"
+_TOKENS_EACH = re.compile(_TOKENS_A_SECOND + _EACH + r"|^tgs$")
 _FLOP_EACH = re.compile(r"(?i)t(?:era)?flops?(?:/s)?\s*" + _EACH)
 
 
