@@ -17,8 +17,12 @@ def attention(share: Share) -> Part:
         core = again(core, _qkv_kept(share))
     own_bias = model.bias and not how.fused
     width = share.heads * model.value_head
-    output = ops.linear(share.tokens, width, model.d_model, own_bias, saved="attention output",
-                        accumulate=how.accumulate, rank=how.other_rank)  # fmt: skip
+    # fused attention keeps its result for its own backward pass: one tensor for both, unless the
+    # product keeps it in a narrow format
+    is_kept = model.attention == "flash" and not ops.is_narrow
+    output = ops.linear(share.tokens, width, model.d_model, own_bias,
+                        saved="" if is_kept else "attention output", accumulate=how.accumulate,
+                        rank=how.other_rank)  # fmt: skip
     inward = latent(share) if model.kv_rank else projection(share)
     return chain([inward, head_norms(share), turned(share), core, output])
 

@@ -281,4 +281,5 @@ def _assumed(cluster: Cluster, how: Sharded, layout: Layout) -> dict[str, str]:
     facts["framework.host_op_s"] = how.host_op_s
     if cluster.card.chip.is_gpu:
         facts["cores that a collective keeps"] = COLLECTIVE_CORES
-    return {n: f.source for n, f in facts.items() if f.kind == "assumed"}
+    found = {n: f.source for n, f in facts.items() if f.kind == "assumed"}
+    return {**found, **how.told()}

@@ -58,7 +58,8 @@ def _automodel(row: Row) -> Sharded:
     """On one card its benchmarks run transformers' modules uncompiled (`force_hf: true`)."""
     if number(row, "n_devices", 1) > 1:
         return AUTOMODEL
-    return replace(AUTOMODEL, name=f"{AUTOMODEL.name}-eager", fused=False, merged_qkv=False)
+    return replace(AUTOMODEL, name=f"{AUTOMODEL.name}-eager", fused=False, merged_qkv=False,
+                   written="halves")  # fmt: skip
 
 
 def _adapted(found: Framework) -> Framework:
