@@ -232,18 +232,11 @@ NODES: tuple[Node, ...] = (
         box=Box(links=shapes.mesh, per_switch=1),
     ),
     make_node(
-        "mi250x-x4",
-        "4 × MI250X node of Frontier",
-        amd.MI250X,
-        4,
-        "Infinity Fabric between any two of four cards; a NIC on each card",
-        _meshed(amd.MI250X, 3),
-        "OLCF Frontier user guide: 4 MI250X and 4 NICs of 200 Gbit/s (Slingshot 11) a node",
-        4,
-        25,
-        aliases=("frontier node", "lumi-g node"),
-        box=Box(links=shapes.mesh, cpus=1, per_switch=1),
-    ),
+        "mi250x-x4", "4 × MI250X node of Frontier", amd.MI250X, 4,
+        "Infinity Fabric between any two of four cards; a NIC each", _meshed(amd.MI250X, 3),
+        "OLCF Frontier user guide: 4 MI250X, 4 NICs of 200 Gbit/s", 4, 25,
+        aliases=("frontier node",), box=Box(links=shapes.mesh, cpus=1, per_switch=1),
+    ),  # fmt: skip
     make_node(
         "gaudi2-x8",
         "8 × Gaudi 2 (HLS-Gaudi2)",
