@@ -235,8 +235,7 @@ NODES: tuple[Node, ...] = (
         "mi250x-x4", "4 × MI250X node of Frontier", amd.MI250X, 4,
         "Infinity Fabric between any two of four cards; a NIC each", _meshed(amd.MI250X, 3),
         "OLCF Frontier user guide: 4 MI250X, 4 NICs of 200 Gbit/s", 4, 25,
-        aliases=("frontier node",), box=Box(links=shapes.mesh, cpus=1, per_switch=1),
-    ),  # fmt: skip
+        aliases=("frontier node",), box=Box(links=shapes.mesh, cpus=1, per_switch=1)),
     make_node(
         "gaudi2-x8",
         "8 × Gaudi 2 (HLS-Gaudi2)",
