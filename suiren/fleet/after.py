@@ -10,11 +10,12 @@ from suiren.fleet.cost import cost_of
 from suiren.fleet.ends import optimizer
 from suiren.fleet.framework import Framework
 from suiren.fleet.layout import Layout
-from suiren.fleet.memory import Weights, adapters_of, weights_of
+from suiren.fleet.memory import adapters_of
 from suiren.fleet.model import Model
 from suiren.fleet.offload import host_optimizer_s
 from suiren.fleet.pipeline import Stages
 from suiren.fleet.share import Share
+from suiren.fleet.weights import Weights, weights_of
 from suiren.hw.cluster import Cluster
 
 #: Bytes after which a framework starts to reduce what is ready.

@@ -29,6 +29,13 @@ class Framework:
     """The fused softmax takes only batches times heads that are a multiple of this."""
     merged_qkv: bool = True
     """Queries, keys and values leave one product."""
+    written: Literal["joined", "complex", "halves"] = "joined"
+    """Norms, rotary positions and gates: a kernel each, or op by op as modules write them that
+    nothing compiles, pairs of a head turned as complex numbers (torchtitan) or as two halves that
+    are laid together (transformers)."""
+    selects: Literal["scores", "products"] = "scores"
+    """What selective recomputation computes again: attention's scores (Megatron), or all but
+    attention and every other product (torchtitan's `selective op`)."""
     async_input_gradient: bool = False
     """The reduction of an input's gradient runs beside the product of the weight's gradient."""
     accumulate: Literal["add", "fp32", "fused", "none", "frozen"] = "add"

@@ -17,7 +17,7 @@ from suiren.fleet.model import Model
 from suiren.fleet.offload import host_facts
 from suiren.fleet.part import Part
 from suiren.fleet.pipeline import Stages, pipeline_s
-from suiren.fleet.share import Share, share_of
+from suiren.fleet.share import Share, again_of, kept_whole, share_of
 from suiren.fleet.slower import slower
 from suiren.hw.cluster import Cluster
 from suiren.mapper.energy import energy_j
@@ -80,7 +80,7 @@ class Pieces:
 
 def pieces_of(share: Share, cluster: Cluster, layout: Layout) -> Pieces:
     """The pieces of a share on a cluster, remembered; `layout` places its groups."""
-    ranks = (layout.dp if share.ep > 1 or share.cp > 1 else 0,)
+    ranks = (layout.dp if share.ep > 1 or share.cp > 1 else 0, layout.recompute_every)
     return _pieces(share, id(cluster), ranks, _Same(cluster, layout))
 
 
@@ -103,10 +103,21 @@ def _pieces(share: Share, cluster_id: int, ranks: tuple[int, ...], same: _Same) 
     first, last = both(embedding(share)), both(ending(share))
     if framework.waits:
         first, last = (first[0], first[1].last()), (last[0].last(), last[1])
+    every = layout.recompute_every if share.recompute == "full" else 1
+
+    def layers(experts: bool) -> tuple[Cost, Cost]:
+        found = both(layer(share, experts))
+        if every == 1:
+            return found
+        part = again_of(model.layers, every) / model.layers
+        kept = both(layer(kept_whole(share), experts))
+        one, other = (a.times(part) + b.times(1 - part) for a, b in zip(found, kept, strict=True))
+        return one, other
+
     has_dense = not model.experts or model.dense_layers > 0
     return Pieces(
-        both(layer(share)) if has_dense else nothing,
-        both(layer(share, True)) if model.experts else nothing,
+        layers(False) if has_dense else nothing,
+        layers(True) if model.experts else nothing,
         both(layer(share, False, True)) if model.decoder_layers else nothing,
         first, last,
     )  # fmt: skip

@@ -23,7 +23,7 @@ from suiren.fleet.share import share_of
 from suiren.hw.fact import assumed, derived, published
 from suiren.hw.spec import Card
 from suiren.mapper.caching import CachingAllocator, NoRoom
-from suiren.truth import steps_flagperf, steps_traced
+from suiren.truth import steps_flagperf, steps_sharded, steps_traced
 from suiren.truth.predict import card_of
 from suiren.truth.rows import Row
 from suiren.truth.steps_layout import framework_of, layout_of
@@ -102,6 +102,8 @@ def memory_bytes(row: Row, card: Card) -> float:
         return found.activations + found.logits
     if "memory" in metric:  # of a GPU, whichever stage it serves
         return fmean(stage.fixed_bytes for stage in _stages(row, card, number(row, "pp")))
+    if steps_sharded.covers(row):
+        return steps_sharded.memory_bytes(row, card)
     if row.shape.get("pp") and row.shape.get("n_layers"):
         return _fullest_stage(row, card)
     return traced_bytes(row, card)

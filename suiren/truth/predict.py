@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from suiren.fleet.framework import Framework
 from suiren.hw.load import resolve_card
 from suiren.hw.names import card_for_hardware
 from suiren.hw.spec import Card
@@ -15,6 +16,7 @@ from suiren.truth import (
     products,
     steps,
     steps_flagperf,
+    steps_layout,
     steps_sharded,
     steps_torus,
     steps_traced,
@@ -49,6 +51,8 @@ class Prediction:
     seconds: float | None
     status: str
     family: str = ""
+    assumed_framework: str = ""
+    """The described framework that stands for the row's own, which nobody described."""
 
     @property
     def error(self) -> float | None:
@@ -71,12 +75,22 @@ def predict(row: Row, on: str | None = None) -> Prediction:
                 raise NotPredicted(f"no peak of {card.title} was ever published")
             status = "predicted" if row.measured_s else UNJUDGED
             return Prediction(row, card.name, family.seconds(row, card), status,
-                              family.__name__.rpartition(".")[2])  # fmt: skip
+                              family.__name__.rpartition(".")[2], _taken(family, row))  # fmt: skip
         except NotPredicted as reason:
             return Prediction(row, card.name, None, str(reason))
         except KeyError as missing:
             return Prediction(row, card.name, None, f"the shape gives no size {missing}")
     return Prediction(row, card.name, None, f"no kernel is timed for the op {row.op!r}")
+
+
+def _taken(family: object, row: Row) -> str:
+    """The framework that stands for the row's own; nothing where that is described."""
+    found: Framework | None = None
+    if family is steps_sharded:
+        found = steps_sharded.kind_of(row)
+    elif family is steps and not steps.is_unpadded(row):
+        found = steps_layout.framework_of(row)
+    return found.title if found is not None and found.stands_for else ""
 
 
 @lru_cache(maxsize=None)

@@ -106,6 +106,38 @@ def _whole_step_s(record: Mapping[str, str], unit: str) -> float | None:
     return amount / rate if amount > 0 and rate > 0 else None
 
 
+#: Units of a rate of one device: `tokens/s/GPU`, `tokens/sec per device`, `wps/gpu`, `TFLOP/s/GPU`.
+_EACH = r"(?:/|\s*per\s*|\()\s*(?:gpu|device|card|chip|npu|accelerator|rank)"
+_TOKENS_EACH = re.compile(r"(?i)(?:tokens?\s*/\s*s(?:ec(?:ond)?)?|wps|tps|tgs)\s*" + _EACH + r"|^tgs$")
+_FLOP_EACH = re.compile(r"(?i)t(?:era)?flops?(?:/s)?\s*" + _EACH)
+
+
+def _each_device_s(record: Mapping[str, str], unit: str) -> float | None:
+    """Seconds of a step from tokens or model TFLOP a second of one device.
+
+    A step's tokens are the global batch, or a micro-batch for each data parallel rank. FLOP of a
+    token are 6 N + 12 L d s, as PaLM's appendix B and torchtitan count them: weights N, layers L,
+    width d, sequence s.
+    """
+    try:
+        rate, cards = float(record["measured_value"]), float(record.get("n_devices") or 1)
+        split = [float(record.get(name) or 1) for name in ("tp", "pp", "cp")]
+        ranks = max(1.0, cards // prod(max(1.0, n) for n in split))
+        samples = float(record.get("global_batch") or 0)
+        samples = samples or float(record.get("micro_batch") or 0) * ranks
+        seq = float(record["seq_len"])
+        tokens = samples * seq
+        if _FLOP_EACH.search(unit):
+            wide = float(record["n_layers"]) * float(record["d_model"])
+            tokens *= 6 * float(record["n_params"]) + 12 * wide * seq
+            rate *= 1e12
+        elif not _TOKENS_EACH.search(unit):
+            return None
+    except (KeyError, ValueError):
+        return None
+    return tokens / (cards * rate) if tokens > 0 and rate > 0 else None
+
+
 #: Tables that print samples a second of a whole job, one optimizer step a batch.
 _WHOLE_JOBS = ("FlagOpen/FlagPerf", "EnflameTechnology/ModelZoo", "huggingface/optimum-habana")
 _SAMPLES = ("images/s", "img/s", "sequences/s", "samples/s")
@@ -117,7 +149,7 @@ def step_seconds_of(record: Mapping[str, str]) -> float | None:
     if unit == "tokens/s/device" and "llama3_8B-megatron" in source:
         # training/benchmarks/llama3_8B/megatron/run_pretraining.py: 512 sequences of 8192 a step
         return 512 * 8192 / (float(record["n_devices"]) * float(record["measured_value"]))
-    whole = _whole_step_s(record, unit)
+    whole = _whole_step_s(record, unit) or _each_device_s(record, unit)
     if whole is not None:
         return whole
     if not any(s in source for s in _WHOLE_JOBS) or not unit.startswith(_SAMPLES):

@@ -127,12 +127,31 @@ def _is_later(row: Row, gated: bool) -> bool:
     return gated or bool(re.search(_LATER, framework))
 
 
+#: Other names of bundled models: (what a name holds, the name's place of the size).
+_SPELT = (
+    (r"llama[ -]?3\.2\D{0,8}?([13])b", "llama3.2-{}b"),
+    (r"llama[ -]?(?:v|version )?3(?:\.[013])?(?![\d.]?b)\D{0,8}?(\d+)b", "llama3-{}b"),
+    (r"llama[ -]?(?:v|version )?2(?![\d.]?b)\D{0,8}?(\d+)b", "llama2-{}b"),
+    (r"llama(?:[ -]?v?1)?[ -](7|13|30|65)b", "llama-{}b"),
+    (r"codellama\D{0,3}(34)b", "llama2-{}b"),
+    (r"qwen[ -]?2\.5\D{0,3}([\d.]+)b", "qwen2.5-{}b"), (r"qwen[ -]?3\D{0,3}(\d+)b", "qwen3-{}b"),
+)  # fmt: skip
+
+
 def _published(row: Row) -> Model:
     """The bundled model of that name, where a row leaves its sizes out."""
     name = re.sub(r"[^a-z0-9.]+", "-", row.text.lower())
     for known, model in MODELS.items():
         if name == known or name.startswith(f"{known}-"):
-            return replace(model, seq=number(row, "seq_len"))
+            return replace(model, seq=number(row, "seq_len", model.seq))
+    # the family may stand in its own column
+    for text in (row.text, f"{row.shape.get('model_family', '')} {row.text}"):
+        spelt = re.sub(r"[-_ ]+", "-", text.lower())
+        for pattern, form in _SPELT:
+            match = re.search(pattern, spelt)
+            found = MODELS.get(form.format(match[1])) if match else None
+            if found is not None:
+                return replace(found, seq=number(row, "seq_len", found.seq))
     raise NotPredicted("the row gives no n_layers")
 
 

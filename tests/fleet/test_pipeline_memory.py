@@ -9,8 +9,9 @@ import pytest
 from suiren.fleet.framework import MEGATRON_2021
 from suiren.fleet.frameworks import DEEPSPEED_BF16, DEEPSPEED_FP16
 from suiren.fleet.layout import Layout
-from suiren.fleet.memory import memory_of, weights_of
+from suiren.fleet.memory import memory_of
 from suiren.fleet.models import gpt
+from suiren.fleet.weights import weights_of
 
 MODEL = gpt("tiny", 16, 512, 8, 256, 4096)
 LAYOUT = Layout(global_batch=64, micro_batch=2, pp=4, dp=4, zero=1, recompute="full")
