@@ -106,6 +106,11 @@ def adamw(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(model.parameters(), 1e-4, foreach=False)
 
 
+def fused_adamw(model: nn.Module) -> torch.optim.Optimizer:
+    """AdamW, all weights at once."""
+    return torch.optim.AdamW(model.parameters(), 1e-4, fused=True)
+
+
 def sgd(model: nn.Module) -> torch.optim.Optimizer:
     """Stochastic gradient descent with momentum, a weight at a time."""
     return torch.optim.SGD(model.parameters(), 0.1, 0.9, weight_decay=1e-4, foreach=False)
@@ -140,6 +145,35 @@ def longformer() -> nn.Module:
     return NothingGlobal(t.LongformerForMaskedLM(config), "input_ids", "attention_mask", "labels")
 
 
+class LowRank(nn.Module):
+    """A product whose weights stay, beside two narrow ones that learn."""
+
+    def __init__(self, body: nn.Linear, rank: int, scale: float, drop: float) -> None:
+        super().__init__()
+        self.body, self.scale = body, scale
+        self.dropout = nn.Dropout(drop)
+        self.down = nn.Linear(body.in_features, rank, bias=False)
+        self.up = nn.Linear(rank, body.out_features, bias=False)
+
+    def forward(self, x):
+        """Tokens [batch, tokens, width]."""
+        return self.body(x) + self.up(self.down(self.dropout(x))) * self.scale
+
+
+def llama2_lora() -> nn.Module:
+    """Llama-2-7B; what queries and values are made of learns in eight dimensions (LoRA)."""
+    config = t.LlamaConfig(hidden_size=4096, intermediate_size=11008, num_hidden_layers=32,
+                           num_attention_heads=32, use_cache=False,
+                           attn_implementation="eager")  # fmt: skip
+    with torch.device("cuda"):
+        body = t.LlamaForCausalLM(config).requires_grad_(False)
+        for layer in body.model.layers:
+            for name in ("q_proj", "v_proj"):
+                wrapped = LowRank(getattr(layer.self_attn, name), 8, 4.0, 0.05)
+                setattr(layer.self_attn, name, wrapped)
+    return Outputs(body, "input_ids", "attention_mask", "labels")
+
+
 def swin_tiny() -> nn.Module:
     """swin_tiny_patch4_window7_224 with a fifth of its paths dropped."""
     config = t.SwinConfig(num_labels=1000, drop_path_rate=0.2, attn_implementation="eager")
@@ -153,10 +187,18 @@ _BERT = Script(bert_large, lambda b: (below(30000, b, 512), open_mask(b, 512),
 _BF16 = Script(_BERT.model, lambda b: (below(30000, b, 512), open_mask(b, 512).bfloat16(),
                                        below(30000, b, 512)), adamw,
                dtype=torch.bfloat16)  # fmt: skip
+#: benchmarks/llama2_7b_finetune/pytorch: config/_base.py (512 tokens), model/model.py,
+#: optimizers (fused in FP16); use_fp16 halves the weights and casts beside
+_LORA = Script(llama2_lora, lambda b: (below(32000, b, 512),
+                                       torch.ones(b, 512, dtype=torch.int64),
+                                       below(32000, b, 512)), adamw)  # fmt: skip
 SCRIPTS: dict[str, Script] = {
     "bert_hf-f32": _BERT,
     "bert_hf-f16": Script(_BERT.model, _BERT.inputs, adamw, amp=True),
     "bert_hf-bf16": _BF16,
+    "llama2_7b_finetune-f32": _LORA,
+    "llama2_7b_finetune-f16": Script(_LORA.model, _LORA.inputs, fused_adamw, amp=True,
+                                     dtype=torch.float16),
     # benchmarks/distilbert/pytorch: data_preprocessing pads to 512 tokens
     "distilbert-f32": Script(
         distilbert, lambda b: (below(30000, b, 512), open_mask(b, 512), below(2, b)), adamw,
@@ -170,8 +212,9 @@ SCRIPTS: dict[str, Script] = {
     "longformer-f32": Script(
         longformer, lambda b: (below(50000, b, 1024), torch.ones(b, 1024, dtype=torch.int64),
                                below(50000, b, 1024)), adam, waits=True),
-    # benchmarks/efficientnet/pytorch: efficientnet_v2_s of torchvision, crops of 224
-    "efficientnet-f32": Script(lambda: Labelled(EfficientNetV2S()), images(224), sgd),
+    # benchmarks/efficientnet/pytorch: efficientnet_v2_s of torchvision;
+    # nvidia/efficientnet-pytorch/config/config_common.py: crops of 300
+    "efficientnet-f32": Script(lambda: Labelled(EfficientNetV2S()), images(300), sgd),
     # benchmarks/bigtransfer/pytorch: three times eight times 36 times three blocks, twice as wide,
     # crops of 480, mixed in pairs
     "bigtransfer-f32": Script(BiT, images(480), sgd, keeps=True),

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suiren.fleet.columns import CODES, Layouts
+from suiren.fleet.cost import lost_to_cores_s
 from suiren.fleet.costs import HOST, Floats, at_clock, clock_of, device_s, dynamic_j
 from suiren.fleet.known import SHARE, Known
 from suiren.fleet.layout import Layout
 from suiren.fleet.many_memory import is_wide, owners_of
 from suiren.fleet.sharded import (
     Unit,
-    contention_s,
     optimizer_of,
     units_of,
     wire_of,
@@ -35,13 +35,14 @@ def sharded_of(rows: Layouts, known: Known) -> dict[str, Floats]:
     mine = units[..., share]
     full = _work(mine, model.layers)
     clock, power_w = clock_of(full, device_s(full), cluster.card)
-    paced = np.stack([[at_clock(way, clock) for way in unit] for unit in mine])
+    floor = float(cluster.card.pace.voltage_floor)
+    paced = np.stack([[at_clock(way, clock, floor) for way in unit] for unit in mine])
     work = _work(paced, model.layers)
     columns = ("tp", "cp", "dp", "precision")
     wire, place = known.table("wires", rows, columns, lambda one: _wire(one, known))
     run = _micro_batch(_Times(*(device_s(paced[n, w]) for n in (0, 1) for w in (0, 1)),
                               *wire[:, place]), model.layers, rows.zero == 3)  # fmt: skip
-    beside_s = run[1] * contention_s(1.0, cluster)
+    beside_s = run[1] * lost_to_cores_s(1.0, cluster.card)
     host_s = work[HOST] + model.layers * how.host_unit_ops * float(how.host_op_s)
     one_s = np.maximum(run[0] + beside_s, host_s)
     columns = ("dp", "cp", "tp", "offload")

@@ -63,9 +63,10 @@ class Unit:
         backward = self.backward.times(part) + other.backward.times(1 - part)
         return Unit(forward, backward, self.params)
 
-    def at_clock(self, clock: float) -> Unit:
-        """The same with the engines at a share of their clock."""
-        return Unit(self.forward.at_clock(clock), self.backward.at_clock(clock), self.params)
+    def at_clock(self, clock: float, floor: float) -> Unit:
+        """The same with the engines at a share of their clock: `Cost.at_clock`."""
+        there, back = (way.at_clock(clock, floor) for way in (self.forward, self.backward))
+        return Unit(there, back, self.params)
 
 
 def sharded_step(
@@ -85,16 +86,17 @@ def sharded_step(
     block, root = units_of(share, cluster, layout, how)
     full = _work(block, root, model.layers)
     clock = clock_of(full, full.device_s, cluster.card, cap_w)
-    block, root = block.at_clock(clock.share), root.at_clock(clock.share)
+    floor = float(cluster.card.pace.voltage_floor)
+    block, root = block.at_clock(clock.share, floor), root.at_clock(clock.share, floor)
     work = _work(block, root, model.layers)
     run = _micro_batch(block, root, model.layers, layout, wire_of(cluster, layout, how))
-    beside_s = contention_s(run.hidden_s, cluster)
+    beside_s = lost_to_cores_s(run.hidden_s, cluster.card)
     device_s = run.end_s + beside_s
     saved_s = 0.0
     if how.sums_whole and layout.micro_batches > 1:
         alone = replace(wire_of(cluster, layout, how), reduce_bytes=0)
         first = _micro_batch(block, root, model.layers, layout, alone)
-        first_s = first.end_s + contention_s(first.hidden_s, cluster)
+        first_s = first.end_s + lost_to_cores_s(first.hidden_s, cluster.card)
         saved_s = (layout.micro_batches - 1) * (device_s - first_s)
     # the host runs ahead over a whole micro-batch: only the longer of both counts
     host_s = work.host_s + model.layers * how.host_unit_ops * float(how.host_op_s)
@@ -272,16 +274,12 @@ def _micro_batch(block: Unit, root: Unit, layers: int, layout: Layout, wire: Wir
     return Run(end, max(0.0, moved - (end - work)))
 
 
-def contention_s(hidden_s: float, cluster: Cluster) -> float:
-    """What kernels lose to collectives beside them; a torus has its own engines."""
-    return 0.0 if cluster.torus else lost_to_cores_s(hidden_s, cluster.card)
-
-
 def _assumed(cluster: Cluster, how: Sharded, layout: Layout) -> dict[str, str]:
     facts = {f"card.{n}": f for n, f in cluster.card.assumed().items()}
     if layout.offload == "optimizer":
         facts |= host_facts(cluster)
     facts["framework.host_op_s"] = how.host_op_s
-    facts["cores that a collective keeps"] = COLLECTIVE_CORES
+    if cluster.card.chip.is_gpu:
+        facts["cores that a collective keeps"] = COLLECTIVE_CORES
     found = {n: f.source for n, f in facts.items() if f.kind == "assumed"}
     return {**found, **how.told()}

@@ -142,7 +142,9 @@ def train_step(
     chunks = _chunks(model, layout, pieces)
     clock, power_w = _clock(chunks, cluster, layout, cap_w)
     if clock < 1.0:
-        chunks = [[(f.at_clock(clock), b.at_clock(clock)) for f, b in stage] for stage in chunks]
+        floor = float(cluster.card.pace.voltage_floor)
+        chunks = [[(f.at_clock(clock, floor), b.at_clock(clock, floor)) for f, b in stage]
+                  for stage in chunks]  # fmt: skip
     message_s = send_s(layout, share, cluster)
     stages = _stages(chunks, layout, framework, message_s)
     m = layout.micro_batches

@@ -10,6 +10,7 @@ and so is a step in which the card did nothing.
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,12 +22,20 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from suiren.mapper.families.host import NAMESPACE
 from suiren.torch import _shim
 from suiren.torch.device import NAME
+from suiren.torch.hollow_steps import left_out
 
 _LIBRARY = NAMESPACE.removesuffix("::")
 #: Ops whose old contents of what they write are of no use.
 _WRITES_ONLY = ("aten::copy_", "aten::zero_", "aten::fill_", "aten::_foreach_zero_",
                 "aten::_foreach_copy_")  # fmt: skip
+_FSDP = "torch.distributed.fsdp._fully_shard._fsdp_param_group"
+#: Ops that only take memory, or look at a tensor in another way.
+_MOVES_NOTHING = frozenset(
+    f"aten::{name}" for name in """empty empty_strided empty_like new_empty new_empty_strided
+    resize_ set_ detach_""".split()
+)
 _is_installed = False
+_watches_sums = False
 _libraries: list[torch.library.Library] = []
 _ops: dict[str, Callable[..., None]] = {}
 _anchors: dict[int, torch.Tensor] = {}
@@ -67,6 +76,7 @@ def _watched(
             asks = any(p.grad is not None and p.grad.device.type == "cpu" for p in first)
         else:
             asks = is_worth_it(first)
+        _watch_sums()
         if not asks:
             return work(first, *arguments, **keywords)
         with watching():
@@ -78,12 +88,13 @@ def _watched(
 @contextmanager
 def watching() -> Iterator[None]:
     """The host's ops inside go into the record, if the card has work in this step."""
-    if not _shim.num_events_now():
-        yield
-        return
-    mode = Watching()
-    with mode:
-        yield
+    with left_out():  # around the watch, which sees what is left out
+        if not _shim.num_events_now():
+            yield
+            return
+        mode = Watching()
+        with mode:
+            yield
     mode.write()
 
 
@@ -120,6 +131,8 @@ class Watching(TorchDispatchMode):
             self.write()
             return
         name = str(func.name()).split(".")[0]
+        if not name.startswith("aten::") or name in _MOVES_NOTHING:
+            return
         written = sum(_bytes(value) for a, value in given if _is_written(a, name))
         if not func._schema.is_mutable:
             if any(r.alias_info is not None for r in func._schema.returns):
@@ -194,9 +207,17 @@ def _nothing(*_: object) -> None:
     """The host has computed already."""
 
 
-def watch_sums(reduce: Callable[..., Any]) -> Callable[..., Any]:
-    """FSDP's reduction of gradients: where they stay on the host they are summed there."""
+def _watch_sums() -> None:
+    """FSDP reduces gradients; where they stay on the host it adds them up there."""
+    global _watches_sums
+    groups: Any = sys.modules.get(_FSDP)
+    if _watches_sums or groups is None:
+        return
+    _watches_sums = True
+    groups.foreach_reduce = _with_sums(groups.foreach_reduce)
 
+
+def _with_sums(reduce: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(reduce)
     def watched(parameters: Iterable[Any], *arguments: Any, **keywords: Any) -> Any:
         parameters = list(parameters)

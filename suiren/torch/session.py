@@ -39,7 +39,7 @@ class Session:
         device.start()
         device.configure(self.card, numerics=numerics, tf32=tf32, memory_bytes=memory_bytes)
         hollow_steps.install(is_on=not numerics)
-        host_work.install()  # inside: it sees the ops that hollow steps leave out
+        host_work.install()
         from suiren.torch import gcu
 
         gcu._card = self.card

@@ -23,7 +23,7 @@ from suiren.fleet.share import share_of
 from suiren.hw.fact import assumed, derived, published
 from suiren.hw.spec import Card
 from suiren.mapper.caching import CachingAllocator, NoRoom
-from suiren.truth import steps_flagperf, steps_sharded, steps_traced
+from suiren.truth import scripts, steps_flagperf, steps_sharded, steps_traced
 from suiren.truth.predict import card_of
 from suiren.truth.rows import Row
 from suiren.truth.steps_layout import framework_of, layout_of
@@ -167,7 +167,8 @@ def traced_bytes(row: Row, card: Card) -> float:
     cards = number(row, "n_devices", 1)
     beside = float(CONTEXT_BYTES)
     if cards > 1:  # DDP copies gradients into buckets of its own
-        beside += float(NCCL_CONNECTION_BYTES) * float(NCCL_CONNECTIONS) + 4.0 * model.params
+        beside += float(NCCL_CONNECTION_BYTES) * float(NCCL_CONNECTIONS)
+        beside += scripts.gradient_bytes(model.name, model.params)
     turns = card.chip.vendor == "NVIDIA" and bool(card.chip.matrix)
     turns = turns and (not wide or "tf32" in card.formats())
     batch = steps_traced.batch_of(row)

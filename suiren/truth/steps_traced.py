@@ -19,6 +19,7 @@ from suiren.hw.fact import assumed, derived
 from suiren.hw.held import Held
 from suiren.hw.spec import Card
 from suiren.trace.call import Call, Tensor
+from suiren.truth import scripts
 from suiren.truth.rows import Row
 from suiren.truth.steps_machine import cluster_of
 from suiren.truth.steps_model import number
@@ -96,8 +97,8 @@ def step_of(row: Row, card: Card) -> TracedStep:
     work, late = _work(model, batch, tf32, _call_s(row, card), Held(card))
     both = work + late
     floor = float(card.pace.voltage_floor)
-    clock = clock_of(both, both.device_s, held, floor=floor, least=LEAST_CLOCK)
-    work, late = work.at_clock(clock.share), late.at_clock(clock.share)
+    clock = clock_of(both, both.device_s, held, least=LEAST_CLOCK)
+    work, late = work.at_clock(clock.share, floor), late.at_clock(clock.share, floor)
     exchange_s = _exchange_s(model, row, card, cards, work)
     step_s = work.seconds + exchange_s + max(late.host_s, late.device_s)
     if "lambdal/" in row.source and "squad" in row.text:
@@ -117,6 +118,8 @@ def _stem(row: Row) -> str | None:
 
 def traced_of(row: Row, card: Card) -> tuple[Traced, bool]:
     """The traced model in the row's format, and whether that is FP32; raises NotPredicted."""
+    if scripts.covers(row):
+        return _read(scripts.step_name(row))
     if _stem(row) is None:
         raise NotPredicted(f"no step of {row.text} was traced")
     if _is_fused(row) and card.chip.vendor != "NVIDIA":
@@ -124,16 +127,19 @@ def traced_of(row: Row, card: Card) -> tuple[Traced, bool]:
     precision = row.dtype.lower()
     half = re.search(r"\b(amp|fp16|bf16|mixed)\b", precision) is not None
     half = half or _is_fused(row) or "Habana" in row.shape.get("framework", "")
-    name = f"{_stem(row)}-{'f16' if half else 'f32'}"
+    return _read(f"{_stem(row)}-{'f16' if half else 'f32'}")
+
+
+def _read(name: str) -> tuple[Traced, bool]:
     try:
-        return traced(name), not half
+        return traced(name), name.endswith("-f32")
     except OSError:
         raise NotPredicted(f"no step of {name} was traced") from None
 
 
 def batch_of(row: Row) -> int:
     """Samples of a card in a step."""
-    batch = number(row, "micro_batch", 0)
+    batch = number(row, "micro_batch", 0) or scripts.batch_of(row)
     if batch:
         return batch
     total, cards = number(row, "global_batch", 0), number(row, "n_devices", 1)
@@ -222,12 +228,12 @@ def turned(call: Call, card: Card) -> list[Call]:
 
 
 def _exchange_s(model: Traced, row: Row, card: Card, cards: int, work: Cost) -> float:
-    """Reduction of FP32 gradients: it starts with the backward pass, two thirds of the step."""
+    """Reduction of gradients: it starts with the backward pass, two thirds of the step."""
     if cards == 1:
         return 0.0
     cluster = cluster_of(row, card)
     place = place_of(range(cards), cluster.cards_per_node)
-    size = 4.0 * model.params
+    size = scripts.gradient_bytes(model.name, model.params)
     whole = time_collective(cluster, "all_reduce", size, place).seconds
     last = time_collective(cluster, "all_reduce", min(size, BUCKET_BYTES), place).seconds
     exposed = max(last, whole - work.device_s * 2 / 3)

@@ -13,7 +13,8 @@ from pathlib import Path
 from suiren.trace.call import Call, parse_call
 
 FOLDER = Path(__file__).parents[2] / "data" / "steps"
-_SIZE = re.compile(r"\{(\d+)([+-]\d+)?\}")
+#: A size that grows with the batch; one number in braces behind `]` is a stride.
+_SIZE = re.compile(r"(?<!\])\{(\d+)([+-]\d+)?\}")
 _HALF = re.compile(r"\bf16\[")
 Lines = tuple[tuple[int, str], ...]
 

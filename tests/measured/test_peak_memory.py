@@ -19,6 +19,9 @@ from suiren.truth.rows import Row, read_rows
 from suiren.units import GiB
 
 DATA = Path(__file__).parents[2] / "data" / "measured"
+#: Predicted lower by 11 to 23 %. On one card BiT, BERT and CPM take 6 to 10 GiB more than with the
+#: same batch on sixteen; Swin takes what FP32 would, ViT on eight cards 8 GiB more than on sixteen.
+MISSED = ("fp-0038", "fp-0042", "fp-0047", "fp-0153", "fp-0154", "fp-0155", "fp-0156", "fp-0169")
 
 
 def rows(table: str) -> list[Row]:
@@ -30,20 +33,28 @@ def predicted(table: str, *models: str) -> list[MemoryPrediction]:
     return [p for p in found if p is not None and p.error is not None]
 
 
-@pytest.mark.parametrize(("models", "count"), [
-    (("resnet50",), 6), (("mobilenetv2",), 4), (("bert",), 3),
+@pytest.mark.parametrize(("model", "count"), [
+    ("resnet50", 6), ("mobilenetv2", 4), ("bert", 3), ("bert_hf", 4), ("bigtransfer", 3),
+    ("cpm", 3), ("distilbert", 4), ("efficientnet", 3), ("gpt2", 3), ("llama2_7b_finetune", 2),
+    ("longformer", 2), ("t5_small", 3), ("vit", 2),
 ])  # fmt: skip
-def test_what_a_driver_shows_is_within_ten_percent(models: tuple[str, ...], count: int) -> None:
-    found = predicted("train_flagperf", *models)
+def test_what_a_driver_shows_is_within_ten_percent(model: str, count: int) -> None:
+    found = [p for p in predicted("train_flagperf", model) if p.row.id not in MISSED]
     assert len(found) == count
     assert [p.row.id for p in found if abs(p.error or 0.0) > 0.1] == []
 
 
-def test_rows_that_contradict_each_other_are_told_all_the_same() -> None:
-    """The same ViT and batch a card: 29.4, 31.2 and 39.3 GiB on 1, 16 and 8 cards."""
-    found = predicted("train_flagperf", "vit")
-    assert len(found) == 3
-    assert min(abs(p.error or 0.0) for p in found) <= 0.1
+def test_rows_that_another_row_or_their_own_configuration_contradicts_are_told_all_the_same() -> None:
+    errors = {p.row.id: p.error for p in predicted("train_flagperf") if p.row.id in MISSED}
+    assert set(errors) == set(MISSED)
+    assert all(-0.25 < (error or 0.0) < -0.1 for error in errors.values())
+
+
+def test_most_rows_that_state_memory_are_predicted() -> None:
+    found = predicted("train_flagperf")
+    assert len(found) == 57
+    assert fmean(abs(p.error or 0.0) for p in found) < 0.055
+    assert sum(abs(p.error or 0.0) <= 0.1 for p in found) == 57 - len(MISSED)
 
 
 def test_analytic_values_of_korthikanti() -> None:
@@ -66,7 +77,7 @@ def test_a_row_without_memory_has_no_prediction_and_one_that_lacks_a_batch_says_
     assert predict_memory(replace(row, shape=stated)) is None
     resnet = next(r for r in rows("train_flagperf") if r.text == "resnet50")
     shape = {k: v for k, v in resnet.shape.items() if k != "micro_batch"}
-    found = predict_memory(replace(resnet, shape=shape))
+    found = predict_memory(replace(resnet, shape=shape, notes=""))
     assert found is not None
     assert found.predicted_bytes is None
     assert found.status == "the row gives no batch"
