@@ -33,6 +33,8 @@ class Framework:
     """Norms, rotary positions and gates: a kernel each, or op by op as modules write them that
     nothing compiles, pairs of a head turned as complex numbers (torchtitan) or as two halves that
     are laid together (transformers)."""
+    joins_norms: bool = False
+    """Norms are a kernel each although `written` says that the rest is not."""
     selects: Literal["scores", "products"] = "scores"
     """What selective recomputation computes again: attention's scores (Megatron), or all but
     attention and every other product (torchtitan's `selective op`)."""

@@ -45,7 +45,8 @@ GPT_NEOX_BF16 = replace(DEEPSPEED_BF16, name="gpt-neox-bf16", title="GPT-NeoX, B
 #: 1 and in buckets of 12 MiB beside the backward pass.
 COLOSSAL = replace(
     EAGER, name="colossal-ai-2024", title="Colossal-AI's hybrid parallel plugin, 2024",
-    accumulate="add", optimizer="megatron", host_op_s=assumed(
+    accumulate="add", optimizer="megatron", written="halves",
+    joins_norms=True, host_op_s=assumed(
         12 * us, "eager kernels through Python modules, autograd and dispatcher"),
     reduces_whole=True, overlaps_gradients=True, recomputes=True, accumulates=False,
     is_before_hopper=True,

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from suiren.fleet.columns import CODES, Layouts
 from suiren.fleet.framework import Framework
 from suiren.fleet.known import SHAPE, Known, distinct
-from suiren.fleet.memory import FRAGMENTATION, WORKSPACE_BYTES, widest
+from suiren.fleet.memory import FRAGMENTATION, WORKSPACE_BYTES
 from suiren.fleet.model import Model
 from suiren.fleet.shape import Shape, shape_of
+from suiren.fleet.standing import widest
 
 Floats = NDArray[np.float64]
 OWNERS = ("weights", "gradients", "optimizer", "activations", "logits", "recomputed",
@@ -109,7 +110,7 @@ def _messages(rows: Layouts, known: Known, stage: NDArray[np.int64]) -> Floats:
 def _joined(
     rows: Layouts, known: Known, weights: Floats, stage: NDArray[np.int64]
 ) -> Floats:
-    """`memory.joined_bytes` of [3, rows]; `weights` in bytes."""
+    """`standing.joined_bytes` of [3, rows]; `weights` in bytes."""
     model, framework = known.job.model, known.job.framework
     item = np.where(is_wide(rows), 4.0, 2.0)
     joined = np.asarray(np.minimum(item * framework.bucket_params, weights))
@@ -121,7 +122,7 @@ def _joined(
 
 
 def _copied(rows: Layouts, known: Known, stage: NDArray[np.int64]) -> Floats:
-    """`memory.copied_bytes` of stages [3, rows]."""
+    """`standing.copied_bytes` of stages [3, rows]."""
     copies = known.job.framework.copied_inputs
     if not copies:
         return np.zeros(stage.shape)

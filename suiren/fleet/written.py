@@ -14,7 +14,8 @@ def norm(share: Share, rows: int, width: int) -> Part:
     write: to FP32, square, mean, root, scaled, back, times the weight.
     """
     ops, rms = share.ops, share.model.norm == "rms"
-    if share.framework.written == "joined" or not rms:
+    how = share.framework
+    if how.written == "joined" or how.joins_norms or not rms:
         return ops.norm(rows, width, rms)
     x, weight, line = ops.tensor(rows, width), ops.tensor(width), Tensor("f32", (rows, 1))
     wide = Tensor("f32", x.shape)
