@@ -43,7 +43,7 @@ def install() -> None:
         _watch(kind, layouts, weight)
     forward = torch.nn.Linear.forward
 
-    def compute(self: Any, input: Any) -> Any:  # noqa: A002 - the name is PyTorch's
+    def compute(self: Any, input: Any) -> Any:
         return input.through(self) if type(input) is _Entered else forward(self, input)
 
     torch.nn.Linear.forward = compute  # type: ignore[method-assign]
@@ -129,7 +129,7 @@ class _Entered:
 
     __slots__ = ("input", "side")
 
-    def __init__(self, input: Any, side: _Side) -> None:  # noqa: A002
+    def __init__(self, input: Any, side: _Side) -> None:
         self.input, self.side = input, side
 
     def through(self, layer: Any) -> Any:
