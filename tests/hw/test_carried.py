@@ -1,4 +1,4 @@
-"""Families of chips nobody fitted: published architecture in place of the median, tiles that fit."""
+"""Chips nobody fitted: published architecture in place of the median, tiles that fit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def best(hardware: str, shape: str, dtype: str, tflop_per_s: float) -> Row:
     sizes = dict(part.split("=") for part in shape.split(","))
     m, n, k = (int(sizes[name]) for name in "MNK")
     return Row("row", hardware, "gemm (best shape found)", sizes, dtype,
-               2 * m * n * k / tflop_per_s / 1e12, "TFLOP/s", "", "", "check", 2, shape)  # fmt: skip
+               2e-12 * m * n * k / tflop_per_s, "TFLOP/s", "", "", "check", 2, shape)  # fmt: skip
 
 
 def test_every_measured_family_is_one() -> None:
@@ -65,8 +65,8 @@ def test_more_power_holds_a_higher_clock_on_the_same_silicon() -> None:
 
 def test_the_energy_of_a_family_stands_where_its_own_is_told() -> None:
     assert mac_j(CARDS["mi325x"], "bf16") == mac_j(CARDS["mi300x"], "bf16") == 5.3e-12
-    assert CARDS["mi300x"].pace.mac_j.kind == "derived"
-    assert CARDS["mi355x"].pace.mac_j.kind == "assumed"
+    assert {CARDS[n].pace.mac_j.kind for n in ("mi300x", "mi355x")} == {"assumed"}
+    assert mac_j(CARDS["mi355x"], "bf16") < mac_j(CARDS["mi300x"], "bf16")
     assert CARDS["v100"].pace.mac_j.source != AS_A100
 
 
