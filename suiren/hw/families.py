@@ -45,7 +45,7 @@ def _dtu(group: int, cores: str) -> Behaviour:
 #: TSMC on N3E against N5: power at one speed.
 _N3_POWER = 0.68
 _CDNA3 = "AMD CDNA 3 whitepaper, 2023: "
-_MAF = "AMD, Measuring Max-Achievable FLOPs, part 2, 2025: MI300X at 750 W "
+_MAF = "AMD, Measuring Max-Achievable FLOPs, part 2, 2025: "
 #: Of a multiply-accumulate at full clock: the cube law's energy with which 625 W hold the clock at
 #: 708 / (0.94 × 1307).
 _MI300_MAC_J = 5.3e-12
@@ -62,13 +62,16 @@ def _cdna(mac_j: Fact, whose: str) -> Behaviour:
         ),
         mac_j=mac_j,
     )  # fmt: skip
-    efficiency = published(0.94, _MAF + "and beyond: the most its library reaches at its clock")
+    efficiency = published(0.94, _MAF + "the most its library reaches at its clock")
     return replace(_UNMEASURED, matrix_efficiency=efficiency, pace=pace)
 
 
-_MI300_MAC = derived(_MI300_MAC_J, _MAF + "sustains 708 TFLOP/s in BF16, 94 % at its clock")
+_MI300_MAC = assumed(
+    _MI300_MAC_J, _MAF + "an MI300X sustains 708 TFLOP/s in BF16 at 750 W; the rate from memory"
+)
 _MI350_MAC = assumed(
-    _N3_POWER * _MI300_MAC_J, f"the MI300X's, × {_N3_POWER}: TSMC on N3E against N5 at one speed"
+    _N3_POWER * _MI300_MAC_J,
+    f"the MI300X's, × {_N3_POWER}: TSMC on N3E against N5 at one speed, from memory",
 )
 _ARRAY = "an array of 256 × 256 holds its rate while it is fed, whatever the width of its operands"
 _GAUDI = replace(

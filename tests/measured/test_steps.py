@@ -15,7 +15,7 @@ DATA = Path(__file__).parents[2] / "data" / "measured"
 BARS = {
     "train_megatron_lm": (8.0, 10), "train_vtrain_a100": (10.0, 60),
     "train_dlperf_v100": (20.0, 40), "train_neusight_e2e": (14.0, 16),
-    "train_nvidia_nemo": (20.0, 24), "train_ascend_modellink": (20.0, 16),
+    "train_nvidia_nemo": (20.0, 24), "train_ascend_modellink": (22.0, 16),
 }  # fmt: skip
 
 
@@ -50,10 +50,10 @@ def test_vtrain_is_matched_on_one_node_and_beaten_on_many() -> None:
     assert judged(many).mape <= 14.7
 
 
-def test_every_training_row_gets_a_prediction_or_a_reason() -> None:
+def test_every_training_row_is_judged_or_listed_with_a_reason() -> None:
     for file in sorted(DATA.glob("train_*.csv.gz")):
         for one in map(predict, sample(read_rows(file), 2)):
-            assert (one.seconds is None) == (one.status != "predicted"), one
+            assert (one.error is None) == (one.status != "predicted"), one
             assert one.status, one
 
 
