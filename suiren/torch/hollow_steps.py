@@ -22,7 +22,7 @@ from suiren.torch.device import NAME
 
 #: How far apart the same page of a hollow tensor lies: `PAGES_BYTES` of `shim/hollow.h`.
 PAGES_BYTES = 8 << 20
-NORMS = ("aten::linalg_vector_norm", "aten::_foreach_norm.Scalar")
+NORM, NORMS = "aten::linalg_vector_norm", "aten::_foreach_norm.Scalar"
 LISTS = ("aten::_foreach_", "aten::_fused_")
 
 #: Ways of `torch.nn.init` to fill a tensor that it returns.
@@ -120,9 +120,10 @@ class LeavesHollow(TorchDispatchMode):
             return _on_values(func, args, keywords)
         if name == "aten::zeros_like" and _are_hollow(_tensors(args)):
             return torch.empty_like(*args, **keywords)
-        if name in NORMS and _are_hollow(_tensors(args[0] if name == NORMS[1] else args)):
-            one = torch.ones((), dtype=keywords.get("dtype"))
-            return [one.clone() for _ in args[0]] if name == NORMS[1] else one
+        if name == NORM and is_hollow(args[0]):
+            return torch.ones((), dtype=keywords.get("dtype"))
+        if name == NORMS:
+            return _norms(func, args, keywords)
         if torch.Tag.pointwise in func.tags and not name.startswith(LISTS):
             tensors = _tensors((*args, *keywords.values()))
             if _are_hollow(tensors):
@@ -148,6 +149,14 @@ def _empty(func: Any, args: Any, keywords: Any) -> torch.Tensor:
 
     meta = func(*map(shape_of, args), **{k: shape_of(v) for k, v in keywords.items()})
     return torch.empty_like(meta, device="cpu")
+
+
+def _norms(func: Any, args: Any, keywords: Any) -> list[torch.Tensor]:
+    """The norm of each tensor of a list."""
+    kept = [tensor for tensor in args[0] if not is_hollow(tensor)]
+    found = iter(func(kept, *args[1:], **keywords) if kept else ())
+    one = torch.ones((), dtype=keywords.get("dtype"))
+    return [one.clone() if is_hollow(tensor) else next(found) for tensor in args[0]]
 
 
 def _on_values(func: Any, args: Any, keywords: Any) -> Any:
