@@ -111,7 +111,8 @@ class Before(nn.Module):
         sizes = ((channels, narrow, 1, 1), (narrow, narrow, 3, stride), (narrow, made, 1, 1))
         self.norms = nn.ModuleList(nn.GroupNorm(32, size[0]) for size in sizes)
         self.layers = nn.ModuleList(
-            Standardized(a, b, w, s, w // 2, bias=False) for a, b, w, s in sizes)
+            Standardized(a, b, w, s, w // 2, bias=False) for a, b, w, s in sizes
+        )
         self.relu = nn.ReLU(inplace=True)
         self.side = None
         if stride > 1 or channels != made:
