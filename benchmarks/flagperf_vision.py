@@ -45,7 +45,8 @@ class Widened(nn.Module):
         wide = channels * widen
         if squeezes:
             body = [*cell(channels, wide, 1), *cell(wide, wide, 3, stride, groups=wide),
-                    Squeeze(wide, max(1, channels // 4)), *cell(wide, made, 1, acts=False)]  # fmt: skip
+                    Squeeze(wide, max(1, channels // 4)),
+                    *cell(wide, made, 1, acts=False)]  # fmt: skip
         elif widen > 1:
             body = [*cell(channels, wide, 3, stride), *cell(wide, made, 1, acts=False)]
         else:
@@ -110,7 +111,8 @@ class Before(nn.Module):
         sizes = ((channels, narrow, 1, 1), (narrow, narrow, 3, stride), (narrow, made, 1, 1))
         self.norms = nn.ModuleList(nn.GroupNorm(32, size[0]) for size in sizes)
         self.layers = nn.ModuleList(
-            Standardized(a, b, w, s, w // 2, bias=False) for a, b, w, s in sizes)
+            Standardized(a, b, w, s, w // 2, bias=False) for a, b, w, s in sizes
+        )
         self.relu = nn.ReLU(inplace=True)
         self.side = None
         if stride > 1 or channels != made:
@@ -139,8 +141,9 @@ class BiT(nn.Module):
             for n in range(count):
                 body.append(Before(channels, made, 2 if group and not n else 1))
                 channels = made
-        self.body = nn.Sequential(*body, nn.GroupNorm(32, channels), nn.ReLU(inplace=True),
-                                  nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, 1000, 1))  # fmt: skip
+        head = [nn.GroupNorm(32, channels), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1),
+                nn.Conv2d(channels, 1000, 1)]  # fmt: skip
+        self.body = nn.Sequential(*body, *head)
 
     def forward(self, x, y):
         """Loss and logits of images that are mixed in pairs first."""

@@ -23,6 +23,7 @@ from suiren.truth import (
     streams,
 )
 from suiren.truth.rows import Row
+from suiren.truth.sharded_kind import kind_of
 from suiren.truth.unknown import NotPredicted
 
 FAMILIES = (
@@ -87,7 +88,7 @@ def _taken(family: object, row: Row) -> str:
     """The framework that stands for the row's own; nothing where that is described."""
     found: Framework | None = None
     if family is steps_sharded:
-        found = steps_sharded.kind_of(row)
+        found = kind_of(row)
     elif family is steps and not steps.is_unpadded(row):
         found = steps_layout.framework_of(row)
     return found.title if found is not None and found.stands_for else ""

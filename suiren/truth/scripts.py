@@ -12,8 +12,8 @@ from suiren.truth.rows import Row
 from suiren.truth.unknown import NotPredicted
 
 #: Models whose script is traced in the format that the row names.
-_TRACED = ("bert_hf", "bigtransfer", "cpm", "distilbert", "efficientnet", "gpt2", "llama2_7b_finetune",
-           "longformer", "swin_transformer", "t5_small")  # fmt: skip
+_TRACED = ("bert_hf", "bigtransfer", "cpm", "distilbert", "efficientnet", "gpt2",
+           "llama2_7b_finetune", "longformer", "swin_transformer", "t5_small")  # fmt: skip
 #: Steps whose weights and gradients have two bytes, so that half as much is exchanged.
 _HALVES = ("bert_hf-bf16", "cpm-f16")
 _COCO = "a batch is padded to its largest image: the sizes of COCO's images are data, not source"
