@@ -41,11 +41,13 @@ from suiren.hw.load import resolve_card
 from suiren.hw.names import UnknownChip
 from suiren.hw.spec import Card, Host, Node
 from suiren.hw.topology import FABRIC, VERTEX_KINDS, BadTopology, Topology, VertexKind
-from suiren.hw.wiring import LINK_S, Wiring
+from suiren.hw.wiring import LINK_S, Wiring, topology_of
 
 FABRICS = ("fat-tree", "rail-optimised", "dragonfly", "torus")
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _Count = Annotated[int, Field(ge=1)]
+#: Cards of one node: routes between all of them are worked out, which takes a minute for so many.
+MOST_CARDS = 512
 
 
 class BadClusterFile(BadChipFile):
@@ -68,7 +70,7 @@ class NodeTable(BaseModel):
     model_config = _STRICT
     based_on: str | None = None
     card: str | None = None
-    cards: _Count | None = None
+    cards: Annotated[int, Field(ge=1, le=MOST_CARDS)] | None = None
     shape: Literal["switch", "mesh", "quads", "pairs", "torus", "none"] | None = None
     sides: list[_Count] = []
     medium: str = "link"
@@ -120,6 +122,11 @@ def load_cluster(path: str | Path) -> Cluster:
 
 def _cluster(file: Path, parsed: ClusterTable) -> Cluster:
     node = _node(file, parsed)
+    if parsed.nodes > 1 and not parsed.torus and FABRIC not in topology_of(node).vertices:
+        raise BadTopology(
+            f"nodes is {parsed.nodes}, and no node has a way out: give [node] nics and "
+            f"nic_bytes_per_s, or a wire from a nic to {FABRIC}"
+        )
     name = parsed.name or file.stem.lower()
     return Cluster(
         name=name, title=parsed.title or name, node=node, num_nodes=parsed.nodes,
