@@ -12,6 +12,8 @@ from suiren.fleet.source import Source
 from suiren.hw.fact import Fact, assumed, derived
 from suiren.units import us
 
+AttentionKernel = Literal["library", "flash-attention-2", "cudnn"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Framework:
@@ -23,8 +25,9 @@ class Framework:
     """Host time for each kernel or collective it issues, Python and autograd included."""
     fused: bool = True
     """Bias, activation, dropout and residual share kernels; masks are part of the softmax."""
-    is_before_hopper: bool = False
-    """Its attention was written for Ampere's products."""
+    attention_kernel: AttentionKernel = "library"
+    """What attends: the operator library's kernel, FlashAttention-2 or cuDNN's
+    (`attention_rates.py` says what that makes of it on which chips)."""
     softmax_rows: int = 1
     """The fused softmax takes only batches times heads that are a multiple of this."""
     merged_qkv: bool = True
@@ -162,7 +165,8 @@ MEGATRON_CORE = Framework(
     name="megatron-core", title="Megatron-Core with Transformer Engine, 2024",
     host_op_s=assumed(20 * us, "Transformer Engine's modules make about one call a kernel"),
     async_input_gradient=True, accumulate="fused", fp32_gradients=True, loss="fused",
-    blocking_sends=False, weighs_early=True, softmax_rows=_SOFTMAX_ROWS, expert_kernels=True,
+    attention_kernel="cudnn", blocking_sends=False, weighs_early=True, softmax_rows=_SOFTMAX_ROWS,
+    expert_kernels=True,
     splits_sequence=True, overlaps_gradients=True, overlaps_tensor=True,
 )  # fmt: skip
 MODELLINK = Framework(

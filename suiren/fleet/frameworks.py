@@ -26,7 +26,7 @@ DEEPSPEED_FP16 = replace(
     MEGATRON_DEEPSPEED, name="megatron-deepspeed-fp16",
     title="Megatron-DeepSpeed with pipelines, FP16, 2022", optimizer="megatron", loss="fp32",
     waits=False, vocab_multiple=128, reduces_whole=True, copied_inputs=2,
-    bucket_params=500_000_000, recomputes=True, is_before_hopper=True,
+    bucket_params=500_000_000, recomputes=True, attention_kernel="flash-attention-2",
 )  # fmt: skip
 #: The same in BF16: `BF16_Optimizer` (runtime/bf16_optimizer.py) holds FP32 sums of all gradients
 #: (`fp32_groups_gradients_flat`), sums them in FP32 and frees a micro-batch's own gradients when
@@ -49,12 +49,12 @@ COLOSSAL = replace(
     joins_norms=True, host_op_s=assumed(
         12 * us, "eager kernels through Python modules, autograd and dispatcher"),
     reduces_whole=True, overlaps_gradients=True, recomputes=True, accumulates=False,
-    is_before_hopper=True,
+    attention_kernel="flash-attention-2",
 )  # fmt: skip
 #: Alibaba's fork of Megatron-LM of 2023: its kernels, FlashAttention, a distributed optimizer.
 MEGATRON_LLAMA = replace(
     MEGATRON_2022, name="megatron-llama-2023", title="Megatron-LLaMA, 2023", waits=False,
-    is_before_hopper=True,
+    attention_kernel="flash-attention-2",
 )  # fmt: skip
 #: NeMo before Transformer Engine: Megatron's kernels of 2022, apex's fused distributed Adam
 #: (launcher_scripts/conf/training/gpt3/*.yaml of NVIDIA/NeMo-Megatron-Launcher).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from suiren.fleet.attention_rates import slowdown
 from suiren.fleet.ends import optimizer
 from suiren.fleet.framework import MEGATRON_CORE, Framework
 from suiren.fleet.ops import Ops
@@ -15,14 +16,10 @@ from suiren.trace.call import Call, Tensor, Value
 from suiren.units import us
 
 _FA2 = "FlashAttention-2, Dao 2023, section 4.1, A100"
-_FA3 = "FlashAttention-3, Shah et al. 2024, abstract and section 4.1, H100"
 #: The operator library's attention stands for the best kernel known on a card.
 ONE = published(1.0, "the kernel of the operator library")
 TRITON_FORWARD = derived(1.4, f"1.3 to 1.5 times the time of FlashAttention-2; {_FA2}")
 TRITON_BACKWARD = published(2.0, f"around 2 times the time of FlashAttention-2; {_FA2}")
-#: Kernels without Hopper's asynchronous products, beside one that has them.
-BEFORE_HOPPER_FORWARD = derived(1.75, f"1.5 to 2.0 times the time of FlashAttention-3; {_FA3}")
-BEFORE_HOPPER_BACKWARD = derived(1.62, f"1.5 to 1.75 times the time of FlashAttention-3; {_FA3}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +29,6 @@ class Sharded(Framework):
     forward_slowdown: Fact = ONE
     """Time of its attention kernel over the one of the operator library, forward."""
     backward_slowdown: Fact = ONE
-    is_before_hopper: bool = False
-    """Its attention was written for Ampere's products."""
     gathers_fp8: bool = False
     """Weights that are multiplied in FP8 are cast before they are gathered."""
     reduces_fp32: bool = False
@@ -66,18 +61,17 @@ class Sharded(Framework):
     def attention_slowdown(self, card: Card, back: bool) -> float:
         """Time of its attention over the operator library's on a card."""
         factor = float(self.backward_slowdown if back else self.forward_slowdown)
-        newer = ("hopper",) if self.on_blackwell else ("hopper", "blackwell")
-        if self.is_before_hopper and card.chip.family in newer:
-            factor *= float(BEFORE_HOPPER_BACKWARD if back else BEFORE_HOPPER_FORWARD)
-        return factor
+        if self.on_blackwell and card.chip.family == "blackwell":
+            return factor
+        return factor * slowdown(self.attention_kernel, card, back)
 
 
 LLM_FOUNDRY = Sharded(
     name="llm-foundry-2023", title="LLM Foundry with Composer and PyTorch FSDP, 2023",
     host_op_s=assumed(12 * us, "eager kernels through Python modules, autograd and dispatcher"),
     fused=False, accumulate="none", optimizer="none", loss="fused", vocab_multiple=1,
-    forward_slowdown=TRITON_FORWARD, backward_slowdown=TRITON_BACKWARD, is_before_hopper=True,
-    train_metrics=2,
+    forward_slowdown=TRITON_FORWARD, backward_slowdown=TRITON_BACKWARD,
+    attention_kernel="flash-attention-2", train_metrics=2,
 )  # fmt: skip
 LLM_FOUNDRY_FLASH = replace(
     LLM_FOUNDRY, name="llm-foundry-2024", title="LLM Foundry with FlashAttention-2, 2024",
@@ -139,13 +133,13 @@ AUTOMODEL = Sharded(
     host_op_s=assumed(20 * us, "Transformer Engine's modules make about one call a kernel"),
     accumulate="none", loss="half", optimizer="fused", vocab_multiple=0, weighs_early=True,
     blocking_sends=False, keeps_root=False, splits_sequence=True, overlaps_gradients=True,
-    overlaps_tensor=True,
+    overlaps_tensor=True, attention_kernel="cudnn",
 )  # fmt: skip
 MAXTEXT = Sharded(
     name="maxtext-2024", title="MaxText on JAX and XLA, 2024",
     host_op_s=published(0.0, "one compiled program a step: nothing is issued op by op"),
     accumulate="none", optimizer="none", loss="fused", vocab_multiple=1, host_unit_ops=0,
-    lays_gradients_flat=False,
+    lays_gradients_flat=False, attention_kernel="cudnn",
 )  # fmt: skip
 PYTORCH = Sharded(
     name="pytorch", title="PyTorch modules with DTensor, FSDP2 and torch's pipelines",

@@ -22,7 +22,8 @@ FSDP2 = Sharded(
     name="fsdp2", title="PyTorch modules under FSDP2", host_op_s=_EAGER_S, fused=False,
     merged_qkv=False, written="complex", selects="products", accumulate="none", optimizer="fused",
     loss="fp32", vocab_multiple=1, blocking_sends=False, fp32_gradients=True, reduces_fp32=True,
-    keeps_root=False, keeps_head=True, is_before_hopper=True, on_blackwell=True, loss_bytes=12.0,
+    keeps_root=False, keeps_head=True, attention_kernel="flash-attention-2", on_blackwell=True,
+    loss_bytes=12.0,
 )  # fmt: skip
 #: torchtitan compiles each block and the loss (`apply_compile` in models/llama3/parallelize.py,
 #: components/loss.py); `[norm, output]` is a group of its own; AdamW is fused

@@ -90,8 +90,10 @@ def _as_said(found: Sharded, row: Row) -> Sharded:
             found = TORCHTITAN_EAGER if found is TORCHTITAN else uncompiled(found)
     elif re.search(r"compil", words):
         found = compiled(found)
-    if re.search(r"cudnn|(flash|fa)[-_ ]?(attention|attn)?[-_ ]?v?3", words):
-        found = replace(found, is_before_hopper=False)
+    if re.search(r"(flash|fa)[-_ ]?(attention|attn)?[-_ ]?v?3", words):
+        found = replace(found, attention_kernel="library")
+    elif "cudnn" in words:
+        found = replace(found, attention_kernel="cudnn")
     if re.search(r"bf16-true|pure[-_ ]bf16|bf16 (weights|params)", words):
         found = replace(found, weight_bytes=2, state_bytes=4, gradient_bytes=2)
     if re.search(r"reduce[^,;]{0,12}(fp32|float32)", words):
