@@ -14,6 +14,7 @@ from suiren.truth import (
     collectives,
     convolutions,
     products,
+    sharded_kind,
     steps,
     steps_flagperf,
     steps_layout,
@@ -87,7 +88,7 @@ def _taken(family: object, row: Row) -> str:
     """The framework that stands for the row's own; nothing where that is described."""
     found: Framework | None = None
     if family is steps_sharded:
-        found = steps_sharded.kind_of(row)
+        found = sharded_kind.kind_of(row)
     elif family is steps and not steps.is_unpadded(row):
         found = steps_layout.framework_of(row)
     return found.title if found is not None and found.stands_for else ""
