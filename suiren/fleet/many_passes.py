@@ -116,15 +116,20 @@ def _of_shape(
             for way in (forward, backward)]  # fmt: skip
     ahead, behind = np.array(ways)
     heavy = np.argmax(ahead + behind, 0)
-    share_moved = np.where(rows.recompute == _FULL, 1 / 3, 0.5)
     total = pipelines_s(Pipelines(
         shape.kind, forward, backward,
         np.zeros_like(send_s) if known.job.framework.blocking_sends else send_s,
-        np.where(rows.schedule == _ZERO_BUBBLE, share_moved, 0.0), m, rows.schedule == _GPIPE,
+        _moved(rows), m, rows.schedule == _GPIPE,
     ))  # fmt: skip
     at = (heavy, np.arange(len(rows)))
     return Passes(total, clock, power_w, np.array(shape.stages)[heavy], ahead[at], behind[at],
                   joules)  # fmt: skip
+
+
+def _moved(rows: Layouts) -> Floats:
+    """Part of a backward pass that a zero-bubble schedule moves."""
+    share = np.where(rows.recompute == _FULL, 1 / 3, 0.5)
+    return np.where(rows.schedule == _ZERO_BUBBLE, share, 0.0)
 
 
 def _clock(
@@ -132,13 +137,17 @@ def _clock(
 ) -> tuple[Floats, Floats]:
     """The clock of the stage that draws most, and its watts."""
     m, p, v = rows.micro_batches, shape.pp, shape.vpp
-    longer = 1 + (p - 1) / (v * m)
+    moved = _moved(rows)
     both = [forward + backward for forward, backward in kinds]
     clocks, powers = [], []
     for stage in shape.stages:
-        cost = sum((both[kind] for kind in shape.kind[stage][1:]), both[shape.kind[stage][0]])
-        clock, power = clock_of(cost[:, share], seconds(cost)[share] * longer,
-                                known.job.cluster.card)  # fmt: skip
+        first, *more = shape.kind[stage]
+        cost = sum((both[kind] for kind in more), both[first])
+        behind = sum((kinds[kind][1] for kind in more), kinds[first][1])
+        work_s = seconds(cost)[share]
+        filled_s = 2 * moved * seconds(behind)[share]
+        busy_s = work_s + (work_s - filled_s) * (p - 1) / (v * m)
+        clock, power = clock_of(cost[:, share], busy_s, known.job.cluster.card)
         clocks.append(clock)
         powers.append(power)
     return np.min(clocks, 0), np.max(powers, 0)

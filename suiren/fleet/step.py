@@ -228,12 +228,19 @@ def _chunk(
 def _clock(
     chunks: list[Chunks], cluster: Cluster, layout: Layout, cap_w: float
 ) -> tuple[float, float]:
-    """The clock of the stage that draws most."""
+    """The clock of the stage that draws most.
+
+    A zero-bubble schedule fills bubbles with owed gradients: Qi et al. 2024, ZB-H1, have
+    (p - 1)(F + B - W) of bubble where 1F1B has (p - 1)(F + B + W).
+    """
     found = []
     m, p, v = layout.micro_batches, layout.pp, layout.vpp
+    moved = _weight_share(layout) if layout.schedule == "zero-bubble" else 0.0
     for stage in chunks:
         cost = sum((f + b for f, b in stage), NOTHING)
-        busy = cost.seconds * (1 + (p - 1) / (v * m))
+        behind = sum((b for _, b in stage), NOTHING).seconds
+        filled = 2 * moved * behind
+        busy = cost.seconds + (cost.seconds - filled) * (p - 1) / (v * m)
         found.append(clock_of(cost, busy, cluster.card, cap_w))
     lowest = min(found, key=lambda c: c.share)
     return lowest.share, max(c.power_w for c in found)
@@ -261,7 +268,12 @@ def _stages(chunks: list[Chunks], layout: Layout, framework: Framework, send_s: 
         for s, stage in enumerate(chunks)
     )
     return Stages(forward_s, backward_s, 0.0 if blocked else send_s,
-                  1 / 3 if layout.recompute == "full" else 0.5)  # fmt: skip
+                  _weight_share(layout))  # fmt: skip
+
+
+def _weight_share(layout: Layout) -> float:
+    """Part of a backward pass that only weights wait for."""
+    return 1 / 3 if layout.recompute == "full" else 0.5
 
 
 def _parts(
@@ -276,7 +288,8 @@ def _parts(
         "matrix": m * total.matrix_s, "vector": m * total.vector_s, "memory": m * total.memory_s,
         "launch": m * total.launch_s, "tensor parallel": m * total.tp_s,
         "context parallel": m * total.cp_s, "expert parallel": m * total.ep_s,
-        "host": m * (own_s - device_s), "sends": m * (stages.work_s(most) - own_s),
+        "host": m * (own_s - device_s),
+        "sends": max(0.0, m * (stages.work_s(most) - own_s)),
         "bubble": all_s - m * stages.work_s(most), **rest,
     }  # fmt: skip
 

@@ -88,4 +88,4 @@ def _vertex(name: str, kind: str, place: tuple[float, float]) -> str:
     fill = {"card": "#2459c4", "switch": "#0f9486"}.get(kind, "#5b6675")
     return (f'<g><rect x="{x - _HALF:.1f}" y="{y - _TALL / 2:.1f}" width="{2 * _HALF}" '
             f'height="{_TALL}" rx="5" fill="{fill}"/><text x="{x:.1f}" y="{y + 4:.1f}" '
-            f'text-anchor="middle" fill="#ffffff">{escape(name)}</text></g>')  # fmt: skip
+            f'text-anchor="middle" style="fill:#ffffff">{escape(name)}</text></g>')  # fmt: skip

@@ -38,7 +38,7 @@ def summary(found: list[Prediction]) -> Text:
     """One sentence about all rows."""
     errors = [p.error for p in found if p.error is not None]
     lost = len(found) - len(errors)
-    text = Text(f"{len(found):,} rows, {len(errors):,} predicted")
+    text = Text(f"{len(found):,} row{'s' * (len(found) != 1)}, {len(errors):,} predicted")
     if lost:
         text.append(f", {lost:,} not (reasons below)")
     if errors:

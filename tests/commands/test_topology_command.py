@@ -114,3 +114,8 @@ def test_the_halves_of_a_cluster() -> None:
     assert describe(cluster_of("t21x8")).cluster_bisection_bytes_per_s == 0
     pod = describe(cluster_of("tpu-v4-pod"))
     assert pod.cluster_bisection_bytes_per_s == 2 * 256 * 50e9
+
+
+def test_names_on_the_drawing_are_white_whatever_the_page_says_of_text() -> None:
+    drawn = svg(topology_of(cluster_of("t20x8").node))
+    assert drawn.count('style="fill:#ffffff">') == drawn.count("<text ") > 8

@@ -34,6 +34,13 @@ def test_parts_sum_to_the_step_and_none_is_negative(changes: dict[str, object]) 
     assert all(seconds >= -1e-9 for seconds in found.parts_s.values()), found.parts_s
 
 
+@pytest.mark.parametrize("schedule", ["1f1b", "gpipe", "zero-bubble"])
+def test_cards_draw_on_average_no_more_than_the_stage_that_draws_most(schedule: str) -> None:
+    """Where bubbles are filled, cards work a larger share of the step."""
+    found = told(schedule=schedule, global_batch=128)
+    assert found.energy_j / (found.step_s * 1024) <= 1.001 * found.power_w
+
+
 def test_no_step_beats_the_roofline() -> None:
     found = told()
     assert found.mfu < found.hfu < 1.0

@@ -110,8 +110,14 @@ class Referee:
         """What each of the ranks does; those that do the same are named together."""
         places = self.places()
         alike: dict[str, list[int]] = {}
+        channels: dict[tuple[str, tuple[int, ...]], list[str]] = {}
         for rank in ranks:
-            alike.setdefault(_phrase(places[rank], ended.get(rank), rank, where), []).append(rank)
+            place = places[rank]
+            phrase = _phrase(place, ended.get(rank), rank, where)
+            known = channels.setdefault((phrase, place.members), [place.channel])
+            if place.waits and rank not in ended and place.channel != known[0]:
+                phrase += ", in another group of the same ranks"
+            alike.setdefault(phrase, []).append(rank)
         return "; ".join(_of(who, phrase) for phrase, who in alike.items())
 
 

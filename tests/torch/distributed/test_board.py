@@ -117,3 +117,13 @@ def test_ranks_that_do_the_same_are_named_together(run):
         "ranks 0, 1 are in op a at train.py:7; "
         "rank 2 has been in Python for 0.0 s, now at train.py:2"
     )
+
+
+def test_two_groups_of_the_same_ranks_are_told_apart(tmp_path):
+    board, referee = Board(tmp_path, 2), Referee(tmp_path, 2)
+    for rank, name in enumerate(("first", "second")):
+        board.write(rank, True, place("all_reduce f32[4]", name, 0, [0, 1]))
+    assert referee.tell([0, 1], NOBODY, str) == (
+        "rank 0 is in all_reduce f32[4] at train.py:7; rank 1 is in all_reduce f32[4] at "
+        "train.py:7, in another group of the same ranks"
+    )
