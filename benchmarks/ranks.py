@@ -69,6 +69,7 @@ def main() -> None:
     p.add_argument("--only", default="", help="part of a name")
     args = p.parse_args()
     with Warm(EXAMPLES / "fsdp_llama.py") as warm:
+        first_s = 0.0
         for name, script, options, layers, bar_s in STEPPED:
             if args.only not in name:
                 continue
@@ -76,7 +77,9 @@ def main() -> None:
             ran = one_rank(warm, script, given, 1024)
             took = step_cpu_s(ran)
             ops = ran.outcome.program.distinct[-1].num_ops
-            print(f"{name}, one rank of 1,024: {took:.3f} s a step, {ops:,} ops (bar {bar_s} s)")
+            first_s = first_s or took
+            print(f"{name}, one rank of 1,024: {took:.3f} s a step, {ops:,} ops (bar {bar_s} s), "
+                  f"{took / first_s:.2f} times the first")  # fmt: skip
         for name, script, options, layers in GROWING:
             if args.only not in name:
                 continue

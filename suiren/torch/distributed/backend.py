@@ -30,6 +30,8 @@ Mover = Callable[[Any, tuple[Any, ...], Asked], "Moved"]
 Moved = tuple[ops.Move, Callable[[], int | None] | None]
 
 _library: list[torch.library.Library] = []
+_streams: dict[tuple[int, int], torch.Stream] = {}
+"""By number and device: a stream is no more than these."""
 mover: list[Mover] = []
 """How values move; the last one is used. See `moving` and `pretending`."""
 on_collective: list[Callable[[Any, Asked], None]] = []
@@ -100,8 +102,10 @@ def _stream(asked: Asked, number: int, device: torch.device) -> torch.Stream | N
     if not asked.is_beside:
         return None
     first = {"send": SEND_STREAM, "recv": RECV_STREAM}.get(asked.name, GROUP_STREAM)
-    stream = torch.Stream(
-        stream_id=first + number % MOST_STREAMS, device_index=device.index, device_type=20
-    )
-    stream.wait_stream(torch.gcu.current_stream(device))
+    key = first + number % MOST_STREAMS, device.index
+    stream = _streams.get(key)
+    if stream is None:
+        stream = torch.Stream(stream_id=key[0], device_index=key[1], device_type=20)
+        _streams[key] = stream
+    stream.wait_stream(torch._C._accelerator_getStream(device.index))
     return stream

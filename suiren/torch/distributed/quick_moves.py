@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch.distributed import _functional_collectives as functional
+from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import _dispatch, _redistribute
 from torch.distributed.tensor.placement_types import Partial, Replicate
 from torch.utils._debug_mode._mode import get_active_debug_mode
@@ -44,7 +45,10 @@ def _call_collectives_directly() -> None:
     def all_reduce(self: torch.Tensor, reduceOp: str, group: Any, tag: str = "") -> Any:  # noqa: N803
         if not _needs_no_gradient(self) or asked._are_we_tracing():
             return reduce_all(self, reduceOp, group, tag)
-        name = asked._group_or_group_name(asked._resolve_group(group, tag))
+        if type(group) is tuple and type(group[0]) is DeviceMesh:
+            name = group[0]._dim_group_names[group[1]]
+        else:
+            name = asked._group_or_group_name(asked._resolve_group(group, tag))
         with below():
             reduced = reduce_op(self, reduceOp.lower(), name)
         return asked.AsyncCollectiveTensor(reduced)

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
+from torch._refs import cat
 from torch.distributed.fsdp._fully_shard import _fsdp_param, _fsdp_param_group, _fsdp_state
 from torch.distributed.tensor import _op_schema, _sharding_prop
 from torch.distributed.tensor.placement_types import _StridedShard
@@ -70,16 +71,35 @@ def _look_once_for_strides() -> None:
 
 
 def _know_chunks() -> None:
-    """`_chunk_cat.out` fills what it is given: its shape needs no working out."""
+    """What fills what it is given needs no working out of shapes."""
     library = torch.library.Library("aten", "IMPL")
     _libraries.append(library)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         library.impl("_chunk_cat.out", _given_back, "Meta")
+        library.impl("cat.out", _joined, "Meta")
 
 
 def _given_back(tensors: Any, dim: int, num_chunks: int, *, out: Any) -> Any:
     return out
+
+
+def _joined(tensors: Any, dim: int = 0, *, out: Any) -> Any:
+    """`cat.out` where the output has the joined shape already: what FSDP2's chunks end in."""
+    wanted = list(out.shape)
+    if len(wanted) > 0:
+        length, wanted[dim] = wanted[dim], 0
+        for tensor in tensors:
+            shape = list(tensor.shape)
+            if len(shape) != len(wanted):
+                break
+            length, shape[dim] = length - shape[dim], 0
+            if shape != wanted:
+                break
+        else:
+            if length == 0:
+                return out
+    return cat(tensors, dim, out=out)
 
 
 def _enter_hooks_directly() -> None:
