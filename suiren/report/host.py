@@ -53,7 +53,7 @@ def host_work(answer: Answer) -> HostWork | None:
     rate = rate_of(mine[0]) or share_bytes_per_s(node_for(answer.card), 1)
     seconds = sum(row.time_s for row in rows)
     return HostWork(
-        seconds, answer.split_s["host work"], seconds / answer.step_time_s,
+        seconds, answer.split_s.get("host work", 0.0), seconds / answer.step_time_s,
         sum(map(bytes_of, mine)), rate, _name(rows[0].name),
     )  # fmt: skip
 

@@ -96,7 +96,7 @@ _COLUMNS = ("rank", "ranks alike", "kernels", "collectives", "waits for peers", 
 
 def _ranks(found: RanksAnswer) -> Table:
     table = Table(title="where each rank's step goes", title_justify="left")
-    has_host = any(row.split_s["host work"] for row in found.rows)
+    has_host = any(row.split_s.get("host work", 0.0) for row in found.rows)
     for name in _COLUMNS:
         if name == "host work" and not has_host:
             continue
@@ -122,7 +122,7 @@ def _cells(row: RankRow, seconds: float, has_host: bool) -> tuple[str, ...]:
         return f"{100 * part_s / seconds:.1f} %" if seconds else "-"
 
     rest = row.split_s["idle"] + row.split_s["link"]
-    host = (share(row.split_s["host work"]),) if has_host else ()
+    host = (share(row.split_s.get("host work", 0.0)),) if has_host else ()
     return (
         str(row.rank), f"{len(row.ranks):,}", share(row.busy_s), share(row.split_s["collective"]),
         share(row.split_s["peer"]), *host, share(rest), show_bytes(row.peak_bytes),
