@@ -46,6 +46,8 @@ CASES: dict[str, dict[str, Any]] = {
     "interleaved selective": {"pp": 4, "vpp": 2, "schedule": "interleaved",
                               "recompute": "selective"},
     "zero-bubble": {"pp": 4, "schedule": "zero-bubble"},
+    "offload": {"dp": 8, "zero": 1, "offload": "optimizer"},
+    "zero3 offload": {"dp": 8, "zero": 3, "offload": "optimizer"},
     "tp2 pp2 dp2": {"tp": 2, "pp": 2, "dp": 2, "zero": 1, "sequence_parallel": True},
 }  # fmt: skip
 

@@ -10,8 +10,8 @@ import json
 import sys
 from pathlib import Path
 
-from suiren.hw.behaviour import FAMILIES
 from suiren.hw.fact import Fact
+from suiren.hw.families import FAMILIES
 
 PAGE = Path(__file__).parents[1] / "docs" / "validation.md"
 

@@ -26,11 +26,18 @@ class Format:
     """Codes at the top of the range that are no numbers, where the format has no infinity."""
     has_negative_zero: bool = True
     has_sign: bool = True
+    block: int = 0
+    """Neighbours along a row that share a scale of 8 bits; they lie packed. 0: none do."""
 
     @property
     def itemsize_bytes(self) -> int:
         """Bytes of one element in memory."""
         return max(1, self.bits // 8)
+
+    @property
+    def moved_bytes(self) -> float:
+        """Bytes that one element takes on its way to a product, with its part of a scale."""
+        return self.bits / 8 + 1 / self.block if self.block else float(self.itemsize_bytes)
 
     @property
     def is_float(self) -> bool:
@@ -90,7 +97,7 @@ FORMATS: dict[str, Format] = {
         Format("f8e8m0", 8, 8, 0, "f32", "nan", spare=1, has_sign=False),
         Format("f6e2m3", 6, 2, 3, "f32", "largest"),
         Format("f6e3m2", 6, 3, 2, "f32", "largest"),
-        Format("f4e2m1", 4, 2, 1, "f32", "largest"),
+        Format("f4e2m1", 4, 2, 1, "f32", "largest", block=16),
         Format("f8e5m2", 8, 5, 2, "f32"),
         Format("i64", 64),
         Format("i32", 32),
@@ -124,3 +131,17 @@ PEAK_NAME = {
 def itemsize_bytes(name: str) -> int:
     """Bytes of one element of the format; an unknown name counts as four bytes."""
     return FORMATS[name].itemsize_bytes if name in FORMATS else 4
+
+
+def moved_bytes(name: str) -> float:
+    """Bytes of one element of the format on its way to a product, scales included.
+
+    NVFP4 packs two numbers into a byte, and sixteen share a scale of 8 bits (NVIDIA, Introducing
+    NVFP4, 2025).
+    """
+    return FORMATS[name].moved_bytes if name in FORMATS else 4.0
+
+
+def bits_of(name: str) -> int:
+    """Bits of one element of the format; an unknown name counts as 32."""
+    return FORMATS[name].bits if name in FORMATS else 32

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from suiren.advise import rewrite
+from suiren.advise import host, rewrite
 from suiren.advise.asked import Asked, asked_of, period_s
 from suiren.advise.autocast import use_bf16
 from suiren.advise.fit import fit
@@ -13,6 +13,7 @@ from suiren.advise.padding import odd_sizes, pad
 from suiren.hw.spec import Card
 from suiren.mapper.memory import MemoryUse
 from suiren.trace.program import Kind, Program, Step
+from suiren.units import show_bytes
 
 #: A gain below this is not worth a user's time, percent.
 SMALLEST_GAIN_PERCENT = 0.5
@@ -97,9 +98,25 @@ def _candidates(
         "read loss.item() every N steps instead of in every step",
         rewrite.drop_syncs(asked),
     )
+    yield from _on_host(asked, card, memory)
     kept = rewrite.keep_activations(asked)
     yield _Candidate("no recomputation", "switch activation checkpointing off", kept,
                      "needs the memory that checkpointing saved")  # fmt: skip
+
+
+def _on_host(asked: Asked, card: Card, memory: MemoryUse) -> Iterator[_Candidate]:
+    """Where the host updates the weights: the card may, if it has room for the states."""
+    needed = memory.peak_bytes + host.STATES_BYTES * host.weights_of(asked)
+    if needed <= float(card.memory_bytes):
+        yield _Candidate(
+            "optimizer on the card",
+            f"keep weights and optimizer states on the card: {show_bytes(needed)} of "
+            f"{show_bytes(card.memory_bytes)} would be in use",
+            host.on_card(asked),
+            "the same update; less is left for larger batches",
+        )
+    yield _Candidate("fused optimizer on the host", "fused=True in the optimizer",
+                     host.fused_on_host(asked))  # fmt: skip
 
 
 def _is_compiled(asked: Asked) -> bool:

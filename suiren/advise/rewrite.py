@@ -12,6 +12,7 @@ from suiren.advise.asked import Ask, Asked
 from suiren.events.queue import SYNC
 from suiren.hw.spec import Card
 from suiren.mapper.families import fused, work_of
+from suiren.mapper.families.host import is_on_host
 from suiren.mapper.work import Work
 from suiren.trace.call import Call, Tensor, Value
 
@@ -118,6 +119,8 @@ def fuse_optimizer(asked: Asked, sizes: list[tuple[int, str]], num_states: int) 
     mine = [a for a in asked.ops() if a.phase == "optimizer"]
     if not mine or not sizes or any(a.call.name.startswith("_fused_") for a in mine):
         return None
+    if any(is_on_host(a.call) for a in mine):
+        return None
     own = tuple(Tensor(dtype, (n,)) for n, dtype in sizes)
     name = "_fused_adamw_" if num_states >= 2 else "_fused_sgd_"
     arguments: dict[str, Value] = {"self": own, "grads": own}
@@ -137,6 +140,8 @@ def fuse_optimizer(asked: Asked, sizes: list[tuple[int, str]], num_states: int) 
 
 def drop_syncs(asked: Asked) -> Asked | None:
     """The host never waits: values are read once in a while, not in every step."""
+    if any(is_on_host(a.call) for a in asked.ops()):
+        return None  # it computes on what it waits for
     kept = tuple(a for a in asked.asks if isinstance(a, Ask) or a[0] != SYNC)
     return replace(asked, asks=kept) if len(kept) < len(asked.asks) else None
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import socket
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -55,12 +57,18 @@ def dmon(every_s: float, count: int | None) -> None:
     from suiren.live.folder import devices
     from suiren.live.table import dmon_head, dmon_lines
 
-    click.echo(dmon_head())
+    has_head = False
 
     def look() -> None:
-        lines = dmon_lines(devices())
-        if lines:
-            click.echo(lines)
+        nonlocal has_head
+        found = devices()
+        if not found:
+            click.echo("no running process has a virtual device; start one with `suiren run`")
+            return
+        if not has_head:
+            click.echo(dmon_head())
+            has_head = True
+        click.echo(dmon_lines(found))
 
     _again(look, every_s, count)
 
@@ -102,12 +110,23 @@ def exporter(port: int, address: str, once: bool) -> None:
     try:
         server, thread = start_http_server(port, address, found)
     except OSError as problem:
-        raise click.UsageError(
-            f"port {port} of {address} cannot be served ({problem.strerror}): "
-            "give another --port"
-        ) from None
+        raise click.UsageError(_unserved(port, address, problem)) from None
     click.echo(f"http://{address}:{port}/metrics, until Ctrl-C", err=True)
     try:
         thread.join()
     except KeyboardInterrupt:
         server.shutdown()
+
+
+def _unserved(port: int, address: str, problem: OSError) -> str:
+    """Why a port cannot be served, and what would work."""
+    if problem.errno == errno.EADDRINUSE:
+        return (f"another process, perhaps another exporter, serves port {port} of {address}: "
+                "end it, or give a free port with --port")  # fmt: skip
+    if problem.errno == errno.EACCES:
+        return (f"port {port} is kept for the administrator: give one above 1023 with --port, "
+                "such as --port 9400")  # fmt: skip
+    if problem.errno == errno.EADDRNOTAVAIL or isinstance(problem, socket.gaierror):
+        return (f"{address} is no address of this machine: give --address 127.0.0.1 (this machine "
+                "alone) or --address 0.0.0.0 (from others too)")  # fmt: skip
+    return f"port {port} of {address} cannot be served ({problem.strerror}): give another --port"

@@ -86,6 +86,7 @@ def step(**options: Any) -> None:
     suiren step gpt3-175b --on dgx-a100*128 --tp 8 --pp 16 --global-batch 1536
     suiren step ./config.json --on t21x8 --tp 8 --global-batch 64
     """  # noqa: D301 - click reads the control character
+    from suiren.fleet.fold import NoNetwork
     from suiren.fleet.layout import BadLayout, Layout, check_format
     from suiren.fleet.model import BadModel
     from suiren.fleet.models import find_model
@@ -117,7 +118,7 @@ def step(**options: Any) -> None:
         check_format(layout.precision, cluster.card)
         found = train_step(model, layout, cluster, framework)
     except (BadModel, BadLayout, UnknownCluster, BadClusterFile, UnknownChip,
-            BadChipFile) as problem:  # fmt: skip
+            BadChipFile, NoNetwork) as problem:  # fmt: skip
         raise click.UsageError(str(problem)) from None
     screen.print(render(found, model, layout, cluster))
     told = document(found, model, layout, replace(cluster))

@@ -9,7 +9,7 @@ from suiren.core.instruction import INSTRUCTIONS, network_steps
 from suiren.core.loop import LOAD, MATRIX, SPECIAL, STORE, VECTOR, Duration
 from suiren.core.program import Step
 from suiren.core.tile import Tile
-from suiren.dtype import PEAK_NAME, itemsize_bytes
+from suiren.dtype import PEAK_NAME, bits_of, itemsize_bytes, moved_bytes
 from suiren.hw.held import Held
 from suiren.hw.spec import Card
 from suiren.units import PS_PER_S
@@ -105,7 +105,7 @@ class Engines:
             busy_s = self.product_s(step) * beside + pace.vector_step_s
             return Duration(round(busy_s * PS_PER_S), latency)
         k = x.shape[0] if step.attributes.get("transpose_x") else x.shape[1]
-        least_s = pace.matrix_step_s * k * itemsize_bytes(x.dtype) / STEP_BYTES
+        least_s = step_s(x.dtype, self.card) * k
         busy_s = max(self.product_s(step) * beside, least_s)
         if not INSTRUCTIONS[step.name].accumulates:
             busy_s += pace.matrix_start_s
@@ -153,6 +153,13 @@ class Engines:
         width = vector_lanes(self.card, dtype) * self.card.pace.vector_efficiency
         unit = self.card.chip.special_per_cycle
         return lanes / (width * self.vector_hz) + special / (unit * self.vector_hz)
+
+
+def step_s(dtype: str, card: Card) -> float:
+    """What a matrix step takes at least for every position of its depth: `Pace.matrix_step_s`."""
+    packed = bits_of(dtype) < 8
+    each_s = card.pace.packed_step_s if packed else card.pace.matrix_step_s
+    return float(each_s * moved_bytes(dtype) / STEP_BYTES)
 
 
 def vector_lanes(card: Card, dtype: str) -> float:

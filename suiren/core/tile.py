@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import prod
+from math import ceil, prod
 from typing import Literal
 
 from suiren.core.index import Index, Range, index, whole
-from suiren.dtype import itemsize_bytes
+from suiren.dtype import moved_bytes
 
 Space = Literal["scratchpad", "registers"]
 
@@ -29,7 +29,7 @@ class Tensor:
     @property
     def bytes(self) -> int:
         """Bytes in device memory."""
-        return prod(self.shape) * itemsize_bytes(self.dtype)
+        return ceil(prod(self.shape) * moved_bytes(self.dtype))
 
     @property
     def stored(self) -> Tensor:
@@ -151,7 +151,7 @@ class Tile:
     @property
     def slot_bytes(self) -> int:
         """Bytes of one slot."""
-        return self.numel * itemsize_bytes(self.dtype)
+        return ceil(self.numel * moved_bytes(self.dtype))
 
     @property
     def bytes(self) -> int:

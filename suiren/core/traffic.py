@@ -14,7 +14,7 @@ from math import ceil, inf, prod, sqrt
 from suiren.core.index import Index, Range
 from suiren.core.program import Grid, Step
 from suiren.core.tile import Tile, View
-from suiren.dtype import itemsize_bytes
+from suiren.dtype import moved_bytes
 from suiren.hw.spec import Card
 
 
@@ -81,7 +81,7 @@ def moved(step: Step, executions: float, turns: Mapping[int, int], grid: Grid) -
             depends.add(loop)
             reach *= counts.get(loop, 1)
         unique *= min(length, reach)
-    size: float = itemsize_bytes(view.tensor.dtype)
+    size = moved_bytes(view.tensor.dtype)
     packed = step.attributes.get("compressed", 1.0)
     size *= packed if isinstance(packed, float) else 1.0
     if depends & axes:  # a part of the grid touches its part of the tensor

@@ -23,6 +23,10 @@ OP, SYNC, RECORD, WAIT, HOST_WAIT, GRAPH = 0, 3, 4, 5, 6, 8
 #: Engines of one device that work beside each other: kernels, copies over the host link,
 #: collectives over the links of the node, collectives over the network between nodes.
 KERNELS, COPIES, LINKS, NETWORK = 0, 1, 2, 3
+#: The host's own processors: what they compute, the host cannot issue ops beside.
+HOST = 4
+#: Number of the stream on which spans of the host stand; no stream of a script has it.
+HOST_STREAM = 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,16 @@ class Queues:
         self.in_graph = begins
         self._end_of_ops = 0
 
+    def _on_host(
+        self, index: int, what: int, context: int, stream: int, cost: Cost,
+        spans: list[Span] | None,
+    ) -> None:  # fmt: skip
+        """The host computes: whatever was issued goes on, nothing more is issued meanwhile."""
+        end = self.host_ps + cost.busy_ps
+        if spans is not None:
+            spans.append(host_span(index, what, context, stream, self.host_ps, end, cost.why))
+        self.host_ps = end
+
     def _device_end(self, device: int) -> int:
         return max((t for s, t in self.stream_ps.items() if s >> 16 == device), default=0)
 
@@ -130,6 +144,9 @@ class Queues:
         cost: Cost,
         spans: list[Span] | None,
     ) -> None:
+        if cost.engine == HOST:
+            self._on_host(index, what, context, stream, cost, spans)
+            return
         if not self.in_graph:
             self.host_ps += self.issue_ps
         if cost.busy_ps == 0 and cost.launch_ps == 0:
@@ -156,6 +173,13 @@ class Queues:
             self._end_of_ops = max(self._end_of_ops, end)
         else:
             self.in_flight.append(end)
+
+
+def host_span(
+    index: int, what: int, context: int, stream: int, start: int, end: int, why: str
+) -> Span:
+    """What the host computes, on the track of the host that the stream's device sits in."""
+    return Span("op", what, context, stream | HOST_STREAM, start, end, why, index)
 
 
 def _ahead(times_ps: dict[int, int], now: int) -> tuple[tuple[int, int], ...]:

@@ -10,11 +10,12 @@ from suiren.fleet.cost import cost_of
 from suiren.fleet.ends import optimizer
 from suiren.fleet.framework import Framework
 from suiren.fleet.layout import Layout
-from suiren.fleet.memory import Weights, adapters_of, weights_of
+from suiren.fleet.memory import adapters_of
 from suiren.fleet.model import Model
 from suiren.fleet.offload import host_optimizer_s
 from suiren.fleet.pipeline import Stages
 from suiren.fleet.share import Share
+from suiren.fleet.weights import Weights, weights_of
 from suiren.hw.cluster import Cluster
 
 #: Bytes after which a framework starts to reduce what is ready.
@@ -64,7 +65,9 @@ def after(
     """
     gradients_s = found.reduce_s + found.gather_s
     if layout.overlap_gradients:
-        hidden = found.hidden_s(sum(stages.backward_s[most]), sum(stages.forward_s[most]))
+        times = layout.micro_batches if layout.zero == 2 else 1
+        backward_s = times * sum(stages.backward_s[most])
+        hidden = found.hidden_s(backward_s, sum(stages.forward_s[most]))
         gradients_s = (found.reduce_s - hidden[0]) + (found.gather_s - hidden[1])
     return {"gradients": gradients_s, "tied embedding": found.tied_s,
             "optimizer": found.optimizer_s}  # fmt: skip
@@ -96,8 +99,11 @@ def after_stage(
         if members <= 1:
             continue
         place = layout.place(group, cards)
-        op = "reduce_scatter" if layout.zero else "all_reduce"
-        reduce_s += time_collective(cluster, op, grad_item * count, place).seconds
+        whole = not layout.zero or (framework.reduces_whole and layout.zero == 1)
+        op = "all_reduce" if whole else "reduce_scatter"
+        # shares of gradients are summed with every micro-batch
+        times = layout.micro_batches if layout.zero == 2 else 1
+        reduce_s += times * time_collective(cluster, op, grad_item * count, place).seconds
         if layout.zero:
             gather_s += time_collective(cluster, "all_gather", item * count, place).seconds
     tied_s = 0.0
@@ -109,7 +115,7 @@ def after_stage(
     count = shared if layout.zero else weights.all
     optimizer_j = 0.0
     if layout.offload == "optimizer":
-        optimizer_s = host_optimizer_s(count, grad_item, item, cluster.card)
+        optimizer_s = host_optimizer_s(count, grad_item, cluster, layout.ranks)
     else:
         tasks = optimizer(framework, count, "f32" if wide else "bf16")
         cost = cost_of(tasks, cluster, layout, float(framework.host_op_s))

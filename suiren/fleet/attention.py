@@ -5,6 +5,7 @@ from __future__ import annotations
 from suiren.fleet.ops import FP8
 from suiren.fleet.part import Comm, Part, Task, again, chain
 from suiren.fleet.share import Share
+from suiren.fleet.written import norm, turned
 from suiren.trace.call import Call, Tensor, Value
 
 
@@ -12,14 +13,18 @@ def attention(share: Share) -> Part:
     """Attention without its norm, its residual and the exchanges around it."""
     model, ops, how = share.model, share.ops, share.framework
     core = flash(share) if model.attention == "flash" else unfused(share)
-    if share.recompute == "selective":
+    if share.recompute == "selective" and how.selects == "scores":
         core = again(core, _qkv_kept(share))
     own_bias = model.bias and not how.fused
     width = share.heads * model.value_head
-    output = ops.linear(share.tokens, width, model.d_model, own_bias, saved="attention output",
-                        accumulate=how.accumulate, rank=how.other_rank)  # fmt: skip
+    # fused attention keeps its result for its own backward pass: one tensor for both, unless the
+    # product keeps it in a narrow format
+    is_kept = model.attention == "flash" and not ops.is_narrow
+    output = ops.linear(share.tokens, width, model.d_model, own_bias,
+                        saved="" if is_kept else "attention output", accumulate=how.accumulate,
+                        rank=how.other_rank)  # fmt: skip
     inward = latent(share) if model.kv_rank else projection(share)
-    return chain([inward, head_norms(share), turn(share), core, output])
+    return chain([inward, head_norms(share), turned(share), core, output])
 
 
 def projection(share: Share) -> Part:
@@ -67,29 +72,11 @@ def latent(share: Share) -> Part:
 
 def head_norms(share: Share) -> Part:
     """A norm over each head of queries and of keys (Qwen3 technical report, section 2)."""
-    model, ops = share.model, share.ops
+    model = share.model
     if not model.head_norms:
         return Part()
     counts = (share.heads, share.groups)
-    return chain(ops.norm(share.tokens * n, model.head, True) for n in counts)
-
-
-def turn(share: Share) -> Part:
-    """Rotary positions: queries and keys pass through a kernel each."""
-    model, ops = share.model, share.ops
-    if model.positions != "rotary":
-        return Part()
-    width = model.rotary_dim or model.head
-    q = ops.tensor(share.tokens, share.heads * width)
-    k = ops.tensor(share.tokens, (share.groups if not model.kv_rank else 1) * width)
-    angles = Tensor("f32", (share.seq, width))
-    parts = [
-        ops.stream("te::mul", t, angles, out=(t,), back=(t, angles), grad=(t,)) for t in (q, k)
-    ]
-    if model.kv_rank:  # the turned part is laid beside the rest
-        whole = ops.tensor(share.tokens, share.heads * model.head)
-        parts += [ops.stream("aten::cat", whole, out=(whole,), back=(whole,), grad=(whole,))] * 2
-    return chain(parts)
+    return chain(norm(share, share.tokens * n, model.head) for n in counts)
 
 
 def _qkv_kept(share: Share) -> tuple[tuple[str, float], ...]:

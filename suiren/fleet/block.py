@@ -9,7 +9,9 @@ from suiren.fleet.attention import attention
 from suiren.fleet.mixture import mixture
 from suiren.fleet.ops import Ops
 from suiren.fleet.part import PRODUCTS, Comm, Part, Task, again, captured, chain
+from suiren.fleet.selected import selected
 from suiren.fleet.share import Share
+from suiren.fleet.written import gated, norm
 from suiren.trace.call import Call, Tensor
 
 
@@ -17,21 +19,23 @@ from suiren.trace.call import Call, Tensor
 def layer(share: Share, experts: bool = False, cross: bool = False) -> Part:
     """One layer; `experts`: a mixture; `cross`: it attends to an encoder too."""
     model, ops, rows = share.model, share.ops, share.rows
-    rms, d = model.norm == "rms", model.d_model
+    d = model.d_model
     if share.framework.source is not None:
         return recomputed(share.framework.source.layer(share, experts, cross), share)
     graphs = share.framework.graphs
-    parts = [ops.norm(rows, d, rms), enter(share), attention(share), leave(share), rest(share)]
+    parts = [norm(share, rows, d), enter(share), attention(share), leave(share), rest(share)]
     parts = [captured(chain(parts))] if "attn" in graphs else parts
     if cross:
         parts += parts
-    parts += [ops.norm(rows, d, rms)]
+    parts += [norm(share, rows, d)]
     dense = [enter(share), mlp(share), leave(share)]
     dense = [captured(chain(dense))] if "mlp" in graphs else dense
     parts += [mixture(share)] if experts else dense
     whole = chain([*parts, rest(share)])
     if share.recompute == "full":
         return again(whole, (("layer input", ops.size(rows, d)),))
+    if share.recompute == "selective" and share.framework.selects == "products":
+        return selected(whole, share)
     return whole
 
 
@@ -186,9 +190,7 @@ def activation(share: Share, rows: int, width: int) -> Part:
     out = ops.tensor(rows, width)
     kept = (("activation input", ops.size(rows, width * (2 if model.gated else 1))),)
     if model.gated:
-        both = ops.tensor(rows, 2 * width)
-        return ops.stream("te::glu", both, out=(out,), back=(out, both), grad=(both,),
-                          name_back="te::glu_backward", saved=kept)  # fmt: skip
+        return gated(share, rows, width)
     if model.activation == "tanh" and not share.framework.fused:
         return _by_tanh(ops, out, kept)
     bias = (ops.tensor(width),) if model.bias and share.framework.fused else ()

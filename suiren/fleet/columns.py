@@ -109,6 +109,8 @@ class Layouts:
 
 
 NAMES = tuple(f.name for f in fields(Layouts))
+#: Fields of a layout that no space of layouts varies: all rows have their defaults.
+FIXED = ("copies", "recompute_every")
 _DEGREES = ("global_batch", "micro_batch", "tp", "pp", "vpp", "cp", "ep", "dp")
 
 

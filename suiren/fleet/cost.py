@@ -21,6 +21,8 @@ from suiren.trace.call import Call
 COLLECTIVE_CORES: Fact = assumed(
     16, "libraries run a ring in 8 to 32 channels of one core each; products beside lose as many"
 )
+#: The slowest clock a power limit is taken to reach, as a share of the full one.
+LEAST_CLOCK = 0.3
 #: Share of an eager op's host time before its kernel can start.
 BEFORE_SHARE: Fact = fitted(
     0.44, "NeuSight's eager calls of split fit on CUDA (truth/eager.py): events around one op"
@@ -103,8 +105,11 @@ class Cost:
         """Energy beyond idle power."""
         return self.engine_j + self.memory_j
 
-    def at_clock(self, clock: float) -> Cost:
-        """The same with the engines at a share of their clock."""
+    def at_clock(self, clock: float, floor: float = 0.0) -> Cost:
+        """The same with the engines at a share of their clock.
+
+        The voltage goes with it down to the share `floor`.
+        """
         if clock >= 1.0 or not self.engine_s:
             return self
         stretch = 1 / clock
@@ -114,7 +119,7 @@ class Cost:
         values["matrix_s"] += self.matrix_s * share
         values["vector_s"] += self.vector_s * share
         values["engine_s"] *= stretch
-        values["engine_j"] *= clock**2
+        values["engine_j"] *= max(clock, floor) ** 2
         return Cost(**values)
 
 
@@ -210,7 +215,13 @@ def behind_kernels(cost: Cost, card: Card) -> Cost:
 
 
 def lost_to_cores_s(hidden_s: float, card: Card) -> float:
-    """What kernels lose to the cores that a collective beside them keeps for `hidden_s`."""
+    """What kernels lose to the cores that a collective beside them keeps for `hidden_s`.
+
+    On GPUs libraries move and add data by kernels on the chip's own cores. Other chips have
+    engines for it (`Chip.is_gpu`): nothing is lost.
+    """
+    if not card.chip.is_gpu:
+        return 0.0
     cores = float(card.cores)
     taken = min(float(COLLECTIVE_CORES), cores / 2)
     return hidden_s * taken / (cores - taken)
@@ -225,16 +236,15 @@ class Clock:
 
 
 def clock_of(
-    cost: Cost, seconds: float, card: Card, cap_w: float = inf, floor: float = 0.0,
-    least: float = 0.3,
-) -> Clock:  # fmt: skip
+    cost: Cost, seconds: float, card: Card, cap_w: float = inf, least: float = LEAST_CLOCK
+) -> Clock:
     """The highest clock at which the average power of the work stays within the limit.
 
-    The limit is the card's own, or `cap_w` where that is lower. From the share `floor` of the full
-    clock down the voltage falls no further. `least` is the slowest clock: below it, `power_w`
-    stays above the limit.
+    The limit is the card's own, or `cap_w` where that is lower. Below the card's
+    `voltage_floor` the voltage falls no further. `least` is the slowest clock: below it,
+    `power_w` stays above the limit.
     """
-    limit_w = min(float(card.tdp_w), cap_w)
+    limit_w, floor = min(float(card.tdp_w), cap_w), float(card.pace.voltage_floor)
 
     def power_w(clock: float) -> float:
         time_s = max(seconds, seconds + cost.engine_s * (1 / clock - 1))

@@ -11,7 +11,7 @@ from dataclasses import fields
 import numpy as np
 from numpy.typing import NDArray
 
-from suiren.fleet.cost import BEFORE_SHARE, Cost
+from suiren.fleet.cost import BEFORE_SHARE, LEAST_CLOCK, Cost
 from suiren.hw.spec import Card
 
 Floats = NDArray[np.float64]
@@ -43,8 +43,11 @@ def dynamic_j(of: Floats) -> Floats:
     return np.asarray(of[ENGINE_J] + of[MEMORY_J])
 
 
-def at_clock(of: Floats, clock: Floats) -> Floats:
-    """The same with the engines at a share of their clock; both have the same rows."""
+def at_clock(of: Floats, clock: Floats, floor: float) -> Floats:
+    """The same with the engines at a share of their clock; both have the same rows.
+
+    The voltage goes with it down to the share `floor`.
+    """
     stretch = 1 / clock
     bound = of[MATRIX] + of[VECTOR]
     share = np.divide(of[ENGINE_S], bound, out=np.zeros_like(bound), where=bound > 0)
@@ -53,7 +56,7 @@ def at_clock(of: Floats, clock: Floats) -> Floats:
     found[MATRIX] += of[MATRIX] * share
     found[VECTOR] += of[VECTOR] * share
     found[ENGINE_S] *= stretch
-    found[ENGINE_J] *= clock * clock
+    found[ENGINE_J] *= np.maximum(clock, floor) ** 2
     return found
 
 
@@ -62,20 +65,21 @@ def clock_of(of: Floats, busy_s: Floats, card: Card) -> tuple[Floats, Floats]:
     idle_w, limit_w = float(card.idle_w), float(card.tdp_w)
     share, power = np.ones_like(busy_s), np.full_like(busy_s, idle_w)
     works = busy_s > 0
-    power[works] = _power_w(of[:, works], busy_s[works], share[works], idle_w)
+    power[works] = _power_w(of[:, works], busy_s[works], share[works], card)
     over = np.flatnonzero(power > limit_w)
     if not len(over):
         return share, power
     hot, hot_s = of[:, over], busy_s[over]
-    low, high = np.full(len(over), 0.3), np.ones(len(over))
+    low, high = np.full(len(over), LEAST_CLOCK), np.ones(len(over))
     for _ in range(20):
         middle = (low + high) / 2
-        fits = _power_w(hot, hot_s, middle, idle_w) <= limit_w
+        fits = _power_w(hot, hot_s, middle, card) <= limit_w
         low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    share[over], power[over] = low, _power_w(hot, hot_s, low, idle_w)
+    share[over], power[over] = low, _power_w(hot, hot_s, low, card)
     return share, power
 
 
-def _power_w(of: Floats, busy_s: Floats, clock: Floats, idle_w: float) -> Floats:
+def _power_w(of: Floats, busy_s: Floats, clock: Floats, card: Card) -> Floats:
+    volts = np.maximum(clock, float(card.pace.voltage_floor))
     time_s = np.maximum(busy_s, busy_s + of[ENGINE_S] * (1 / clock - 1))
-    return np.asarray(idle_w + (of[ENGINE_J] * (clock * clock) + of[MEMORY_J]) / time_s)
+    return np.asarray(card.idle_w + (of[ENGINE_J] * volts**2 + of[MEMORY_J]) / time_s)

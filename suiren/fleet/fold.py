@@ -57,6 +57,15 @@ class Fold:
         upper = ((up, crossing), (up + 1, crossing)) if crossing > 0 else ()
         return (*out, *back, *upper)
 
+    def crossing_over(self, apart: int) -> float:
+        """Share of messages that cross the upper switches where pairs lie so many ranks apart.
+
+        Pairs of halves of aligned blocks stay below a switch that holds whole blocks.
+        """
+        if self.crossing == 0 or (1 / self.crossing) % (2 * apart) == 0:
+            return 0.0
+        return min(1.0, apart * self.crossing)
+
     def one_way(self, start: int, end: int) -> Ways:
         """As `between`, but through one NIC at each end: a message is not split."""
         cards, crossing = self.topology.cards, self.between(start, end)

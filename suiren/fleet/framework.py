@@ -23,10 +23,21 @@ class Framework:
     """Host time for each kernel or collective it issues, Python and autograd included."""
     fused: bool = True
     """Bias, activation, dropout and residual share kernels; masks are part of the softmax."""
+    is_before_hopper: bool = False
+    """Its attention was written for Ampere's products."""
     softmax_rows: int = 1
     """The fused softmax takes only batches times heads that are a multiple of this."""
     merged_qkv: bool = True
     """Queries, keys and values leave one product."""
+    written: Literal["joined", "complex", "halves"] = "joined"
+    """Norms, rotary positions and gates: a kernel each, or op by op as modules write them that
+    nothing compiles, pairs of a head turned as complex numbers (torchtitan) or as two halves that
+    are laid together (transformers)."""
+    joins_norms: bool = False
+    """Norms are a kernel each although `written` says that the rest is not."""
+    selects: Literal["scores", "products"] = "scores"
+    """What selective recomputation computes again: attention's scores (Megatron), or all but
+    attention and every other product (torchtitan's `selective op`)."""
     async_input_gradient: bool = False
     """The reduction of an input's gradient runs beside the product of the weight's gradient."""
     accumulate: Literal["add", "fp32", "fused", "none", "frozen"] = "add"
@@ -63,6 +74,24 @@ class Framework:
     """The vocabulary is padded to a multiple of this times tp; 0 for no padding."""
     fp32_gradients: bool = False
     """Gradients are kept and reduced in FP32."""
+    recomputes: bool = False
+    """Every layer is computed again before its backward pass unless a row says otherwise."""
+    accumulates: bool = True
+    """A step may take several micro-batches; else a rank's whole batch is one, without stages."""
+    splits_sequence: bool = False
+    """Tensor parallel ranks split the tokens of norms and residuals, said or not."""
+    overlaps_gradients: bool = False
+    """Gradients are reduced beside the last backward pass."""
+    overlaps_tensor: bool = False
+    """Exchanges of tensor parallel ranks run beside the products that need them."""
+    reduces_whole: bool = False
+    """Gradients are summed by an all-reduce although ranks share the optimizer's states."""
+    keeps_last_gradients: bool = False
+    """Gradients of the last micro-batch stand beside their FP32 sums until the next backward."""
+    bucket_params: int = 0
+    """Weights or gradients that a step's end lays together for a collective at once."""
+    copied_inputs: int = 0
+    """Messages of a pipeline that a micro-batch in flight keeps beside its layers' inputs."""
     buffers_ahead: bool = False
     """A pipeline's stages hold buffers for the messages of all micro-batches of a step."""
     adapter_rank: int = 0
@@ -73,11 +102,19 @@ class Framework:
     """Weights of adapters in a layer of the whole model, where all others are frozen."""
     source: Source | None = None
     """Parts traced from real modules; without it they are listed by formula."""
+    stands_for: str = ""
+    """A framework that nobody described, for which this one is taken."""
 
     @property
     def other_rank(self) -> int:
         """Width of the adapters of linear layers other than queries, keys and values."""
         return self.adapter_rank if self.adapts_all else 0
+
+    def told(self) -> dict[str, str]:
+        """What an answer says of a framework that stands for another."""
+        if not self.stands_for:
+            return {}
+        return {"framework": f"{self.title} stands for {self.stands_for}, which nobody described"}
 
     @property
     def needed_share(self) -> float:
@@ -126,6 +163,7 @@ MEGATRON_CORE = Framework(
     host_op_s=assumed(20 * us, "Transformer Engine's modules make about one call a kernel"),
     async_input_gradient=True, accumulate="fused", fp32_gradients=True, loss="fused",
     blocking_sends=False, weighs_early=True, softmax_rows=_SOFTMAX_ROWS, expert_kernels=True,
+    splits_sequence=True, overlaps_gradients=True, overlaps_tensor=True,
 )  # fmt: skip
 MODELLINK = Framework(
     name="modellink-2024", title="ModelLink on Ascend, 2024",
@@ -133,7 +171,7 @@ MODELLINK = Framework(
     async_input_gradient=True, fp32_gradients=True, accumulate="fp32",
 )  # fmt: skip
 ONEFLOW = Framework(
-    name="oneflow-2021", title="OneFlow, 2021",
+    name="oneflow-2021", title="OneFlow, 2021", overlaps_gradients=True,
     host_op_s=assumed(5 * us, "a static graph is issued from C++"),
 )  # fmt: skip
 EAGER = Framework(

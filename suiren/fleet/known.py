@@ -19,11 +19,12 @@ from suiren.fleet.columns import Layouts
 from suiren.fleet.ends import embedding, head
 from suiren.fleet.framework import Framework
 from suiren.fleet.layout import BadLayout, Layout
-from suiren.fleet.memory import kept_whole, last_bytes, results_bytes, weights_of
+from suiren.fleet.memory import last_bytes, results_bytes
 from suiren.fleet.model import Model
 from suiren.fleet.part import Part
-from suiren.fleet.share import share_of
+from suiren.fleet.share import kept_whole, share_of
 from suiren.fleet.step import pieces_of
+from suiren.fleet.weights import weights_of
 from suiren.hw.cluster import Cluster
 
 Floats = NDArray[np.float64]

@@ -56,6 +56,11 @@ class Layout:
     """Gathers and scatters of tensor parallel groups run beside the products that need them."""
     distinct_tokens: bool = False
     """A token goes to each rank of its experts once, however many of them lie there."""
+    copies: int = 1
+    """Whole sets of shards among the data and context parallel ranks (HSDP): shards are summed
+    over the copies."""
+    recompute_every: int = 1
+    """With `recompute` full: one of so many layers is computed again."""
     first_stage_layers: int = 0
     last_stage_layers: int = 0
     """Layers of the first and last stage where they differ from the others'; 0 for even."""
@@ -64,6 +69,11 @@ class Layout:
     def ranks(self) -> int:
         """Cards that the job takes."""
         return self.tp * self.pp * self.cp * self.dp
+
+    @property
+    def shards(self) -> int:
+        """Ranks that each hold another part of a sharded weight."""
+        return self.dp * self.cp // self.copies
 
     @property
     def micro_batches(self) -> int:
@@ -100,6 +110,8 @@ class Layout:
             (self.zero in (0, 1, 2, 3), f"zero is 0, 1, 2 or 3, not {self.zero}"),
             (self.zero < 2 or self.pp == 1,
              f"zero {self.zero} shares gradients, which a pipeline of {self.pp} keeps whole"),
+            (self.copies >= 1 and self.dp * self.cp % self.copies == 0,
+             f"dp {self.dp} x cp {self.cp} ranks cannot hold {self.copies} copies of the shards"),
         )  # fmt: skip
         for holds, reason in rules:
             if not holds:
@@ -126,12 +138,17 @@ class Layout:
         return tuple(tuple(counts[c * self.pp + s] for c in chunks) for s in range(self.pp))
 
     def place(self, group: str, cards_per_node: int) -> Place:
-        """Where a group sits: `tp`, `cp`, `dp`, `ep`, `pp` (two neighbours), `embedding` (ends)."""
+        """Where a group sits: `tp`, `cp`, `dp`, `ep`, `pp` (two neighbours), `embedding` (ends).
+
+        `shards`: ranks that share one copy of the weights; `copies`: those with the same shard.
+        """
         tp, cp, dp = self.tp, self.cp, self.dp
         stage = tp * cp * dp
         ranks: dict[str, Sequence[int]] = {
             "tp": range(tp), "cp": range(0, tp * cp, tp), "dp": range(0, stage, tp * cp),
             "dpcp": range(0, stage, tp), "ep": range(self.ep), "edp": range(0, stage, self.ep),
+            "shards": range(0, stage // self.copies, tp),
+            "copies": range(0, stage, stage // self.copies),
             "pp": [0, stage], "embedding": [0, stage * (self.pp - 1)],
         }  # fmt: skip
         return place_of(ranks[group], cards_per_node)

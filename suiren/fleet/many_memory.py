@@ -11,6 +11,7 @@ from suiren.fleet.known import SHAPE, Known, distinct
 from suiren.fleet.memory import FRAGMENTATION, WORKSPACE_BYTES
 from suiren.fleet.model import Model
 from suiren.fleet.shape import Shape, shape_of
+from suiren.fleet.standing import widest
 
 Floats = NDArray[np.float64]
 OWNERS = ("weights", "gradients", "optimizer", "activations", "logits", "recomputed",
@@ -59,7 +60,7 @@ def _stages(rows: Layouts, known: Known, beside: Floats | float) -> dict[str, Fl
     alone = (layers * mine[None, :4]).sum(1)
     alone[0] += mine[12]
     watched = np.array([one.watched for one in found]).T[:, shape]
-    activations = alone * _in_flight(rows, watched)
+    activations = (alone + _copied(rows, known, watched)) * _in_flight(rows, watched)
     again = np.where(layers > 0, mine[None, 4:8], 0.0).max(1)
     working = np.where(layers > 0, mine[None, 8:12], 0.0).max(1)
     logits, again, working = _at_the_end(rows, watched, mine, again, working, beside)
@@ -68,7 +69,7 @@ def _stages(rows: Layouts, known: Known, beside: Floats | float) -> dict[str, Fl
     moving = activations + logits + again + working
     return states | {
         "activations": activations, "logits": logits, "recomputed": again,
-        "working": working,
+        "working": working + _joined(rows, known, states["weights"], watched),
         "fragmentation": float(FRAGMENTATION) * moving,
         "workspace": float(WORKSPACE_BYTES) + _messages(rows, known, watched),
     }  # fmt: skip
@@ -96,17 +97,48 @@ def _at_the_end(
 
 def _messages(rows: Layouts, known: Known, stage: NDArray[np.int64]) -> Floats:
     """`memory.messages_bytes` of stages [3, rows]."""
-    model = known.job.model
     if not known.job.framework.buffers_ahead:
         return np.zeros(stage.shape)
     ways = 2 * rows.vpp - (stage == 0) - (stage == rows.pp - 1)
-    tokens = rows.micro_batch * (model.seq // rows.cp)
-    stream = np.where(is_wide(rows), 4.0, 2.0) * tokens * model.d_model
     split = np.where(rows.sequence_parallel == 1, rows.tp, 1)
     messages = ways * rows.micro_batches
     sent = np.maximum(0.0, messages - _in_flight(rows, stage) * rows.vpp)
     messages = messages + np.where((rows.vpp > 1) | _splits(rows), sent, 0.0)
-    return np.where(rows.pp > 1, messages * stream / split, 0.0)
+    return np.where(rows.pp > 1, messages * _stream(rows, known) / split, 0.0)
+
+
+def _joined(
+    rows: Layouts, known: Known, weights: Floats, stage: NDArray[np.int64]
+) -> Floats:
+    """`standing.joined_bytes` of [3, rows]; `weights` in bytes."""
+    model, framework = known.job.model, known.job.framework
+    item = np.where(is_wide(rows), 4.0, 2.0)
+    joined = np.asarray(np.minimum(item * framework.bucket_params, weights))
+    if not framework.keeps_last_gradients:
+        return joined
+    is_end = (stage == 0) | (stage == rows.pp - 1)
+    most = np.where(is_end, widest(model, True), widest(model, False))
+    return np.asarray(np.maximum(joined, 4.0 * most / rows.tp))
+
+
+def _copied(rows: Layouts, known: Known, stage: NDArray[np.int64]) -> Floats:
+    """`standing.copied_bytes` of stages [3, rows]."""
+    copies = known.job.framework.copied_inputs
+    if not copies:
+        return np.zeros(stage.shape)
+    ends = (stage == 0).astype(np.int64) + (stage == rows.pp - 1)
+    model, grain = known.job.model, known.job.framework.vocab_multiple * rows.tp
+    vocab = -(-model.vocab // grain) * grain // rows.tp
+    tokens = rows.micro_batch * (model.seq // rows.cp)
+    older = np.where(stage == rows.pp - 1, 4.0 * tokens * vocab, 0.0)
+    found = (copies - ends) * _stream(rows, known) + older
+    return np.asarray(np.where(rows.pp > 1, found, 0.0))
+
+
+def _stream(rows: Layouts, known: Known) -> Floats:
+    """Bytes of a message between stages, unsplit over tp."""
+    tokens = rows.micro_batch * (known.job.model.seq // rows.cp)
+    return np.asarray(np.where(is_wide(rows), 4.0, 2.0) * tokens * known.job.model.d_model)
 
 
 def _splits(rows: Layouts) -> NDArray[np.bool_]:
@@ -150,7 +182,9 @@ def _states(
         trained = framework.adapter_params * layers / rows.tp
         shared, held = trained / replicas, held + trained
     unsummed = np.zeros(owes.shape)
-    if framework.buffers_ahead and framework.fp32_gradients:
+    if framework.keeps_last_gradients:
+        unsummed = np.where(wide, 0.0, item * trained)
+    elif framework.buffers_ahead and framework.fp32_gradients:
         unsummed = np.where(owes, item * trained, 0.0)
     return {
         "weights": item * np.where(rows.zero == 3, shared, held),

@@ -91,7 +91,8 @@ def _of_shape(
     clock, power_w = _clock(shape, rows, kinds, share, known)
     m = rows.micro_batches.astype(np.int64)
     counts = np.bincount(shape.kind.ravel(), minlength=len(kinds))
-    paced = [(at_clock(f[:, share], clock), at_clock(b[:, share], clock)) for f, b in kinds]
+    floor = float(known.job.cluster.card.pace.voltage_floor)
+    paced = [tuple(at_clock(way[:, share], clock, floor) for way in both) for both in kinds]
     joules = m * sum(n * (dynamic_j(f) + dynamic_j(b))
                      for n, (f, b) in zip(counts, paced, strict=True))  # fmt: skip
     if shape.pp == 1:

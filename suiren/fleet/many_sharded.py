@@ -8,20 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suiren.fleet.columns import CODES, Layouts
+from suiren.fleet.cost import lost_to_cores_s
 from suiren.fleet.costs import HOST, Floats, at_clock, clock_of, device_s, dynamic_j
 from suiren.fleet.known import SHARE, Known
 from suiren.fleet.layout import Layout
 from suiren.fleet.many_memory import is_wide, owners_of
 from suiren.fleet.sharded import (
-    GATHERED_AHEAD,
     Unit,
-    contention_s,
     optimizer_of,
-    trained_of,
     units_of,
     wire_of,
 )
 from suiren.fleet.sharded_framework import Sharded
+from suiren.fleet.sharded_memory import GATHERED_AHEAD, trained_of
 from suiren.fleet.share import share_of
 
 _HOST = CODES["offload"].index("optimizer")
@@ -36,16 +35,18 @@ def sharded_of(rows: Layouts, known: Known) -> dict[str, Floats]:
     mine = units[..., share]
     full = _work(mine, model.layers)
     clock, power_w = clock_of(full, device_s(full), cluster.card)
-    paced = np.stack([[at_clock(way, clock) for way in unit] for unit in mine])
+    floor = float(cluster.card.pace.voltage_floor)
+    paced = np.stack([[at_clock(way, clock, floor) for way in unit] for unit in mine])
     work = _work(paced, model.layers)
-    columns = ("tp", "dp", "precision")
+    columns = ("tp", "cp", "dp", "precision")
     wire, place = known.table("wires", rows, columns, lambda one: _wire(one, known))
     run = _micro_batch(_Times(*(device_s(paced[n, w]) for n in (0, 1) for w in (0, 1)),
                               *wire[:, place]), model.layers, rows.zero == 3)  # fmt: skip
-    beside_s = run[1] * contention_s(1.0, cluster)
+    beside_s = run[1] * lost_to_cores_s(1.0, cluster.card)
     host_s = work[HOST] + model.layers * how.host_unit_ops * float(how.host_op_s)
     one_s = np.maximum(run[0] + beside_s, host_s)
-    adam, at = known.table("adam", rows, ("dp", "tp", "offload"), lambda one: _adam(one, known))
+    columns = ("dp", "cp", "tp", "offload")
+    adam, at = known.table("adam", rows, columns, lambda one: _adam(one, known))
     step_s = rows.micro_batches * one_s + adam[0, at]
     joules = rows.ranks * (rows.micro_batches * dynamic_j(work) + adam[1, at])
     found = {"step_s": step_s, "clock": clock, "power_w": power_w, "dynamic_j": joules}
@@ -59,14 +60,18 @@ def sharded_owners_of(rows: Layouts, known: Known) -> dict[str, Floats]:
     in_loss, in_layers, gradient = _gathered(rows, known, how)
     found = owners_of(rows, known, in_layers - in_loss + gradient)
     is_in_loss = found["logits"] > 0
-    shard = known.job.model.params / rows.dp / rows.tp
+    shards = rows.dp * rows.cp
+    shard = known.job.model.params / shards / rows.tp
     trained = shard
     if how.accumulate == "frozen":
-        trained = how.adapter_params * known.job.model.layers / rows.tp / rows.dp
+        trained = how.adapter_params * known.job.model.layers / rows.tp / shards
     return found | {
         "weights": np.where(is_in_loss, in_loss, in_layers),
-        "gradients": 4 * trained + np.where(is_in_loss, 0.0, gradient),
-        "optimizer": 4 * shard + np.where(rows.offload == _HOST, 0.0, 8 * trained),
+        "gradients": np.where(is_in_loss & (rows.micro_batches == 1), 0.0,
+                              how.gradient_bytes * trained)
+        + np.where(is_in_loss, 0.0, gradient),
+        "optimizer": how.weight_bytes * shard
+        + np.where(rows.offload == _HOST, 0.0, how.state_bytes * trained),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from suiren.fleet.block import layer
 from suiren.fleet.ends import embedding, head
@@ -10,7 +10,9 @@ from suiren.fleet.framework import Framework
 from suiren.fleet.layout import Layout
 from suiren.fleet.model import Model
 from suiren.fleet.part import PRODUCTS, Part
-from suiren.fleet.share import Share, share_of
+from suiren.fleet.share import Share, kept_whole, share_of
+from suiren.fleet.standing import copied_bytes, joined_bytes
+from suiren.fleet.weights import layers_before, weights_of
 from suiren.hw.fact import Fact, assumed
 from suiren.trace.call import Call
 
@@ -63,56 +65,6 @@ class StageMemory:
         return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """Weights of one rank of a stage; experts apart, because other ranks share them."""
-
-    dense: float
-    experts: float
-
-    @property
-    def all(self) -> float:
-        """Both."""
-        return self.dense + self.experts
-
-
-def layers_before(model: Model, layout: Layout, stage: int) -> list[tuple[int, int]]:
-    """(first layer, layers) of each chunk of a stage."""
-    counts = layout.stage_layers(model)
-    found, first = [], 0
-    for chunk in range(layout.vpp):
-        for s in range(layout.pp):
-            if s == stage:
-                found.append((first, counts[s][chunk]))
-            first += counts[s][chunk]
-    return found
-
-
-def weights_of(model: Model, layout: Layout, stage: int) -> Weights:
-    """Weights of one rank of a stage."""
-    dense = experts = 0.0
-    norms = 2 * model.norm_params
-    for first, count in layers_before(model, layout, stage):
-        for n in range(first, first + count):
-            mixed = model.expert_params() if model.has_experts(n) else 0
-            rest = model.layer_params(n) - mixed - norms
-            if n >= model.layers - model.decoder_layers:
-                rest += model.attention_params()
-            dense += rest / layout.tp + norms
-            experts += mixed / (layout.ep if layout.ep > 1 else layout.tp)
-    if stage == layout.pp - 1 and model.more_predicted:
-        mixed = model.expert_params() if model.experts else 0
-        split = model.layer_params() - mixed - norms + 2 * model.d_model**2
-        dense += model.more_predicted * (split / layout.tp + norms)
-        experts += model.more_predicted * mixed / (layout.ep if layout.ep > 1 else layout.tp)
-    table = model.embedding_params / layout.tp
-    if stage == 0:
-        dense += table + (model.seq * model.d_model if model.positions == "learned" else 0)
-    if stage == layout.pp - 1:
-        dense += model.norm_params + (0 if model.tied and layout.pp == 1 else table)
-    return Weights(dense, experts)
-
-
 def in_flight(layout: Layout, stage: int) -> float:
     """Micro-batches whose activations a stage keeps at most; parts of one with several chunks."""
     p, v, m = layout.pp, layout.vpp, layout.micro_batches
@@ -162,6 +114,7 @@ def memory_of(
         states = main = 0
     kept = in_flight(layout, stage)
     activations, again, working, results = _activations(model, layout, share, stage)
+    activations += copied_bytes(layout, share, stage)
     logits, again, working = at_the_end(share, layout, stage, again, working, beside)
     working += owed(layout, stage) * results
     moving = activations * kept + logits + again + working
@@ -171,7 +124,8 @@ def memory_of(
         stage, item * (shared if layout.zero == 3 else held),
         grad_item * (shared if layout.zero >= 2 else trained) + unsummed,
         (states + main) * (shared if layout.zero else trained), activations * kept, logits,
-        again, working, float(FRAGMENTATION) * moving,
+        again, working + joined_bytes(model, layout, framework, stage, weights.all),
+        float(FRAGMENTATION) * moving,
         float(WORKSPACE_BYTES) + messages_bytes(layout, share, stage), kept,
     )  # fmt: skip
 
@@ -195,8 +149,11 @@ def messages_bytes(layout: Layout, share: Share, stage: int) -> float:
 def is_unsummed(layout: Layout, framework: Framework, stage: int) -> bool:
     """Whether gradients pass no hook that adds them to their FP32 sums and frees them.
 
-    torch.distributed.pipelining calls none where a schedule splits the backward pass.
+    torch.distributed.pipelining calls none where a schedule splits the backward pass; DeepSpeed's
+    BF16 optimizer frees them when the next backward pass begins.
     """
+    if framework.keeps_last_gradients:
+        return layout.precision not in ("fp32", "tf32")
     return owed(layout, stage) > 0 and framework.buffers_ahead and framework.fp32_gradients
 
 
@@ -214,7 +171,8 @@ def _activations(
     for first, count in layers_before(model, layout, stage):
         for n in range(first, first + count):
             cross = n >= model.layers - model.decoder_layers
-            part = layer(share, model.has_experts(n), cross)
+            one = share if n % layout.recompute_every == 0 else kept_whole(share)
+            part = layer(one, model.has_experts(n), cross)
             kept += part.saved_bytes
             working = max(working, part.working_bytes)
             results += results_bytes(part)
@@ -224,11 +182,6 @@ def _activations(
     if stage == 0:
         kept += embedding(share).saved_bytes
     return kept, largest, working, results
-
-
-def kept_whole(share: Share) -> Share:
-    """The share with nothing computed again."""
-    return replace(share, recompute="none")
 
 
 def at_the_end(

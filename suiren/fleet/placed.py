@@ -1,7 +1,8 @@
 """A rank's program placed on a cluster: its collectives carry what they take there.
 
 A collective's call gets three arguments: `takes_ps`, from the moment the last rank joins;
-`least_ps`, the time its bytes need on the links at their printed rate; and `crosses_nodes`.
+`least_ps`, the time its bytes need on the links at their printed rate; and `crosses_nodes`. What
+the host computes gets the rank's share of the host's memory.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from suiren.fleet.collective import CollectiveTime, time_collective
 from suiren.fleet.place import Place, place_of
 from suiren.fleet.ranks import Group, RankProgram, int_of, is_collective
 from suiren.hw.cluster import Cluster
+from suiren.hw.host import share_bytes_per_s
+from suiren.mapper.families.host import is_on_host, with_rate
 from suiren.trace.call import Call
 from suiren.trace.program import Program
 from suiren.units import PS_PER_S
@@ -32,10 +35,14 @@ def placed(ran: RankProgram, cluster: Cluster) -> Program:
             f"{ran.world_size:,} ranks need as many cards, and {cluster.title} has "
             f"{cluster.num_ranks:,}"
         )
-    calls = [
-        placed_call(call, ran.groups, ran.rank, cluster) if is_collective(call) else call
-        for call in ran.program.calls
-    ]
+    rate = share_bytes_per_s(cluster.node, ran.world_size)
+
+    def at_home(call: Call) -> Call:
+        if is_collective(call):
+            return placed_call(call, ran.groups, ran.rank, cluster)
+        return with_rate(call, rate) if is_on_host(call) else call
+
+    calls = [at_home(call) for call in ran.program.calls]
     return replace(ran.program, calls=calls)
 
 

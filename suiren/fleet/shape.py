@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from suiren.fleet.layout import Layout
-from suiren.fleet.memory import layers_before
 from suiren.fleet.model import Model
 from suiren.fleet.step import Content, held_by
+from suiren.fleet.weights import layers_before
 
 
 @dataclass(frozen=True, eq=False)

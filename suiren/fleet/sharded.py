@@ -15,19 +15,17 @@ from suiren.fleet.collective import time_collective
 from suiren.fleet.cost import COLLECTIVE_CORES, Cost, clock_of, cost_of, lost_to_cores_s
 from suiren.fleet.ends import embedding, head
 from suiren.fleet.layout import BadLayout, Layout
-from suiren.fleet.memory import StageMemory, adapters_of, memory_of
+from suiren.fleet.memory import StageMemory
 from suiren.fleet.model import Model
-from suiren.fleet.offload import HOST_BYTES_PER_S, host_optimizer_s
+from suiren.fleet.offload import host_facts, host_optimizer_s
 from suiren.fleet.part import Task
 from suiren.fleet.sharded_framework import Sharded, adam, flat_gradient, metrics
-from suiren.fleet.share import Share, share_of
+from suiren.fleet.sharded_memory import GATHERED_AHEAD, sharded_memory, trained_of
+from suiren.fleet.share import Share, again_of, kept_whole, share_of
 from suiren.hw.cluster import Cluster
 from suiren.hw.fact import Fact, assumed
 from suiren.mapper.energy import energy_j
 from suiren.trace.call import Call
-
-#: Gathered blocks that may stand in memory: the limiter holds the next gather until one is freed.
-GATHERED_AHEAD = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +57,16 @@ class Unit:
     backward: Cost
     params: float
 
-    def at_clock(self, clock: float) -> Unit:
-        """The same with the engines at a share of their clock."""
-        return Unit(self.forward.at_clock(clock), self.backward.at_clock(clock), self.params)
+    def mixed(self, other: Unit, part: float) -> Unit:
+        """The average of a stack of which this is `part` and `other` the rest."""
+        forward = self.forward.times(part) + other.forward.times(1 - part)
+        backward = self.backward.times(part) + other.backward.times(1 - part)
+        return Unit(forward, backward, self.params)
+
+    def at_clock(self, clock: float, floor: float) -> Unit:
+        """The same with the engines at a share of their clock: `Cost.at_clock`."""
+        there, back = (way.at_clock(clock, floor) for way in (self.forward, self.backward))
+        return Unit(there, back, self.params)
 
 
 def sharded_step(
@@ -81,39 +86,42 @@ def sharded_step(
     block, root = units_of(share, cluster, layout, how)
     full = _work(block, root, model.layers)
     clock = clock_of(full, full.device_s, cluster.card, cap_w)
-    block, root = block.at_clock(clock.share), root.at_clock(clock.share)
+    floor = float(cluster.card.pace.voltage_floor)
+    block, root = block.at_clock(clock.share, floor), root.at_clock(clock.share, floor)
     work = _work(block, root, model.layers)
     run = _micro_batch(block, root, model.layers, layout, wire_of(cluster, layout, how))
-    beside_s = contention_s(run.hidden_s, cluster)
+    beside_s = lost_to_cores_s(run.hidden_s, cluster.card)
     device_s = run.end_s + beside_s
+    saved_s = 0.0
+    if how.sums_whole and layout.micro_batches > 1:
+        alone = replace(wire_of(cluster, layout, how), reduce_bytes=0)
+        first = _micro_batch(block, root, model.layers, layout, alone)
+        first_s = first.end_s + lost_to_cores_s(first.hidden_s, cluster.card)
+        saved_s = (layout.micro_batches - 1) * (device_s - first_s)
     # the host runs ahead over a whole micro-batch: only the longer of both counts
     host_s = work.host_s + model.layers * how.host_unit_ops * float(how.host_op_s)
     one_s, m = max(device_s, host_s), layout.micro_batches
     shard = trained_of(model, layout, how)
     optimizer_s, optimizer_j = optimizer_of(layout, shard, cluster, how)
-    step_s = m * one_s + optimizer_s
+    saved_s = min(saved_s, (m - 1) * max(0.0, one_s - host_s))
+    step_s = m * one_s - saved_s + optimizer_s
     parts = {
         "matrix": m * work.matrix_s, "vector": m * work.vector_s, "memory": m * work.memory_s,
         "launch": m * work.launch_s, "tensor parallel": m * work.tp_s,
-        "gather and scatter": m * (run.end_s - work.device_s), "beside collectives": m * beside_s,
+        "gather and scatter": m * (run.end_s - work.device_s) - saved_s,
+        "beside collectives": m * beside_s,
         "host": m * (one_s - device_s), "optimizer": optimizer_s,
     }  # fmt: skip
     peak = cluster.card.peak_flop_per_s(layout.precision) or cluster.card.peak_flop_per_s("bf16")
     useful = model.flop_per_sample() * how.needed_share * layout.global_batch
     dynamic_j = layout.ranks * (m * work.dynamic_j + optimizer_j)
     return ShardedStep(
-        step_s, parts, m, _memory(model, layout, how, block.params), clock.share, clock.power_w,
+        step_s, parts, m, sharded_memory(model, layout, how, block.params),
+        clock.share, clock.power_w,
         energy_j(dynamic_j, layout.ranks * step_s, cluster.card),
         useful / (step_s * layout.ranks * peak) if peak else 0.0,
         layout.global_batch * model.seq / step_s, m * run.hidden_s, _assumed(cluster, how, layout),
     )  # fmt: skip
-
-
-def trained_of(model: Model, layout: Layout, how: Sharded) -> float:
-    """Weights that a rank's optimizer updates."""
-    if how.accumulate == "frozen":
-        return adapters_of(model, layout, how, 0) / layout.dp
-    return model.params / layout.dp / layout.tp
 
 
 def optimizer_of(
@@ -121,7 +129,7 @@ def optimizer_of(
 ) -> tuple[float, float]:
     """Seconds in which a rank's `shard` of the weights is updated, and joules of its card."""
     if layout.offload == "optimizer":
-        return host_optimizer_s(shard, 4, 4, cluster.card), 0.0
+        return host_optimizer_s(shard, 4, cluster, layout.ranks), 0.0
     found = cost_of(adam(how, shard), cluster, layout, float(how.host_op_s))
     return found.seconds, found.dynamic_j
 
@@ -139,8 +147,12 @@ def units_of(share: Share, cluster: Cluster, layout: Layout, how: Sharded) -> tu
         return Unit(_cost(forward, cluster, layout, how),
                     _cost((*backward, *flat), cluster, layout, how), params)  # fmt: skip
 
-    part, first, last = layer(share), embedding(share), head(share)
+    part, first, last = layer(share, model.experts > 0), embedding(share), head(share)
     block = unit(part.forward, part.backward, float(model.layer_params()))
+    if layout.recompute == "full" and layout.recompute_every > 1:
+        kept = layer(kept_whole(share), model.experts > 0)
+        part_again = again_of(model.layers, layout.recompute_every) / model.layers
+        block = block.mixed(unit(kept.forward, kept.backward, block.params), part_again)
     around = float(model.params - model.layers * model.layer_params())
     root = unit((*first.forward, *last.forward, *metrics(share, how)),
                 (*last.backward, *first.backward), around)  # fmt: skip
@@ -191,15 +203,24 @@ class Wire:
 
     def scatter_s(self, params: float) -> float:
         """All gradients of a unit, summed, a shard to every rank."""
-        return self._s("reduce_scatter", params * self.reduce_bytes)
+        size_bytes = params * self.reduce_bytes
+        return self._s("reduce_scatter", size_bytes) + self._over_copies_s(size_bytes)
 
     def _s(self, op: str, size_bytes: float) -> float:
-        if self.layout.dp == 1 or not size_bytes:
+        if self.layout.shards == 1 or not size_bytes:
             return 0.0
         if self.cluster.torus:
-            return torus_s(self.cluster, size_bytes / self.layout.tp, self.layout.dp)
-        place = self.layout.place("dp", self.cluster.cards_per_node)
+            return torus_s(self.cluster, size_bytes / self.layout.tp, self.layout.shards)
+        place = self.layout.place("shards", self.cluster.cards_per_node)
         return time_collective(self.cluster, op, size_bytes / self.layout.tp, place).seconds
+
+    def _over_copies_s(self, size_bytes: float) -> float:
+        """A rank's sum summed again over the ranks that hold the same shard."""
+        if self.layout.copies == 1 or not size_bytes:
+            return 0.0
+        place = self.layout.place("copies", self.cluster.cards_per_node)
+        one_bytes = size_bytes / self.layout.tp / self.layout.shards
+        return time_collective(self.cluster, "all_reduce", one_bytes, place).seconds
 
 
 def wire_of(cluster: Cluster, layout: Layout, how: Sharded) -> Wire:
@@ -253,44 +274,12 @@ def _micro_batch(block: Unit, root: Unit, layers: int, layout: Layout, wire: Wir
     return Run(end, max(0.0, moved - (end - work)))
 
 
-def contention_s(hidden_s: float, cluster: Cluster) -> float:
-    """What kernels lose to collectives beside them; a torus has its own engines."""
-    return 0.0 if cluster.torus else lost_to_cores_s(hidden_s, cluster.card)
-
-
-def _memory(model: Model, layout: Layout, how: Sharded, block_params: float) -> StageMemory:
-    """A rank's peak: its shards, and besides them the blocks that stand gathered."""
-    item = 4 if layout.precision in ("fp32", "tf32") else 2
-    root = model.params - model.layers * model.layer_params()
-    in_loss, in_layers = gathered(layout, how, model.params, block_params, root)
-    gradient = block_params * (4 if how.reduces_fp32 else item) / layout.tp
-    held = memory_of(model, layout, how, 0, in_layers - in_loss + gradient)
-    is_in_loss = held.logits > 0
-    # FP32 weights and both moments are sharded, and what is gathered is cast from those weights:
-    # they stay where moments are offloaded; gradients add up in FP32 beside one whole block
-    shard, trained = model.params / layout.dp / layout.tp, trained_of(model, layout, how)
-    states = 4 * shard + (0.0 if layout.offload == "optimizer" else 8 * trained)
-    return replace(held, weights=in_loss if is_in_loss else in_layers, optimizer=states,
-                   gradients=4 * trained + (0.0 if is_in_loss else gradient))  # fmt: skip
-
-
-def gathered(
-    layout: Layout, how: Sharded, params: float, block: float, root: float
-) -> tuple[float, float]:
-    """Bytes of gathered weights in the loss and while layers run backward.
-
-    Of all `params`, those of a `block` and of the `root` around the blocks.
-    """
-    item = (4 if layout.precision in ("fp32", "tf32") else 2) / layout.tp
-    if layout.zero == 2:
-        return params * item, params * item
-    return root * item * how.keeps_root, (GATHERED_AHEAD * block + root) * item
-
-
 def _assumed(cluster: Cluster, how: Sharded, layout: Layout) -> dict[str, str]:
     facts = {f"card.{n}": f for n, f in cluster.card.assumed().items()}
     if layout.offload == "optimizer":
-        facts["host memory bandwidth a card"] = HOST_BYTES_PER_S
+        facts |= host_facts(cluster)
     facts["framework.host_op_s"] = how.host_op_s
-    facts["cores that a collective keeps"] = COLLECTIVE_CORES
-    return {n: f.source for n, f in facts.items() if f.kind == "assumed"}
+    if cluster.card.chip.is_gpu:
+        facts["cores that a collective keeps"] = COLLECTIVE_CORES
+    found = {n: f.source for n, f in facts.items() if f.kind == "assumed"}
+    return {**found, **how.told()}

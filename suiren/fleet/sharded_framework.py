@@ -11,7 +11,7 @@ from suiren.fleet.part import Task
 from suiren.fleet.share import Share
 from suiren.hw.fact import Fact, assumed, derived, published
 from suiren.hw.spec import Card
-from suiren.trace.call import Tensor
+from suiren.trace.call import Call, Tensor, Value
 from suiren.units import us
 
 _FA2 = "FlashAttention-2, Dao 2023, section 4.1, A100"
@@ -42,15 +42,32 @@ class Sharded(Framework):
     """Losses computed from the logits beside the one that is trained on."""
     lays_gradients_flat: bool = True
     """A block's gradients are laid into one buffer before they are reduced."""
+    on_blackwell: bool = False
+    """On Blackwell its attention is a kernel written for that chip."""
+    sums_whole: bool = False
+    """Gradients of a step's micro-batches add up whole on every rank, the last one reduces them."""
+    weight_bytes: int = 4
+    """Of a weight in the shard that a rank keeps: FP32, from which what is gathered is cast."""
+    state_bytes: int = 8
+    """Of the optimizer's states for a trained weight."""
+    gradient_bytes: int = 4
+    """Of a weight's gradient in the shard."""
+    buffer_bytes: int = 0
+    """Buffers that stand through a step: buckets of gathers and scatters."""
+    loss_bytes: float = 0.0
+    """Bytes that the loss holds at its peak for each logit; 0 for what its formula keeps."""
     keeps_root: bool = True
     """What stands around the blocks stays gathered until backward, as FSDP's root does."""
+    keeps_head: bool = False
+    """The head is a group of its own that stays gathered from forward to backward."""
     host_unit_ops: int = 13
     """Kernels and collectives that a gathered block costs the host besides its own."""
 
     def attention_slowdown(self, card: Card, back: bool) -> float:
         """Time of its attention over the operator library's on a card."""
         factor = float(self.backward_slowdown if back else self.forward_slowdown)
-        if self.is_before_hopper and card.chip.family in ("hopper", "blackwell"):
+        newer = ("hopper",) if self.on_blackwell else ("hopper", "blackwell")
+        if self.is_before_hopper and card.chip.family in newer:
             factor *= float(BEFORE_HOPPER_BACKWARD if back else BEFORE_HOPPER_FORWARD)
         return factor
 
@@ -91,7 +108,7 @@ def flat_gradient(ops: Ops, how: Sharded, params: float) -> tuple[Task, ...]:
 
 
 def adam(how: Sharded, params: float) -> tuple[Task, ...]:
-    """An optimizer on a rank's FP32 shard: of separate kernels, its norm clipped first.
+    """An optimizer on a rank's FP32 shard, its norm clipped first: separate kernels or one.
 
     Megatron's kernels are those of any rank's weights (`ends.optimizer`).
     """
@@ -101,6 +118,10 @@ def adam(how: Sharded, params: float) -> tuple[Task, ...]:
     ops = Ops("f32", "f32")
     norm = ops.call("aten::linalg_vector_norm", full, out=(Tensor("f32", ()),))
     scale = ops.call("aten::mul_", full, out=(full,))
+    if how.optimizer == "fused":
+        names = ("self", "grads", "exp_avgs", "exp_avg_sqs")
+        states: dict[str, Value] = dict.fromkeys(names, (full,))
+        return (norm, scale, Call("aten::_fused_adamw_", states, ()))
     two = ops.call("aten::add_", full, full, out=(full,))
     three = ops.call("aten::addcdiv_", full, full, full, out=(full,))
     # decay, both moments, the root of the second, the update
@@ -117,7 +138,8 @@ AUTOMODEL = Sharded(
     name="automodel-2025", title="NeMo AutoModel: PyTorch FSDP2 with torch.compile, 2025",
     host_op_s=assumed(20 * us, "Transformer Engine's modules make about one call a kernel"),
     accumulate="none", loss="half", optimizer="fused", vocab_multiple=0, weighs_early=True,
-    blocking_sends=False, keeps_root=False,
+    blocking_sends=False, keeps_root=False, splits_sequence=True, overlaps_gradients=True,
+    overlaps_tensor=True,
 )  # fmt: skip
 MAXTEXT = Sharded(
     name="maxtext-2024", title="MaxText on JAX and XLA, 2024",

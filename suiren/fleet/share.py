@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from suiren.fleet.framework import Framework
@@ -113,3 +113,13 @@ def share_of(model: Model, layout: Layout, framework: Framework) -> Share:
         overlap_tensor=layout.overlap_tensor, recompute=layout.recompute,
         precision=layout.precision, distinct_tokens=layout.distinct_tokens,
     )  # fmt: skip
+
+
+def kept_whole(share: Share) -> Share:
+    """The share with nothing computed again."""
+    return replace(share, recompute="none")
+
+
+def again_of(layers: int, every: int) -> int:
+    """Layers that are computed again where one in `every` is."""
+    return -(-layers // every)

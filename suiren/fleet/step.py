@@ -14,10 +14,11 @@ from suiren.fleet.framework import MEGATRON_CORE, Framework
 from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.memory import StageMemory, memory_of
 from suiren.fleet.model import Model
-from suiren.fleet.offload import HOST_BYTES_PER_S
+from suiren.fleet.offload import host_facts
 from suiren.fleet.part import Part
 from suiren.fleet.pipeline import Stages, pipeline_s
-from suiren.fleet.share import Share, share_of
+from suiren.fleet.share import Share, again_of, kept_whole, share_of
+from suiren.fleet.slower import slower
 from suiren.hw.cluster import Cluster
 from suiren.mapper.energy import energy_j
 
@@ -79,7 +80,7 @@ class Pieces:
 
 def pieces_of(share: Share, cluster: Cluster, layout: Layout) -> Pieces:
     """The pieces of a share on a cluster, remembered; `layout` places its groups."""
-    ranks = (layout.dp if share.ep > 1 or share.cp > 1 else 0,)
+    ranks = (layout.dp if share.ep > 1 or share.cp > 1 else 0, layout.recompute_every)
     return _pieces(share, id(cluster), ranks, _Same(cluster, layout))
 
 
@@ -92,7 +93,8 @@ def _pieces(share: Share, cluster_id: int, ranks: tuple[int, ...], same: _Same) 
 
     def both(part: Part) -> tuple[Cost, Cost]:
         ways = zip((part.forward, part.backward), part.more_issued, strict=True)
-        found = [cost_of(tasks, cluster, layout, host, more) for tasks, more in ways]
+        found = [cost_of(tasks, cluster, layout, host, more)
+                 + slower(tasks, cluster, layout, framework) for tasks, more in ways]
         if framework.overlaps_experts:
             found = [behind_kernels(cost, cluster.card) for cost in found]
         return found[0], found[1]
@@ -101,10 +103,21 @@ def _pieces(share: Share, cluster_id: int, ranks: tuple[int, ...], same: _Same) 
     first, last = both(embedding(share)), both(ending(share))
     if framework.waits:
         first, last = (first[0], first[1].last()), (last[0].last(), last[1])
+    every = layout.recompute_every if share.recompute == "full" else 1
+
+    def layers(experts: bool) -> tuple[Cost, Cost]:
+        found = both(layer(share, experts))
+        if every == 1:
+            return found
+        part = again_of(model.layers, every) / model.layers
+        kept = both(layer(kept_whole(share), experts))
+        one, other = (a.times(part) + b.times(1 - part) for a, b in zip(found, kept, strict=True))
+        return one, other
+
     has_dense = not model.experts or model.dense_layers > 0
     return Pieces(
-        both(layer(share)) if has_dense else nothing,
-        both(layer(share, True)) if model.experts else nothing,
+        layers(False) if has_dense else nothing,
+        layers(True) if model.experts else nothing,
         both(layer(share, False, True)) if model.decoder_layers else nothing,
         first, last,
     )  # fmt: skip
@@ -119,9 +132,9 @@ def train_step(
     Raises BadLayout for a layout that no job could run.
     """
     layout.check(model, cluster.num_ranks)
-    if layout.zero > 1:
+    if layout.zero > 2:
         raise BadLayout(f"zero {layout.zero} gathers weights layer by layer: that is a sharded "
-                        "step (fleet/sharded.py); this one takes zero 0 or 1")  # fmt: skip
+                        "step (fleet/sharded.py); this one takes zero 0, 1 or 2")  # fmt: skip
     if not cluster.card.can_time:
         raise BadLayout(f"no peak of {cluster.card.title} was ever published: nothing can be timed")
     share = share_of(model, layout, framework)
@@ -129,7 +142,9 @@ def train_step(
     chunks = _chunks(model, layout, pieces)
     clock, power_w = _clock(chunks, cluster, layout, cap_w)
     if clock < 1.0:
-        chunks = [[(f.at_clock(clock), b.at_clock(clock)) for f, b in stage] for stage in chunks]
+        floor = float(cluster.card.pace.voltage_floor)
+        chunks = [[(f.at_clock(clock, floor), b.at_clock(clock, floor)) for f, b in stage]
+                  for stage in chunks]  # fmt: skip
     message_s = send_s(layout, share, cluster)
     stages = _stages(chunks, layout, framework, message_s)
     m = layout.micro_batches
@@ -269,9 +284,10 @@ def _parts(
 def _assumed(cluster: Cluster, framework: Framework, layout: Layout) -> dict[str, str]:
     facts = {f"card.{n}": f for n, f in cluster.card.assumed().items()}
     if layout.offload == "optimizer":
-        facts["host memory bandwidth a card"] = HOST_BYTES_PER_S
+        facts |= host_facts(cluster)
     facts["framework.host_op_s"] = framework.host_op_s
-    return {n: f.source for n, f in facts.items() if f.kind == "assumed"}
+    found = {n: f.source for n, f in facts.items() if f.kind == "assumed"}
+    return {**found, **framework.told()}
 
 
 def with_schedule(layout: Layout) -> Layout:

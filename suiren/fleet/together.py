@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from suiren.events.queue import LINKS, NETWORK, Cost
 from suiren.events.span import Span
-from suiren.fleet.beside import slowed_beside
+from suiren.fleet.cost import lost_to_cores_s
 from suiren.fleet.meeting import Key, Meeting, Meetings
 from suiren.fleet.placed import placed_call
 from suiren.fleet.ranks import RankProgram, int_of, is_collective
@@ -154,7 +154,7 @@ def _walker(
     rank = _Rank(walked, cluster, prices, ranks)
     issue_ps = round(cluster.card.host_issue_s * PS_PER_S)
     tokens: list[Token] = tokens_of(rows, rank.cost, rank.meets, issue_ps)
-    slowed = slowed_beside(cluster.card)
+    slowed = lost_to_cores_s(1.0, cluster.card)
     return Walker(walked.rank, tokens, lambda call: rank.next_meeting(call, meetings), slowed)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from suiren.events.queue import GRAPH, HOST_WAIT, KERNELS, OP, RECORD, SYNC, WAIT, Cost
+from suiren.events.queue import GRAPH, HOST, HOST_WAIT, KERNELS, OP, RECORD, SYNC, WAIT, Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,18 @@ class Mark:
     stream: int
 
 
-Token = Chain | Meet | Mark
+@dataclass(frozen=True, slots=True)
+class OnHost:
+    """What the host computes itself."""
+
+    stream: int
+    call: int
+    context: int
+    cost: Cost
+    event: int
+
+
+Token = Chain | Meet | Mark | OnHost
 Row = tuple[int, int, int, int, int]
 
 
@@ -94,6 +105,10 @@ class _Reader:
             yield Meet(stream, call, context, self.issue_ps, index)
             return
         cost = self.cost_of(call)
+        if cost.engine == HOST:
+            yield from self._close()
+            yield OnHost(stream, call, context, cost, index)
+            return
         runs = bool(cost.busy_ps or cost.launch_ps)
         if runs and self.chain and self.where != (stream, cost.engine):
             yield from self._close()

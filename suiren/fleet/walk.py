@@ -14,10 +14,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from suiren.events.queue import HOST_WAIT, KERNELS, LINKS, NETWORK, RECORD, SYNC, Cost
+from suiren.events.queue import (
+    HOST_WAIT,
+    KERNELS,
+    LINKS,
+    NETWORK,
+    RECORD,
+    SYNC,
+    Cost,
+    host_span,
+)
 from suiren.events.span import Span
 from suiren.fleet.meeting import Meeting
-from suiren.fleet.tokens import Chain, Mark, Meet, Token
+from suiren.fleet.tokens import Chain, Mark, Meet, OnHost, Token
 
 Meets = Callable[[int], tuple[Meeting, int]]
 """By call: the meeting that a rank comes to next, and picoseconds it takes there."""
@@ -72,6 +81,8 @@ class Walker:
                 done = self._chain(token)
             elif isinstance(token, Meet):
                 done = self._meet(token)
+            elif isinstance(token, OnHost):
+                done = self._on_host(token)
             else:
                 done = self._mark(token)
             if not done:
@@ -160,6 +171,14 @@ class Walker:
             meeting.told.append(lambda over: self._met(token, arrival, over))
         self.open_streams[token.stream] = [meeting]
         meeting.arrive(self.rank, arrival, takes_ps)
+        return True
+
+    def _on_host(self, token: OnHost) -> bool:
+        end = self.host_ps + token.cost.busy_ps
+        if self.spans is not None:
+            self.spans.append(host_span(token.event, token.call, token.context, token.stream,
+                                        self.host_ps, end, token.cost.why))  # fmt: skip
+        self.host_ps = end
         return True
 
     def _mark(self, mark: Mark) -> bool:

@@ -3,14 +3,14 @@
 A datasheet prints peaks. What a kernel sees also depends on what it costs to start one,
 on how much of a peak a well-written kernel sustains, and on how fast the host issues
 work. Such numbers are facts too, with a source and a kind. A family without a
-measurement of its own takes the row `default`, and then they are `assumed`.
+measurement of its own stands in `families.py`, and then they are `assumed`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from suiren.hw.fact import Fact, assumed, derived, fitted, published
+from suiren.hw.fact import Fact, assumed, fitted
 from suiren.hw.pace import Pace
 from suiren.units import us
 
@@ -38,7 +38,8 @@ _HOST_ISSUE = assumed(
 
 _GEMM = "fitted on the GEMM rows of split `fit` of data/measured (docs/validation.md), "
 _SMALL = "fitted on the small-kernel rows of split `fit` of gpu-benches: "
-_AS_A100 = "nobody published it for this chip; carried over from the A100's fit"
+#: The source of what a family takes over from the A100 because nothing tells its own.
+AS_A100 = "nobody published it for this chip; carried over from the A100's fit"
 
 
 #: Facts that attention shows; the same rows of other tables fit the rest.
@@ -52,14 +53,14 @@ def _pace(rows: str, **values: float) -> Pace:
 
     def row(name: str, value: float) -> Fact:
         if name not in values:
-            return assumed(value, _AS_A100)
+            return assumed(value, AS_A100)
         return fitted(values[name], _ATTENTION + chip if name in _BY_ATTENTION else rows)
 
     return Pace(**{name: row(name, value) for name, value in _A100.items()})
 
 
 _A100 = {
-    "sustained_clock": 1.0,
+    "sustained_clock": 1.0, "packed_step_s": 0.0,
     "narrow_share": 0.95, "matrix_step_s": 334e-9, "matrix_start_s": 0.0, "fold_s": 190e-9,
     "vector_step_s": 52.7e-9, "overlap_loss": 0.094,
     "vector_efficiency": 0.8, "stream_efficiency": 0.88,
@@ -70,7 +71,7 @@ _A100 = {
     "mac_j": 3.1e-12, "vector_mac_j": 43.8e-12, "voltage_floor": 0.5, "memory_byte_j": 60e-12,
     "l2_byte_j": 10e-12, "lane_j": 4e-12,
 }  # fmt: skip
-_ASSUMED = Pace(**{name: assumed(value, _AS_A100) for name, value in _A100.items()})
+ASSUMED_PACE = Pace(**{name: assumed(value, AS_A100) for name, value in _A100.items()})
 _A100_LANES = "fitted on NeuSight bmm and linear rows of split `fit`, A100 PCIe"
 _AMPERE_PACE = replace(
     _pace(_GEMM + "A100 SXM", **_A100),
@@ -94,7 +95,8 @@ _ADA_PACE = _pace(
     port_bytes_per_cycle=97.4, store_share=0.1465, barrier_s=1.2e-6, mac_j=4.41e-12,
 )  # fmt: skip
 _BLACKWELL_PACE = _pace(
-    _GEMM + "GB200", matrix_step_s=64.5e-9, narrow_share=0.948, overlap_loss=0.134,
+    _GEMM + "GB200", matrix_step_s=64.5e-9, packed_step_s=380e-9, narrow_share=0.948,
+    overlap_loss=0.134,
     tile_start_s=80e-9, pipeline_start_s=0.49e-6,
     matrix_start_s=150e-9, fold_s=60e-9,
     l2_latency_s=329e-9, l2_efficiency=1.14, l2_share=0.446, l2_softness=0.98,
@@ -108,13 +110,13 @@ _XE_PACE = _pace(
 )  # fmt: skip
 
 
-_DEFAULT = Behaviour(
+AS_THE_A100 = Behaviour(
     launch_s=assumed(2.5 * us, _CARRIED + "1.5 to 3 µs between dependent kernels of one stream"),
     host_issue_s=_HOST_ISSUE,
     matrix_efficiency=assumed(0.85, _CARRIED + "271.2 and 259.2 of 312 TFLOP/s in BF16"),
     memory_efficiency=assumed(0.85, _CARRIED + "HBM copy 1328 of 1555 GB/s"),
     memory_latency_s=assumed(0.8 * us, _CARRIED + "DRAM latency of 0.5 to 1 µs"),
-    pace=_ASSUMED,
+    pace=ASSUMED_PACE,
 )
 
 _AMPERE = Behaviour(
@@ -178,7 +180,7 @@ def _simt(
         host_issue_s=_HOST_ISSUE,
         matrix_efficiency=share,
         memory_efficiency=fitted(memory, _SIMT + rows),
-        memory_latency_s=assumed(0.463 * us, _AS_A100),
+        memory_latency_s=assumed(0.463 * us, AS_A100),
         pace=replace(_pace(_SIMT + rows, **values), **held),
     )
 
@@ -224,52 +226,15 @@ def _streaming(row: Behaviour, rows: str, stream: float, vector: float | None = 
     return replace(row, pace=pace)
 
 
-_MIDDLE = "nobody published it for this chip; the median of the families that were measured"
-_MEDIAN: dict[str, float] = {
-    "matrix_step_s": 19e-9, "overlap_loss": 0.094, "tile_start_s": 92e-9, "fold_s": 110e-9,
-    "pipeline_start_s": 0.49e-6, "l2_latency_s": 411e-9, "l2_share": 0.57, "l2_softness": 0.42,
-    "port_bytes_per_cycle": 80.0, "store_share": 0.53, "barrier_s": 1.3e-6,
-}  # fmt: skip
-#: What stands for a family without a measurement of its own.
-_UNMEASURED = replace(
-    _DEFAULT,
-    launch_s=assumed(1.23 * us, _MIDDLE),
-    memory_latency_s=assumed(0.35 * us, _MIDDLE),
-    pace=replace(_ASSUMED, **{name: assumed(value, _MIDDLE) for name, value in _MEDIAN.items()}),
-)
-_HC33 = "AnandTech live blog of Hot Chips 33: "
-
-
-def _dtu(group: int, cores: str) -> Behaviour:
-    """A DTU: published ports and broadcasts, the rest as for chips nobody measured."""
-    pace = replace(
-        _UNMEASURED.pace,
-        port_bytes_per_cycle=published(128, _HC33 + "a core loads 1 kbit in a cycle"),
-        multicast=derived(
-            group, f"copy engines broadcast (HPCA 2023, abstract); to a cluster of cores: {cores}"
-        ),
-        pipeline_start_s=assumed(0.2 * us, "kernel code is fetched ahead (HPCA 2023, abstract), "
-                                 "so less than the half microsecond of the measured GPUs"),
-    )  # fmt: skip
-    return replace(_UNMEASURED, pace=pace)
-
-
-#: Family -> behaviour. A chip whose family is not listed takes `default`.
-FAMILIES: dict[str, Behaviour] = {
-    "default": _UNMEASURED, "dtu1": _dtu(8, "32 in 4"), "dtu2": _dtu(6, "24 in 4"),
-    "blackwell": _BLACKWELL, "xe": _XE,
+#: Family -> what its own measurements tell.
+MEASURED: dict[str, Behaviour] = {
+    "blackwell": _BLACKWELL, "xe": _XE, "maxwell": _MAXWELL, "vega": _VEGA,
     "ampere": _streaming(_AMPERE, _STREAMS + "A100 PCIe", 0.88),
     "hopper": _streaming(_HOPPER, _BENCHES + "H100 PCIe", 0.85),
     "ada": _streaming(_ADA, _BENCHES + "L40", 0.89),
     "volta": _streaming(_VOLTA, _STREAMS + "V100 PCIe", 0.925, 0.9),
     "turing": _streaming(_TURING, _STREAMS + "T4", 0.75, 0.385),
     "pascal": _streaming(_PASCAL, _STREAMS + "P100, P4", 0.76, 0.72),
-    "cdna": _streaming(_DEFAULT, _STREAMS + "MI100", 0.865, 1.0),
-    "cdna2": _streaming(_DEFAULT, _BENCHES + "MI210", 0.81),
-    "maxwell": _MAXWELL, "vega": _VEGA,
+    "cdna": _streaming(AS_THE_A100, _STREAMS + "MI100", 0.865, 1.0),
+    "cdna2": _streaming(AS_THE_A100, _BENCHES + "MI210", 0.81),
 }  # fmt: skip
-
-
-def behaviour(family: str) -> Behaviour:
-    """The row of the family, or the default row."""
-    return FAMILIES.get(family, _UNMEASURED)

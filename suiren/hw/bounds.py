@@ -65,6 +65,7 @@ BOUNDS: dict[str, Bound] = {
     "chip.process_nm": Bound(0.1, 1000, "nm"),
     "pace.sustained_clock": Bound(0.1, 2, "(a share)"),
     "pace.matrix_step_s": _SECONDS,
+    "pace.packed_step_s": _SECONDS,
     "pace.narrow_share": _SHARE,
     "pace.vector_step_s": _SECONDS,
     "pace.matrix_start_s": _SECONDS,

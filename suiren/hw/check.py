@@ -42,6 +42,7 @@ _MAY_BE_ZERO = frozenset(
         "memory_latency_s",
         "launch_s",
         "pace.matrix_step_s",
+        "pace.packed_step_s",
         "pace.instruction_s",
         "pace.copy_issue_s",
         "pace.tile_start_s", "pace.pipeline_start_s",

@@ -79,6 +79,7 @@ class PaceTable(BaseModel):
     sustained_clock: Given | None = None
     matrix_step_s: Given | None = None
     vector_step_s: Given | None = None
+    packed_step_s: Given | None = None
     narrow_share: Given | None = None
     matrix_start_s: Given | None = None
     fold_s: Given | None = None

@@ -17,7 +17,8 @@ nic_bytes_per_s = 25e9
 ```
 
 Numbers are plain, or carry source and kind, as in a chip file. `based_on = "t21x8"` in `[node]`
-takes a whole node instead; `[[wire]]` lists a graph of one's own in place of `shape`.
+takes a whole node instead; `[[wire]]` lists a graph of one's own in place of `shape`;
+`host_cores` and `host_memory_bytes_per_s` in `[node]` describe the processors of the box.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from __future__ import annotations
 import importlib.util
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,15 +36,18 @@ from suiren.hw.catalog import NODES, shapes
 from suiren.hw.chipfile import BadChipFile, Given, Number
 from suiren.hw.cluster import Cluster
 from suiren.hw.fact import Fact
+from suiren.hw.host import host_of
 from suiren.hw.load import resolve_card
 from suiren.hw.names import UnknownChip
-from suiren.hw.spec import Card, Node
+from suiren.hw.spec import Card, Host, Node
 from suiren.hw.topology import FABRIC, VERTEX_KINDS, BadTopology, Topology, VertexKind
-from suiren.hw.wiring import LINK_S, Wiring
+from suiren.hw.wiring import LINK_S, Wiring, topology_of
 
 FABRICS = ("fat-tree", "rail-optimised", "dragonfly", "torus")
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _Count = Annotated[int, Field(ge=1)]
+#: Cards of one node: routes between all of them are worked out, which takes a minute for so many.
+MOST_CARDS = 512
 
 
 class BadClusterFile(BadChipFile):
@@ -65,7 +70,7 @@ class NodeTable(BaseModel):
     model_config = _STRICT
     based_on: str | None = None
     card: str | None = None
-    cards: _Count | None = None
+    cards: Annotated[int, Field(ge=1, le=MOST_CARDS)] | None = None
     shape: Literal["switch", "mesh", "quads", "pairs", "torus", "none"] | None = None
     sides: list[_Count] = []
     medium: str = "link"
@@ -73,6 +78,8 @@ class NodeTable(BaseModel):
     nics: Annotated[int, Field(ge=0)] | None = None
     nic_bytes_per_s: Given | None = None
     forwards: bool = False
+    host_cores: Given | None = None
+    host_memory_bytes_per_s: Given | None = None
 
 
 class ClusterTable(BaseModel):
@@ -115,6 +122,11 @@ def load_cluster(path: str | Path) -> Cluster:
 
 def _cluster(file: Path, parsed: ClusterTable) -> Cluster:
     node = _node(file, parsed)
+    if parsed.nodes > 1 and not parsed.torus and FABRIC not in topology_of(node).vertices:
+        raise BadTopology(
+            f"nodes is {parsed.nodes}, and no node has a way out: give [node] nics and "
+            f"nic_bytes_per_s, or a wire from a nic to {FABRIC}"
+        )
     name = parsed.name or file.stem.lower()
     return Cluster(
         name=name, title=parsed.title or name, node=node, num_nodes=parsed.nodes,
@@ -125,6 +137,19 @@ def _cluster(file: Path, parsed: ClusterTable) -> Cluster:
 
 
 def _node(file: Path, parsed: ClusterTable) -> Node:
+    node, table = _cards(file, parsed), parsed.node
+    cores = _fact(table.host_cores, file)
+    rate = _fact(table.host_memory_bytes_per_s, file)
+    if cores is None and rate is None:
+        return node
+    usual = host_of(node)
+    host = Host(title=f"a host described in {file.name}", cores=cores or usual.cores,
+                memory_bytes_per_s=rate or usual.memory_bytes_per_s)  # fmt: skip
+    return replace(node, host=host)
+
+
+def _cards(file: Path, parsed: ClusterTable) -> Node:
+    """The node before its host is looked at."""
     table = parsed.node
     if table.based_on is not None:
         return NODES[table.based_on]
@@ -236,6 +261,8 @@ def _numbers(parsed: ClusterTable) -> list[tuple[str, Number]]:
         ("oversubscription", parsed.oversubscription), ("nodes_per_leaf", parsed.nodes_per_leaf),
         ("[node] link_bytes_per_s", node.link_bytes_per_s),
         ("[node] nic_bytes_per_s", node.nic_bytes_per_s),
+        ("[node] host_cores", node.host_cores),
+        ("[node] host_memory_bytes_per_s", node.host_memory_bytes_per_s),
         *((f"[[wire]] {'–'.join(w.between)}", w.bytes_per_s) for w in parsed.wire),
     ]  # fmt: skip
     return [(name, number) for name, number in given if number is not None]

@@ -14,6 +14,10 @@ from suiren.units import GB
 _CARDS = assumed(8, "no box of this card is in the catalogue: eight, the usual server, taken")
 _NICS = assumed(2, "NICs of a box unpublished: two taken")
 _NIC = assumed(12.5 * GB, "NICs of a box unpublished: 100 Gbit/s taken")
+#: Modules that train since 2022 sit in boxes with a NIC each: HGX H100, MI300X platform.
+_SINCE = 2022
+_ONE_EACH = assumed(8, "NICs of a box unpublished: one a module, as in HGX H100 and MI300X boxes")
+_WIDE_NIC = assumed(50 * GB, "NICs of a box unpublished: 400 Gbit/s, as in HGX H100's")
 _UNKNOWN = "no box of this card is in the catalogue: a usual one is taken"
 
 
@@ -72,6 +76,8 @@ def _usual(card: Card) -> Node:
     links = _usual_links(card) if linked else None
     box = Box(links=links, unknown=_UNKNOWN)
     host = card.host_bytes_per_s
+    new = card.form in ("SXM", "OAM", "module") and card.year >= _SINCE
+    nics, nic = (_ONE_EACH, _WIDE_NIC) if new else (_NICS, _NIC)
     pair = derived(float(host), f"PCIe, one direction; {host.source}")
     if links in (shapes.switched, shapes.pairs) and card.link is not None:
         pair = shapes.rate_of(card, card.link.ports)
@@ -80,6 +86,6 @@ def _usual(card: Card) -> Node:
     return Node(
         name=f"{card.name}x8", title=f"8 × {card.title}", card=card, num_cards=_CARDS,
         wiring=f"{_UNKNOWN}; cards behind PCIe switches under two CPUs",
-        pair_bytes_per_s=pair, nics=_NICS, nic_bytes_per_s=_NIC,
-        topology=box.topology(card, 8, _NICS, _NIC),
+        pair_bytes_per_s=pair, nics=nics, nic_bytes_per_s=nic,
+        topology=box.topology(card, 8, nics, nic),
     )  # fmt: skip

@@ -13,13 +13,13 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from suiren.hw.behaviour import behaviour
 from suiren.hw.catalog.block import CardBlock, ChipBlock
 from suiren.hw.catalog.build import card as build_card
 from suiren.hw.catalog.build import chip as build_chip
 from suiren.hw.check import faults
 from suiren.hw.chipfile import BadChipFile, CardFile, Number, numbers_of, read_tables
 from suiren.hw.fact import Fact
+from suiren.hw.families import behaviour
 from suiren.hw.names import UnknownChip, find_card
 from suiren.hw.pace import Pace
 from suiren.hw.spec import Card, Chip, Link

@@ -60,6 +60,11 @@ FILLER = frozenset(
 )
 #: Words by which a table says that it does not name its hardware.
 UNDISCLOSED = frozenset({"unnamed", "undisclosed"})
+#: Makers whose cards have names like others' (`BI-V100`), with the catalogue's spelling; none of
+#: those without one is in it.
+MAKERS = {"iluvatar": "Iluvatar", "metax": "MetaX", "kunlunxin": "Kunlunxin", "hygon": "Hygon",
+          "cambricon": "Cambricon", "biren": "Biren", "mthreads": "Moore Threads",
+          "moore": "Moore Threads"}  # fmt: skip
 _LONGEST_PHRASE = 5
 
 
@@ -83,11 +88,13 @@ def card_for_hardware(text: str) -> Card | None:
 
     A note in square brackets is read first, for it is the driver's own name.
     """
-    if UNDISCLOSED & set(_words(text)):
+    words = set(_words(text))
+    if UNDISCLOSED & words:
         return None
+    maker = next((m for word, m in MAKERS.items() if word in words), None)
     for part in (*re.findall(r"\[([^\]]*)\]", text), text):
         found = _described(part)
-        if found is not None:
+        if found is not None and maker in (None, found.chip.vendor):
             return found
     return None
 

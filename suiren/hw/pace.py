@@ -20,6 +20,8 @@ class Pace:
     matrix_step_s: Fact
     """Least time of one matrix instruction for every 128 bytes of depth: operands must be
     fetched from the scratchpad and sums handed on."""
+    packed_step_s: Fact
+    """The same for formats of which many numbers share a scale: the scales must be there too."""
     narrow_share: Fact
     """Share of `matrix_efficiency` that formats of 8 bits and fewer reach."""
     matrix_start_s: Fact

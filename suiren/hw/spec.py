@@ -172,6 +172,17 @@ class Card:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Host:
+    """The processors of a box and their memory."""
+
+    title: str
+    cores: Fact
+    """Of all sockets."""
+    memory_bytes_per_s: Fact
+    """Of all sockets' channels, as printed."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Node:
     """Cards in one box, and how they reach each other and the world."""
 
@@ -188,6 +199,8 @@ class Node:
     aliases: tuple[str, ...] = ()
     topology: Topology | None = None
     """Who is wired to whom; None stands for one switch that joins all cards at the pair's rate."""
+    host: Host | None = None
+    """Its processors; None where nobody published them."""
 
 
 def _facts_of(owner: object, prefix: str) -> Iterator[tuple[str, Fact]]:

@@ -199,8 +199,8 @@ def product(shape: Shape, card: Card, warm: dict[str, float], like: Card | None 
     if chosen is not None:
         return simulate(shape, card, chosen, 1.0, warm)
     estimate = Estimate(shape, card, 1.0, warm)
-    item = itemsize_bytes(shape.dtype)
-    menu = offers(card, item, item, estimate.engine, shape.batch > 1)
+    itemsize_bytes(shape.dtype)
+    menu = offers(card, shape.dtype, shape.dtype, estimate.engine, shape.batch > 1)
     ways = []
     for offer in menu:
         blocks = -(-shape.k // offer.tk)

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from suiren.core.pace import STEP_BYTES, engines_of
+from suiren.core.pace import engines_of, step_s
 from suiren.core.traffic import survives
-from suiren.dtype import itemsize_bytes
+from suiren.dtype import moved_bytes
 from suiren.hw.spec import Card
 from suiren.mapper.candidate import Candidates, Floats, Ints, Shape, ceil_div
 
@@ -30,7 +30,7 @@ class Estimate:
         self.l2 = card.l2_bytes_per_s * pace.l2_efficiency or inf
         self.memory = card.memory_bytes_per_s * card.memory_efficiency or inf
         self.write = card.l2_bytes_per_s * pace.store_share or inf
-        self.item, self.out = itemsize_bytes(shape.dtype), itemsize_bytes(shape.out)
+        self.item, self.out = moved_bytes(shape.dtype), moved_bytes(shape.out)
         self.a = shape.batch * shape.m * shape.k * self.item
         self.b = shape.batch * shape.k * shape.n * self.item
         self.c = shape.batch * shape.m * shape.n * self.out
@@ -78,7 +78,7 @@ class Estimate:
         memory = share * read / steps / self.memory
         top = np.maximum(np.maximum(matrix, load), memory)
         step = top + pace.overlap_loss * (matrix + load + memory - top)
-        chain = pace.matrix_step_s * ways.tk * self.item / STEP_BYTES if gm > 1 else 0.0
+        chain = step_s(shape.dtype, self.card) * ways.tk if gm > 1 else 0.0
         flow = late * (steps - 1) / np.maximum(1, ways.stages)
         main = np.maximum(np.maximum(steps * step, steps * chain), flow)
         result = together * rows * cols * np.where(ways.splits == 1, self.out, 4)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from suiren.core.timing import LONG_RUN_BYTES
-from suiren.dtype import itemsize_bytes
+from suiren.dtype import moved_bytes
 from suiren.hw.spec import Card
 from suiren.mapper.candidate import Candidates, Floats, Ints, Shape, ceil_div
 from suiren.mapper.estimate import survive
@@ -75,15 +75,15 @@ def product_grid(
     m, n, k = shape.m, shape.n, shape.k
     down, across, lead = ceil_div(m, ways.tm), ceil_div(n, ways.tn), ways.splits * shape.batch
     tiles = lead * down * across
-    item, split = itemsize_bytes(shape.dtype), ways.splits > 1
-    out = np.where(split, 4, itemsize_bytes(shape.out))
+    item, split = moved_bytes(shape.dtype), ways.splits > 1
+    out = np.where(split, 4, moved_bytes(shape.out))
     rows, cols, deep = np.minimum(ways.tm, m), np.minimum(ways.tn, n), np.minimum(ways.tk, k)
     in_m, in_n = inside(m, ways.tm, down), inside(n, ways.tn, across)
     in_k = np.where(split, 1.0, inside(k, ways.tk, ways.steps))
     g, once = shape.batch, np.ones(len(ways))
     stored = np.where(split, ways.splits, g)
 
-    def piece(elements: Ints, size: Ints | int, share: Floats, unique: Floats, run: Ints,
+    def piece(elements: Ints, size: Floats | float, share: Floats, unique: Floats, run: Ints,
               times: Floats) -> Piece:  # fmt: skip
         each = elements * size
         touched = np.maximum(unique * tiles / tiles, np.minimum(unique, elements)) * size
@@ -105,13 +105,13 @@ def sum_grid(
     shape: Shape, card: Card, ways: Candidates, slab: Ints, near: Floats
 ) -> Grid:
     """The grid that adds the parts of a split product; `near`: their share in the shared level."""
-    m, n, out = shape.m, shape.n, itemsize_bytes(shape.out)
+    m, n, out = shape.m, shape.n, moved_bytes(shape.out)
     down, across, once = ceil_div(m, slab), ceil_div(n, ways.tn), np.ones(len(ways))
     tiles, times = down * across, ways.splits * once
     rows, cols = np.minimum(slab, m), np.minimum(ways.tn, n)
     share = inside(m, slab, down) * inside(n, ways.tn, across)
 
-    def piece(size: int, parts: Floats, times: Floats) -> Piece:
+    def piece(size: float, parts: Floats, times: Floats) -> Piece:
         each = rows * cols * size
         unique = parts * m * n
         touched = np.maximum(unique * tiles / tiles, np.minimum(unique, rows * cols)) * size

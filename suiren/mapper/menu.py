@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from suiren.dtype import bits_of, moved_bytes
 from suiren.hw.spec import Card
 
 Row = tuple[int, int, int, int, int]
@@ -41,7 +42,22 @@ _SM70: tuple[Row, ...] = (
     (256, 128, 1, 64, 2), (128, 128, 1, 64, 2), (128, 64, 2, 64, 2), (64, 64, 4, 64, 2),
     (64, 32, 4, 128, 2), (32, 32, 4, 128, 2),
 )  # fmt: skip
+#: Tensile's macro tiles for CDNA (`Cijk_…_MT256x256x64_…`): what is multiplied lies in the LDS,
+#: what comes next waits in registers (its options PrefetchGlobalRead and 1LDSBuffer), and sums
+#: lie in the other half of the registers.
+_TENSILE: tuple[Row, ...] = tuple((m, n, r, 128, 2) for m, n, r in (
+    (256, 256, 1), (256, 224, 1), (256, 192, 1), (256, 160, 1), (256, 128, 1), (256, 96, 1),
+    (256, 64, 1), (192, 192, 1), (192, 128, 1), (128, 128, 2), (128, 64, 2), (64, 64, 4),
+    (64, 32, 4), (32, 32, 6), (16, 16, 6),
+))  # fmt: skip
+#: Gaudi's engine keeps 256 by 256 sums; copy engines bring slices of the operands into the shared
+#: memory while it multiplies the slice before (Habana's forum, "About MME profiling result").
+_MME: tuple[Row, ...] = ((256, 256, 1, 256, 16), (128, 128, 1, 256, 16), (128, 256, 1, 256, 16))
 _MENUS = {
+    "gaudi": _MME,
+    "cdna2": _TENSILE,
+    "cdna3": _TENSILE,
+    "cdna4": _TENSILE,
     "volta": _SM70,
     "turing": _SM70,
     "ampere": _SM80,
@@ -49,6 +65,8 @@ _MENUS = {
     "hopper": _SM90,
     "blackwell": _SM100,
 }
+#: Families whose engines go on to their next tile while they finish the last one.
+_GOES_ON = frozenset({"gaudi"})
 #: Kernels for FP32 lanes (`volta_sgemm_128x64_tn`, `…_32x32_sliced1x4_nn`): 256 programs of 8 by
 #: 8 sums a core, operands 8 deep; `sliced1x4` ones share a tile's depth among four groups. Which
 #: family offers which was read off kernel names of all NeuSight rows, `check` too; ada, hopper,
@@ -95,9 +113,10 @@ def _rows(family: str, engine: str = "matrix", batched: bool = False) -> tuple[R
 
 
 def offers(
-    card: Card, item_bytes: float, out_bytes: int, engine: str = "matrix", batched: bool = False
+    card: Card, dtype: str, out: str, engine: str = "matrix", batched: bool = False
 ) -> list[Offer]:
-    """The tiles that fit a core of the card, for operands of `item_bytes`."""
+    """The tiles that fit a core of the card, for operands and result of some formats."""
+    item_bytes, out_bytes = moved_bytes(dtype), moved_bytes(out)
     chip = card.chip
     known = chip.family in (_MENUS if engine == "matrix" else _LANES)
     scratchpad = chip.scratchpad_bytes - (8192 if known else 0)
@@ -106,7 +125,7 @@ def offers(
     _, _, grain = chip.tile_mnk if engine == "matrix" else (1, 1, 1)
     found = []
     for tm, tn, resident, step_bytes, stages in _rows(chip.family, engine, batched):
-        tk = max(int(step_bytes / item_bytes), grain)
+        tk = max(8 * step_bytes // bits_of(dtype), grain)
         step = (tm + tn) * tk * item_bytes
         # a program that starts anew for every tile reuses its operands' slots for the result
         room = scratchpad / resident - (0 if known else tm * tn * out_bytes)
@@ -114,7 +133,7 @@ def offers(
         sums = tm * tn * 4 * resident
         if fit >= 1 and room > 0 and sums <= chip.register_bytes:
             # programs that share a core start and end apart from each other
-            fresh = known and engine == "matrix"
+            fresh = known and engine == "matrix" and chip.family not in _GOES_ON
             found.append(Offer(tm, tn, tk, fit, resident, fresh))
     gm, gn, _ = chip.tile_mnk if engine == "matrix" else (1, 1, 1)
     return found or [Offer(gm, gn, grain, 1, 1, False)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from suiren.core.pace import engines_of
 from suiren.core.timing import Timing
-from suiren.dtype import itemsize_bytes
+from suiren.dtype import bits_of
 from suiren.hw.spec import Card
 
 #: At least this share of the limit stays for the engines, whatever memory draws.
@@ -26,7 +26,7 @@ def mac_j(card: Card, dtype: str) -> float:
     """
     if engines_of(card).product_engine(dtype)[0] == "vector":
         return float(card.pace.vector_mac_j)
-    return float(card.pace.mac_j * max(0.5, itemsize_bytes(dtype) / 2))
+    return float(card.pace.mac_j * max(8, bits_of(dtype)) / 16)
 
 
 def engine_w(timing: Timing, card: Card, dtype: str) -> float:
@@ -41,19 +41,34 @@ def memory_w(timing: Timing, card: Card) -> float:
     return joules / timing.seconds if timing.seconds else 0.0
 
 
-def clock_share(timing: Timing, card: Card, dtype: str) -> float:
-    """The clock under the power limit, as a share of the full one."""
-    room_w = max(card.tdp_w - card.idle_w - memory_w(timing, card), LEAST_SHARE * card.tdp_w)
-    wants_w = engine_w(timing, card, dtype)
+def clock_share(
+    timing: Timing, card: Card, dtype: str, rest_s: float = 0.0, rest_j: float = 0.0
+) -> float:
+    """The clock under the power limit, as a share of the full one.
+
+    The limit holds on average over the kernel and `rest_s` beside it, in which engines rest and
+    device memory takes `rest_j`.
+    """
+    share = timing.seconds / (timing.seconds + rest_s) if timing.seconds else 1.0
+    moving_w = memory_w(timing, card) * share
+    moving_w += rest_j / (timing.seconds + rest_s) if rest_s else 0.0
+    room_w = max(card.tdp_w - card.idle_w - moving_w, LEAST_SHARE * card.tdp_w)
+    wants_w = engine_w(timing, card, dtype) * share
     if wants_w <= room_w:
         return 1.0
-    share, floor = room_w / wants_w, card.pace.voltage_floor
-    return float(share ** (1 / 3) if share >= floor**3 else share / floor**2)
+    given, floor = room_w / wants_w, card.pace.voltage_floor
+    return float(given ** (1 / 3) if given >= floor**3 else given / floor**2)
 
 
-def held_s(timing: Timing, card: Card, dtype: str, throttled: float = 1.0) -> float:
-    """Time with the clock the limit allows, for a share `throttled` of it (1: steadily)."""
-    clock = clock_share(timing, card, dtype)
+def held_s(
+    timing: Timing, card: Card, dtype: str, throttled: float = 1.0, rest_s: float = 0.0,
+    rest_j: float = 0.0,
+) -> float:  # fmt: skip
+    """Time with the clock the limit allows, for a share `throttled` of it (1: steadily).
+
+    `rest_s` and `rest_j` as in `clock_share`.
+    """
+    clock = clock_share(timing, card, dtype, rest_s, rest_j)
     if clock >= 1.0 or throttled <= 0.0:
         return timing.seconds
     bound = timing.parts_s.get("matrix", 0.0) + timing.parts_s.get("vector", 0.0)

@@ -8,6 +8,8 @@ Parts of a call, each as if it ran alone:
     l2       bytes that tiles pull through the shared memory level
     link     bytes over the host link
 
+What the host computes itself (`suiren.mapper.host`) occupies no part of the card.
+
 A collective takes what the network of a cluster says (`suiren.fleet.placed`), which its call
 carries; a call that was placed on no cluster takes no time.
 
@@ -24,6 +26,7 @@ from suiren.core.timing import Timing
 from suiren.dtype import PEAK_NAME
 from suiren.hw.spec import Card
 from suiren.mapper.families import work_of
+from suiren.mapper.host import WHY, host_s
 from suiren.mapper.own import OWN, time_kernel
 from suiren.mapper.plans import Plans, plans_of
 from suiren.mapper.power import mac_j, transport_j
@@ -156,6 +159,12 @@ def price_work(work: Work, card: Card, plans: Plans | None = None) -> Price:
 
 def price_kernel(kernel: Kernel, card: Card, total: _Sum, plans: Plans) -> None:
     """Adds one kernel to the sum."""
+    if kernel.host is not None:
+        seconds = host_s(kernel.host, card)
+        total.bound_s[WHY] = total.bound_s.get(WHY, 0.0) + seconds
+        total.busy_s += seconds
+        total.roofline_s += seconds
+        return
     product = kernel.product
     dtype = "f32" if product is None else ("tf32" if product.tf32 else product.dtype)
     name = matrix_format(dtype, card)

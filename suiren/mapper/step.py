@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from suiren.events.queue import COPIES, KERNELS, LINKS, NETWORK, Cost, Lag, Queues
+from suiren.events.queue import COPIES, HOST, KERNELS, LINKS, NETWORK, Cost, Lag, Queues
 from suiren.events.span import Span
 from suiren.hw.spec import Card
 from suiren.mapper.plans import Plans, plans_of
@@ -69,7 +69,9 @@ def cost_of(priced: Price, clock: float = 1.0) -> Cost:
     )
 
 
-_ENGINES = {"transfer": COPIES, "collective": LINKS, "collective between nodes": NETWORK}
+_ENGINES = {
+    "transfer": COPIES, "collective": LINKS, "collective between nodes": NETWORK, "host": HOST,
+}  # fmt: skip
 
 
 Times = tuple[tuple[int, int], ...]

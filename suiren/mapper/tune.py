@@ -16,7 +16,7 @@ import numpy as np
 from suiren.core.pace import Engines, engines_of
 from suiren.core.tile import Tensor
 from suiren.core.timing import Timing, time_program
-from suiren.dtype import itemsize_bytes
+from suiren.dtype import bits_of
 from suiren.hw.spec import Card
 from suiren.kernels.matvec import matvec_n
 from suiren.mapper.candidate import Candidate, Candidates, Floats, Shape
@@ -128,15 +128,23 @@ def ordered(
     """Every candidate and its estimate in seconds, the shortest first."""
     estimate = Estimate(shape, card, clock, warm or {})
     ways: list[tuple[Offer, int, int]] = []
-    for offer in offers(card, itemsize_bytes(shape.dtype), itemsize_bytes(shape.out),
-                        estimate.engine, shape.batch > 1):  # fmt: skip
+    for offer in offers(card, shape.dtype, shape.out, estimate.engine, shape.batch > 1):
         blocks = -(-shape.k // offer.tk)
-        parts = {1: blocks} if shape.batch > 1 else _parts(blocks)
+        parts = _parts(blocks) if _may_split(shape) else {1: blocks}
         ways += [(offer, splits, steps) for splits, steps in parts.items()]
     listed = Candidates.of(ways)
     guesses_s = estimate.seconds(listed)
     order = np.argsort(guesses_s, kind="stable")
     return listed.select(order), guesses_s[order]
+
+
+def _may_split(shape: Shape) -> bool:
+    """Whether the library splits k: not in batches, and not where blocks have scales.
+
+    That kernels of packed formats do not is read off `fit` rows of GB200: a product of few tiles
+    takes time with k.
+    """
+    return shape.batch == 1 and bits_of(shape.dtype) >= 8
 
 
 @lru_cache(maxsize=4096)

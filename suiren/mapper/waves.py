@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from suiren.core.compiled import compiled
 from suiren.core.instruction import INSTRUCTIONS
 from suiren.core.loop import BEGIN, MATRIX, PAUSE, REPEAT, Nest
-from suiren.core.pace import PRODUCTS, STEP_BYTES, Engines, lane_format
+from suiren.core.pace import PRODUCTS, Engines, lane_format, step_s
 from suiren.core.phase import Phase
 from suiren.core.program import Step
-from suiren.dtype import itemsize_bytes
 from suiren.mapper.candidate import Candidates, Floats, Ints, Shape, ceil_div
 from suiren.mapper.grids import Flow, Grid, Piece
 from suiren.units import PS_PER_S
@@ -99,7 +98,7 @@ def product_work(shape: Shape, engines: Engines, ways: Candidates, trips: Floats
         sizes = [np.minimum(size, most) for size, most in
                  zip(sizes, (shape.m, shape.n, shape.k), strict=True)]  # fmt: skip
     m, n, k = (ceil_div(size, g) * g for size, g in zip(sizes, grain, strict=True))
-    least = card.pace.matrix_step_s * ways.tk * itemsize_bytes(shape.dtype) / STEP_BYTES
+    least = step_s(shape.dtype, card) * ways.tk.astype(np.float64)
     return Work(ways.tm * ways.tn, (m * n * k).astype(np.float64) / macs_per_s, least, trips)
 
 

@@ -45,6 +45,18 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
+class HostWork:
+    """What the host's own processors do, on memory of their own."""
+
+    bytes: float
+    """Read and written."""
+    ops: int
+    """Ops that the host's framework ran for it, one after the other."""
+    bytes_per_s: float = 0.0
+    """What the host streams for this rank; 0 for all that the usual host of the card streams."""
+
+
+@dataclass(frozen=True, slots=True)
 class Kernel:
     """One launch on the device."""
 
@@ -69,6 +81,8 @@ class Kernel:
     depthwise: tuple[str, int, int] | None = None
     """The pass of a depthwise convolution, the numbers it goes over and the window's positions;
     `product` counts the FLOP."""
+    host: HostWork | None = None
+    """Work that no card does."""
 
     @property
     def bytes(self) -> float:

@@ -6,8 +6,8 @@ from pprint import pformat
 from typing import Any
 
 from suiren.fleet.layout import Layout
-from suiren.fleet.memory import layers_before
 from suiren.fleet.model import Model
+from suiren.fleet.weights import layers_before
 
 _HALF = {"fp32": "torch.float32", "tf32": "torch.float32", "fp16": "torch.float16",
          "bf16": "torch.bfloat16", "fp8": "torch.bfloat16"}  # fmt: skip

@@ -21,7 +21,8 @@ from suiren.units import PS_PER_S
 
 #: What the time of a step divides into, in the order reports show it.
 SPLIT = (
-    "matrix", "vector", "memory", "l2", "launch", "collective", "link", "peer", "idle",
+    "matrix", "vector", "memory", "l2", "launch", "collective", "link", "peer", "host work",
+    "idle",
 )  # fmt: skip
 
 

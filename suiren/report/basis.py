@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
+from suiren.hw.default_node import node_for
 from suiren.hw.fact import Fact
+from suiren.hw.host import facts_of, share_bytes_per_s
 from suiren.hw.pace import Pace
 from suiren.hw.spec import Card, Chip
+from suiren.mapper.families.host import is_on_host, rate_of, with_rate
 from suiren.mapper.step import Prices, steady_step
 from suiren.trace.program import Kind, Program
 from suiren.units import PS_PER_S
@@ -43,7 +46,25 @@ def rests_on(program: Program, key: int, prices: Prices, seconds: float) -> Iter
         effect = 100 * (time / seconds - 1) if seconds else 0.0
         if abs(effect) >= 0.005 or name in _ENERGY:
             rows.append(Rested(name, fact, effect))
+    rows += _of_host(program, prices, main, seconds, key)
     yield from sorted(rows, key=lambda r: (-abs(r.effect_percent), r.name))
+
+
+def _of_host(
+    program: Program, prices: Prices, main: frozenset[int], seconds: float, key: int
+) -> list[Rested]:
+    """What the time of the host's own work rests on, where it computes."""
+    mine = frozenset(call for call in main if is_on_host(program.calls[call]))
+    if not mine or not seconds:
+        return []
+    node = node_for(prices.card)
+    alone = share_bytes_per_s(node, 1)
+    calls = list(program.calls)
+    for call in mine:
+        calls[call] = with_rate(calls[call], NUDGE * (rate_of(calls[call]) or alone))
+    moved = Prices(calls, prices.card, prices, prices.clock, mine)
+    effect = 100 * (steady_step(program, moved, key).period_ps / PS_PER_S / seconds - 1)
+    return [Rested(n, f, effect) for n, f in facts_of(node).items() if f.kind == "assumed"]
 
 
 #: Capacities that time does not depend on in this model.

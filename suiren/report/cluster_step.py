@@ -67,16 +67,17 @@ def _parts(found: StepResult) -> Table:
 
 
 def _memory(found: StepResult, cluster: Cluster) -> Table:
+    """A column a stage, the first, a middle and the last; owners of nothing left out."""
     table = Table(title="memory by stage, GiB", title_justify="left", box=None, padding=(0, 1))
-    owners = list(found.memory[0].owners())
-    for name in ("stage", "total", *owners, "in flight"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("stage")
     for stage in found.memory:
-        held = stage.owners()
-        table.add_row(
-            str(stage.stage), f"{stage.total_bytes / GiB:.1f}",
-            *(f"{held[name] / GiB:.1f}" for name in owners), f"{stage.in_flight:g}",
-        )  # fmt: skip
+        table.add_column(str(stage.stage), justify="right")
+    table.add_row("total", *(f"{stage.total_bytes / GiB:.1f}" for stage in found.memory))
+    held = [stage.owners() for stage in found.memory]
+    for name in held[0]:
+        if any(owners[name] >= 0.05 * GiB for owners in held):
+            table.add_row(name, *(f"{owners[name] / GiB:.1f}" for owners in held))
+    table.add_row("in flight", *(f"{stage.in_flight:g}" for stage in found.memory))
     return table
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from suiren import __version__
 from suiren.report.answer import Answer, Row
+from suiren.report.host import host_document
 
 SCHEMA = 1
 #: Rows of the long tables that a document keeps.
@@ -38,6 +39,7 @@ def document(answer: Answer, most_rows: int = MAX_ROWS) -> dict[str, Any]:
         "energy_per_sample_j": answer.energy_j / answer.batch.samples,
         "time_split_s": answer.split_s,
         "time_split_share": {k: _share(v, answer) for k, v in answer.split_s.items()},
+        "host_work": host_document(answer),
         "phases_s": answer.phases_s,
         "ops": [_row(r, answer) for r in answer.ops[:most_rows]],
         "modules": [_row(r, answer) for r in answer.modules[:most_rows]],

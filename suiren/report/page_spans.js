@@ -1,6 +1,6 @@
 // The timeline's columns become typed arrays; runs of one phase or module become blocks.
 
-const PARTS = ["matrix", "vector", "memory", "l2", "launch", "collective", "link", "peer", "idle"];
+const PARTS = ["matrix", "vector", "memory", "l2", "launch", "collective", "link", "peer", "host work", "idle"];
 const PHASES = ["forward", "backward", "optimizer", "data", "recompute"];
 const MAX_DEPTH = 4;
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from suiren.events.queue import HOST_STREAM
 from suiren.events.span import Span
 from suiren.report.answer import Answer, Row
 from suiren.trace.program import Program
@@ -45,7 +46,10 @@ def timeline(answer: Answer) -> dict[str, Any]:
     return writer.document(answer.time.period_ps)
 
 
-def _stream_name(stream: int) -> str:
+def stream_name(stream: int) -> str:
+    """A track as a reader knows it: a stream of a device, or its host."""
+    if stream & 0xFFFF == HOST_STREAM:
+        return "host" if stream == HOST_STREAM else f"host of gcu:{stream >> 16}"
     return f"gcu:{stream >> 16} stream {stream & 0xFFFF}"
 
 
@@ -74,7 +78,7 @@ class SpanWriter:
         return {
             "period_ps": period_ps,
             "tracks": [
-                {"name": _stream_name(t.stream), "rank": rank, "shapes": t.shapes,
+                {"name": stream_name(t.stream), "rank": rank, "shapes": t.shapes,
                  "gaps_ps": t.gaps_ps}
                 for (rank, _), t in sorted(self.tracks.items())
             ],

@@ -87,7 +87,7 @@ function tableRow(state, row, most) {
   for (const { at, text, show } of COLUMNS) {
     if (at === 0) made.append(element("td", { class: "name" }, name));
     else if (at === 2) made.append(shareCell(row[2], most));
-    else if (at === 4) made.append(element("td", row[4] ? { class: "chip", style: `--chip:var(--${row[4]})` } : {}, row[4]));
+    else if (at === 4) made.append(element("td", row[4] ? { class: "chip", style: `--chip:var(--${row[4].replace(" ", "-")})` } : {}, row[4]));
     else made.append(element("td", text ? {} : { class: "number" }, text ? row[at] : show(row[at])));
   }
   return made;

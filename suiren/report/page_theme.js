@@ -6,7 +6,7 @@ let colours = new Map();
 function colour(name) {
   let value = colours.get(name);
   if (value === undefined) {
-    value = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+    value = getComputedStyle(document.documentElement).getPropertyValue(`--${name.replace(" ", "-")}`).trim();
     colours.set(name, value || (value = getComputedStyle(document.documentElement).getPropertyValue("--other").trim()));
   }
   return value;

@@ -113,5 +113,5 @@ function drawLegend(state) {
     if (s.launch && !state.look.byPhase) used.add("launch");
   }
   const names = (state.look.byPhase ? PHASES : PARTS).filter((name) => used.has(name));
-  legend.replaceChildren(...names.map((name) => element("span", {}, element("i", { class: `c-${name}` }), name)));
+  legend.replaceChildren(...names.map((name) => element("span", {}, element("i", { class: `c-${name.replace(" ", "-")}` }), name)));
 }

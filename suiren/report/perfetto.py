@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from suiren.report.answer import Answer
+from suiren.report.page_spans import stream_name
 from suiren.trace.program import Kind
 
 
@@ -22,7 +23,7 @@ def trace_events(answer: Answer) -> list[dict[str, Any]]:
         }
     ]
     for stream in sorted({s.stream for s in answer.spans}):
-        name = f"gcu:{stream >> 16} stream {stream & 0xFFFF}"
+        name = stream_name(stream)
         events.append(
             {"ph": "M", "pid": 0, "tid": stream, "name": "thread_name", "args": {"name": name}}
         )

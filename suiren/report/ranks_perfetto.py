@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from suiren.events.queue import HOST_STREAM
 from suiren.events.span import Span
+from suiren.report.page_spans import stream_name
 from suiren.report.ranks import RanksAnswer
 from suiren.trace.program import Program
 
@@ -34,10 +36,12 @@ def ranks_trace_events(found: RanksAnswer) -> list[dict[str, Any]]:
 
 def _stream_name(stream: int) -> str:
     low = stream & 0xFFFF
+    if low == HOST_STREAM:
+        return stream_name(stream)
     for first, name in _STREAMS:
         if low >= first:
             return f"{name} of group {low - first}"
-    return f"gcu:{stream >> 16} stream {low}"
+    return stream_name(stream)
 
 
 def _event(span: Span, rank: int, program: Program, start: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from suiren.report.answer import SPLIT
+from suiren.report.host import host_work
 from suiren.report.ranks import RankRow, RanksAnswer
 from suiren.report.screen import COLOURS, render
 from suiren.units import show_bytes, show_rate, show_time
@@ -69,6 +70,9 @@ def _facts(found: RanksAnswer) -> Iterator[tuple[str, str]]:
             "energy",
             f"{found.energy_j:.3g} J a step in all cards, {found.energy_j / seconds:,.0f} W",
         )
+    work = host_work(found.main)
+    if work is not None:
+        yield "host", work.sentence
     if found.notes:
         yield "taken so", escape("; ".join(found.notes))
 
@@ -86,17 +90,21 @@ def _sharing(found: RanksAnswer) -> str:
     return f"{found.model_parallel} ranks share each"
 
 
-_COLUMNS = ("rank", "ranks alike", "kernels", "collectives", "waits for peers", "idle", "memory")
+_COLUMNS = ("rank", "ranks alike", "kernels", "collectives", "waits for peers", "host work", "idle",
+            "memory")  # fmt: skip
 
 
 def _ranks(found: RanksAnswer) -> Table:
     table = Table(title="where each rank's step goes", title_justify="left")
+    has_host = any(row.split_s["host work"] for row in found.rows)
     for name in _COLUMNS:
+        if name == "host work" and not has_host:
+            continue
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
     rows = _distinct(found)
     for row in rows[:MOST_ROWS]:
-        table.add_row(*_cells(row, found.step_time_s), _bar(row, found.step_time_s))
+        table.add_row(*_cells(row, found.step_time_s, has_host), _bar(row, found.step_time_s))
     if len(rows) > MOST_ROWS:
         table.caption = f"and {len(rows) - MOST_ROWS} more"
     return table
@@ -104,18 +112,20 @@ def _ranks(found: RanksAnswer) -> Table:
 
 def _distinct(found: RanksAnswer) -> list[RankRow]:
     """Ranks of one kind that were walked apart stand once where they show the same."""
-    shown = {(row.ranks, _cells(row, found.step_time_s)[1:]): row for row in reversed(found.rows)}
+    rows = reversed(found.rows)
+    shown = {(row.ranks, _cells(row, found.step_time_s, True)[1:]): row for row in rows}
     return sorted(shown.values(), key=found.rows.index)
 
 
-def _cells(row: RankRow, seconds: float) -> tuple[str, ...]:
+def _cells(row: RankRow, seconds: float, has_host: bool) -> tuple[str, ...]:
     def share(part_s: float) -> str:
         return f"{100 * part_s / seconds:.1f} %" if seconds else "-"
 
     rest = row.split_s["idle"] + row.split_s["link"]
+    host = (share(row.split_s["host work"]),) if has_host else ()
     return (
         str(row.rank), f"{len(row.ranks):,}", share(row.busy_s), share(row.split_s["collective"]),
-        share(row.split_s["peer"]), share(rest), show_bytes(row.peak_bytes),
+        share(row.split_s["peer"]), *host, share(rest), show_bytes(row.peak_bytes),
     )  # fmt: skip
 
 

@@ -12,11 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 from suiren.report.answer import SPLIT, Answer, Row
+from suiren.report.host import advice, host_work
 from suiren.units import show_bytes, show_rate, show_time
 
 COLOURS = {"matrix": "green", "vector": "cyan", "memory": "yellow", "l2": "bright_yellow",
            "link": "magenta", "collective": "blue", "launch": "red",
-           "peer": "white", "idle": "bright_black"}  # fmt: skip
+           "peer": "white", "host work": "bright_blue", "idle": "bright_black"}  # fmt: skip
 BAR_WIDTH = 60
 
 
@@ -55,6 +56,9 @@ def _facts(answer: Answer) -> Iterator[tuple[str, str]]:
     else:
         yield from _speed(answer)
     yield from _memory_and_power(answer)
+    found = host_work(answer)
+    if found is not None:
+        yield "host", f"{found.sentence}; {advice(answer)}"
 
 
 def _speed(answer: Answer) -> Iterator[tuple[str, str]]:
@@ -120,15 +124,15 @@ def _which(answer: Answer) -> str:
     return "steady step" if repeats else "last step (none repeats)"
 
 
-#: Parts that only a rank among others has.
-_AMONG_OTHERS = ("collective", "peer")
+#: Parts that only some runs have: ranks among others, and those whose host computes.
+_NOT_ALWAYS = ("collective", "peer", "host work")
 
 
 def shown_parts(answer: Answer) -> list[str]:
     """Parts of the step in the order they are shown; those of many ranks only where there are."""
-    last = ("launch", "link", *_AMONG_OTHERS, "idle")
-    ordered = [*(p for p in SPLIT if p not in last), "link", "launch", *_AMONG_OTHERS, "idle"]
-    return [p for p in ordered if p not in _AMONG_OTHERS or answer.split_s.get(p)]
+    last = ("launch", "link", *_NOT_ALWAYS, "idle")
+    ordered = [*(p for p in SPLIT if p not in last), "link", "launch", *_NOT_ALWAYS, "idle"]
+    return [p for p in ordered if p not in _NOT_ALWAYS or answer.split_s.get(p)]
 
 
 def _split(answer: Answer) -> RenderableType:

@@ -47,6 +47,9 @@ def summary(found: list[Prediction]) -> Text:
             f"; MAPE {all_of_them.mape:.1f} %, median error {all_of_them.signed_median:+.1f} %, "
             f"half within {all_of_them.median:.1f} %, nine in ten within {all_of_them.p90:.1f} %"
         )
+    assumed = Counter(p.assumed_framework for p in found if p.assumed_framework)
+    for title, rows in assumed.most_common():
+        text.append(f"\n{rows:,} rows rest on an assumed framework: {title}")
     return text
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from suiren.torch import device as _device
+from suiren.torch import foretold
 from suiren.torch.launching import as_one
 
 FUSING = "suiren"
@@ -23,6 +24,7 @@ def offer_fusing() -> None:
 
     @functools.wraps(compile_)
     def compile_by_name(*arguments: Any, **keywords: Any) -> Any:
+        foretold.install()
         if keywords.get("backend") == FUSING:
             from suiren.torch.fusing import backend
 

@@ -1,54 +1,89 @@
-"""Without numerics an optimizer on the host computes nothing where there are no values.
+"""Without numerics the host computes nothing where there are no values.
 
 Large host tensors without values are hollow (see `shim/hollow.h`): they stand on few pages, mapped
 over and over. An element by element op of which every large tensor is hollow would only stir
-these pages, so it is left out; what it returns has the right shape and format. Nothing else
-changes: small tensors and tensors with values are computed, and the host's ops cost no simulated
-time either way.
+these pages, so it is left out; what it returns has the right shape and format. Shards that
+`to_empty` brings to the host are hollow from the start, and `torch.nn.init` leaves them alone.
+Nothing else changes: small tensors and tensors with values are computed.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from suiren.torch import _shim
+from suiren.torch.device import NAME
+
 #: How far apart the same page of a hollow tensor lies: `PAGES_BYTES` of `shim/hollow.h`.
 PAGES_BYTES = 8 << 20
+NORM, NORMS = "aten::linalg_vector_norm", "aten::_foreach_norm.Scalar"
 LISTS = ("aten::_foreach_", "aten::_fused_")
+
+#: Ways of `torch.nn.init` to fill a tensor that it returns.
+_FILLS = """uniform_ normal_ trunc_normal_ constant_ ones_ zeros_ eye_ dirac_ xavier_uniform_
+xavier_normal_ kaiming_uniform_ kaiming_normal_ orthogonal_ sparse_""".split()
 
 _is_on = False
 _is_installed = False
 
 
 def install(is_on: bool) -> None:
-    """From now on steps of optimizers on the host leave hollow tensors alone, or do not."""
+    """From now on the host leaves hollow tensors alone, or does not."""
     global _is_on, _is_installed
     _is_on = is_on
-    if is_on and not _is_installed:
-        _is_installed = True
-        optimizer: Any = torch.optim.Optimizer
-        hook = optimizer.profile_hook_step
-        optimizer.profile_hook_step = staticmethod(lambda step: hook(_without_values(step)))
+    if not is_on or _is_installed:
+        return
+    _is_installed = True
+    module: Any = torch.nn.Module
+    module.to_empty = _made_hollow(module.to_empty)
+    for name in _FILLS:
+        setattr(torch.nn.init, name, _with_values(getattr(torch.nn.init, name)))
 
 
-def _without_values(step: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(step)
-    def wrapped(self: torch.optim.Optimizer, *arguments: Any, **keywords: Any) -> Any:
-        if not (_is_on and _is_on_host(self)):
-            return step(self, *arguments, **keywords)
-        with LeavesHollow():
-            return step(self, *arguments, **keywords)
+def left_out() -> AbstractContextManager[Any]:
+    """Inside, ops on hollow tensors are left out; nothing changes where values are computed."""
+    return LeavesHollow() if _is_on else nullcontext()
+
+
+def _made_hollow(to_empty: Callable[..., Any]) -> Callable[..., Any]:
+    """Shards that come to the host without values take no memory there."""
+
+    @functools.wraps(to_empty)
+    def wrapped(self: torch.nn.Module, *arguments: Any, **keywords: Any) -> Any:
+        made = to_empty(self, *arguments, **keywords)
+        shards = [getattr(p, "_local_tensor", None) for p in self.parameters()] if _is_on else []
+        for shard in shards:
+            if shard is not None and shard.device.type == "cpu" and shard.nbytes > PAGES_BYTES:
+                _hollow(shard)
+        return made
 
     return wrapped
 
 
-def _is_on_host(optimizer: torch.optim.Optimizer) -> bool:
-    groups = optimizer.param_groups
-    return any(p.device.type == "cpu" for group in groups for p in group["params"])
+def _hollow(tensor: torch.Tensor) -> None:
+    """What a copy from the card does to a host tensor, which no record needs to know."""
+    _shim.recording(False)
+    with torch.no_grad():
+        nowhere = torch.empty(1 << 17, dtype=tensor.dtype, device=NAME)
+        tensor.copy_(nowhere[:1].reshape([1] * tensor.dim()).expand(tensor.shape))
+        del nowhere
+    _shim.recording(True)
+
+
+def _with_values(fill: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(fill)
+    def wrapped(tensor: Any, *arguments: Any, **keywords: Any) -> Any:
+        if _is_on and is_hollow(getattr(tensor, "_local_tensor", tensor)):
+            return tensor
+        return fill(tensor, *arguments, **keywords)
+
+    return wrapped
 
 
 def is_hollow(tensor: torch.Tensor) -> bool:
@@ -68,7 +103,7 @@ def is_hollow(tensor: torch.Tensor) -> bool:
 
 
 class LeavesHollow(TorchDispatchMode):
-    """Leaves out element by element ops on hollow tensors."""
+    """Leaves out element by element ops and norms of hollow tensors; a norm answers 1."""
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Any = (), kwargs: Any = None
@@ -85,6 +120,10 @@ class LeavesHollow(TorchDispatchMode):
             return _on_values(func, args, keywords)
         if name == "aten::zeros_like" and _are_hollow(_tensors(args)):
             return torch.empty_like(*args, **keywords)
+        if name == NORM and is_hollow(args[0]):
+            return torch.ones((), dtype=keywords.get("dtype"))
+        if name == NORMS:
+            return _norms(func, args, keywords)
         if torch.Tag.pointwise in func.tags and not name.startswith(LISTS):
             tensors = _tensors((*args, *keywords.values()))
             if _are_hollow(tensors):
@@ -110,6 +149,14 @@ def _empty(func: Any, args: Any, keywords: Any) -> torch.Tensor:
 
     meta = func(*map(shape_of, args), **{k: shape_of(v) for k, v in keywords.items()})
     return torch.empty_like(meta, device="cpu")
+
+
+def _norms(func: Any, args: Any, keywords: Any) -> list[torch.Tensor]:
+    """The norm of each tensor of a list."""
+    kept = [tensor for tensor in args[0] if not is_hollow(tensor)]
+    found = iter(func(kept, *args[1:], **keywords) if kept else ())
+    one = torch.ones((), dtype=keywords.get("dtype"))
+    return [one.clone() if is_hollow(tensor) else next(found) for tensor in args[0]]
 
 
 def _on_values(func: Any, args: Any, keywords: Any) -> Any:

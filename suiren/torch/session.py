@@ -13,7 +13,7 @@ from suiren.events.queue import Queues
 from suiren.hw.spec import Card
 from suiren.mapper.memory import Owner, owners_of
 from suiren.mapper.step import Clock, Prices
-from suiren.torch import _shim, device, hollow_steps, profiling, watch
+from suiren.torch import _shim, device, hollow_steps, host_work, profiling, watch
 from suiren.torch.launching import read_marks
 from suiren.trace.call import Call, parse_call
 from suiren.trace.program import EVENT, LIVE, PHASES, Context, Kind, Program, Step
@@ -39,6 +39,7 @@ class Session:
         device.start()
         device.configure(self.card, numerics=numerics, tf32=tf32, memory_bytes=memory_bytes)
         hollow_steps.install(is_on=not numerics)
+        host_work.install()
         from suiren.torch import gcu
 
         gcu._card = self.card
@@ -70,7 +71,7 @@ class Session:
             distinct=distinct,
             order=list(_shim.steps()),
             rest=rest if len(rest.events) else None,
-            labels=dict(watch.labels),
+            labels=watch.labels_of(row for step in distinct for row in step.live.tolist()),
             facts={**self.facts, **model_facts},
         )
 

@@ -22,6 +22,8 @@ paths: list[str] = [""]
 _numbers: dict[tuple[int, str], int] = {}
 roots: list[weakref.ref[torch.nn.Module]] = []
 labels: dict[int, Label] = {}
+gradients: dict[int, tuple[int, int]] = {}
+"""By number of a storage that was named as a gradient's: its bytes and context."""
 _settled = False
 """After two steps what lives long is known; later users of a freed number do not rename it."""
 
@@ -188,6 +190,24 @@ def label_everything() -> None:
         label_optimizer(optimizer)
 
 
+def _remember_gradients() -> None:
+    """Gradients come and go, and what later takes their numbers is none of them."""
+    gradients.clear()
+    for number, size, context in _shim.live(-1):
+        label = labels.get(number)
+        if label is not None and label.kind == "gradients":
+            gradients[number] = size, context
+
+
+def labels_of(live: Iterable[tuple[int, int, int]]) -> dict[int, Label]:
+    """The labels, but those of gradients whose numbers belong to something else.
+
+    `live` are (number, context, bytes) of everything that outlasted a step.
+    """
+    taken = {n for n, context, size in live if gradients.get(n, (size, context)) != (size, context)}
+    return {n: label for n, label in labels.items() if label.kind != "gradients" or n not in taken}
+
+
 def _settle(settled: bool) -> None:
     global _settled
     _settled = settled
@@ -232,6 +252,7 @@ class _Steps:
         if count < 2:
             self.counts[optimizer] = count + 1
             label_optimizer(optimizer)
+            _remember_gradients()
             _settle(count >= 1)
         if self.leader() is optimizer:
             _shim.end_step()

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from suiren.dtype import itemsize_bytes
+from suiren.dtype import itemsize_bytes, moved_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Tensor:
     @property
     def bytes(self) -> int:
         """Bytes a kernel must touch to read or write the tensor once."""
-        return self.distinct * self.itemsize_bytes
+        return math.ceil(self.distinct * moved_bytes(self.dtype))
 
     def with_dtype(self, dtype: str) -> Tensor:
         """The same tensor in another format."""

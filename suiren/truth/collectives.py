@@ -22,6 +22,8 @@ _OPS = {
     "interconnect-MPI": "all_reduce", "interconnect-P2P": "send",
 }  # fmt: skip
 _ITEM_BYTES = {"half": 2, "bfloat16": 2, "int8": 1, "float": 4, "fp16": 2, "float32": 4}
+#: MLSL on Knights Landing: servers a node, parts of large sums, messages that shake hands first.
+_SERVERS, _LARGE_PARTS, _LARGE_BYTES, _SHAKES_BYTES = 16, 4, 128 * 2**20, 64_000
 #: A rate without a size is that of a long message.
 LONG_BYTES = 2**30
 
@@ -49,9 +51,10 @@ def seconds(row: Row, card: Card) -> float:
         size_bytes *= n
     place = _place(row, cluster, n)
     engine = engine_of(row)
+    if "DeepBench" in row.source and card.chip.vendor == "Intel":
+        return mlsl_s(cluster, op, size_bytes, place)
     if "DeepBench" in row.source:
-        return plain_s("halving" if card.chip.vendor == "Intel" else "ring", cluster, op,
-                       size_bytes, place)  # fmt: skip
+        return plain_s("ring", cluster, op, size_bytes, place)
     if added.sender is not None:
         return max(added.least_s, sent_s(added.sender, cluster, size_bytes, place))
     if added.trees:
@@ -65,12 +68,24 @@ def seconds(row: Row, card: Card) -> float:
 
 
 def plain_s(
-    algorithm: str, cluster: Cluster, op: str, size_bytes: float, place: Place
+    algorithm: str, cluster: Cluster, op: str, size_bytes: float, place: Place,
+    library: str = "", protocol: str = "simple",
 ) -> float:
     """Seconds of one algorithm, not chosen: rings were what libraries of cards had in 2016."""
     folded = fold(cluster, place)
     phases = ALGORITHMS[algorithm](folded, op, size_bytes)
-    return price(phases, folded, carriers(folded, ""), "simple").seconds
+    return price(phases, folded, carriers(folded, library), protocol).seconds
+
+
+def mlsl_s(cluster: Cluster, op: str, size_bytes: float, place: Place) -> float:
+    """Seconds of a sum under Intel's MLSL, which gives each of its servers a part.
+
+    DeepBench's run_allreduce_ia.sh starts 16 servers a node; MLSL splits the part of each in four
+    from 128 MiB on (src/comm_ep.cpp, `LARGE_MSG_SIZE_MB`), here one after the other.
+    """
+    turns = _LARGE_PARTS if size_bytes >= _LARGE_BYTES else 1
+    protocol = "simple" if size_bytes / turns / _SERVERS >= _SHAKES_BYTES else "ll"
+    return turns * plain_s("halving", cluster, op, size_bytes / turns, place, "MLSL", protocol)
 
 
 def trees_s(cluster: Cluster, op: str, size_bytes: float, place: Place) -> float:

@@ -14,7 +14,7 @@ from suiren.hw.catalog import NODES, shapes
 from suiren.hw.catalog.node import BOXES
 from suiren.hw.cluster import Cluster
 from suiren.hw.default_node import node_for
-from suiren.hw.fact import Fact, fitted
+from suiren.hw.fact import Fact, assumed, fitted
 from suiren.hw.find_cluster import cluster_of
 from suiren.hw.spec import Card
 from suiren.hw.wiring import PCIE_S, SOCKET_S, Wiring
@@ -39,7 +39,10 @@ _DEEPBENCH = "fit rows of kernel_deepbench"
 _DEEPBENCH_NICS: Fact = fitted(1, f"{_DEEPBENCH}, 16 and 32 cards; its network is not told")
 _DEEPBENCH_RATE: Fact = fitted(5.8 * GB, f"{_DEEPBENCH}, 16 Titan X (Pascal); FDR InfiniBand, 6.8")
 _DEEPBENCH_CPUS: Fact = fitted(12.9 * GB, f"{_DEEPBENCH}, eight cards of Pascal")
-_OMNI_PATH: Fact = fitted(9.3 * GB, f"{_DEEPBENCH}, 8 and 16 nodes: Omni-Path, 12.5, on one core")
+_OMNI_PATH: Fact = fitted(13.2 * GB, f"{_DEEPBENCH}, 8 nodes; a port of Omni-Path has 12.5")
+#: What slows sums from 8 to 16 nodes: the uplinks of a switch, it is taken.
+_OMNI_LEAF: Fact = assumed(8, f"{_DEEPBENCH}: 8 nodes are not slowed by others, 16 are")
+_OMNI_OVER: Fact = fitted(1.9, f"{_DEEPBENCH}, 16 nodes")
 #: Maxwell cards read each other at half the rate of the slot.
 _MAXWELL_NIC: Fact = fitted(4.3 * GB, f"{_DEEPBENCH}, 16 and 32 Titan X (Maxwell)")
 _MAXWELL: Fact = fitted(9.0 * GB, f"{_DEEPBENCH}, two cards of Titan X (Maxwell)")
@@ -118,4 +121,7 @@ def _deepbench(card: str) -> Cluster:
         boxed, rate = replace(boxed, host_bytes_per_s=_MAXWELL), _MAXWELL_NIC
     topology = BOXES["l40s-x8"].topology(boxed, 8, _DEEPBENCH_NICS, rate, _DEEPBENCH_CPUS)
     node = replace(node, topology=topology, nics=_DEEPBENCH_NICS, nic_bytes_per_s=rate)
-    return Cluster(name=f"deepbench {card}", title=node.title, node=node, num_nodes=64)
+    whole = Cluster(name=f"deepbench {card}", title=node.title, node=node, num_nodes=64)
+    if card == "knl7250":
+        return replace(whole, nodes_per_leaf=_OMNI_LEAF, oversubscription=_OMNI_OVER)
+    return whole

@@ -23,7 +23,7 @@ from suiren.fleet.share import share_of
 from suiren.hw.fact import assumed, derived, published
 from suiren.hw.spec import Card
 from suiren.mapper.caching import CachingAllocator, NoRoom
-from suiren.truth import scripts, steps_flagperf, steps_traced
+from suiren.truth import scripts, steps_flagperf, steps_sharded, steps_traced
 from suiren.truth.predict import card_of
 from suiren.truth.rows import Row
 from suiren.truth.steps_layout import framework_of, layout_of
@@ -102,6 +102,8 @@ def memory_bytes(row: Row, card: Card) -> float:
         return found.activations + found.logits
     if "memory" in metric:  # of a GPU, whichever stage it serves
         return fmean(stage.fixed_bytes for stage in _stages(row, card, number(row, "pp")))
+    if steps_sharded.covers(row):
+        return steps_sharded.memory_bytes(row, card)
     if row.shape.get("pp") and row.shape.get("n_layers"):
         return _fullest_stage(row, card)
     return traced_bytes(row, card)
@@ -122,11 +124,24 @@ def _fullest_stage(row: Row, card: Card) -> float:
         framework = framework_of(row)
         layout = layout_of(row, model, card, framework)
     found = peak(model, layout, framework)
+    if _is_allocated(row):
+        return found.total_bytes - found.workspace - found.fragmentation
     # each group of ranks that meets has buffers of its own
     groups = sum(degree > 1 for degree in (layout.tp, layout.pp, layout.dp * layout.cp))
     beside = float(CONTEXT_BYTES) + groups * float(NCCL_CONNECTION_BYTES) * float(NCCL_CONNECTIONS)
     beside += kept_for_streams(model, layout, framework)
-    return found.total_bytes - found.workspace + beside
+    whole = found.total_bytes - found.workspace
+    # an allocator that finds the card full gives back what only it holds
+    least = found.total_bytes - found.workspace - found.fragmentation - found.working
+    return max(least, min(whole + beside, float(card.memory_bytes)))
+
+
+def _is_allocated(row: Row) -> bool:
+    """Whether a table tells bytes of tensors and no driver's figure.
+
+    Colossal-AI's examples/language/llama/benchmark.py prints `max_memory_allocated`.
+    """
+    return "colossal" in row.shape.get("framework", "").lower()
 
 
 def kept_for_streams(model: Model, layout: Layout, framework: Framework) -> float:

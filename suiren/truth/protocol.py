@@ -49,9 +49,19 @@ class Protocol:
     """The attention operator turns queries and keys to their positions, too."""
     attention_host_s: float = 0.0
     """What the host needs for a call of the attention operator."""
+    emptied_bytes: float = 0.0
+    """Written before every run: operands lie in device memory, and engines rest meanwhile."""
+    renews_result: bool = False
+    """The result is copied over before every run."""
+    is_kernel_alone: bool = False
+    """A profiler's time of the kernel: no launch."""
+    keeps_format: bool = False
+    """Products of 8-bit operands are stored in 8 bits."""
 
     def warm(self, card: Card, a_bytes: float, b_bytes: float, c_bytes: float) -> dict[str, float]:
         """Share of operands `a` (activation) and `b` (weight) found in the shared level."""
+        if self.emptied_bytes:
+            return {"a": 0.0, "b": 0.0}
         if self.copies is None:
             copies = max(1, min(5, ceil(card.l2_bytes / b_bytes))) if b_bytes else 1
             return {
@@ -60,6 +70,12 @@ class Protocol:
             }
         near = survives(self.copies * (a_bytes + b_bytes) + c_bytes, card)
         return {"a": near, "b": near}
+
+    def rest(self, card: Card, c_bytes: float) -> tuple[float, float]:
+        """Seconds between two runs in which only device memory works, and their joules."""
+        moved = self.emptied_bytes + 2 * c_bytes * self.renews_result
+        rate = card.memory_bytes_per_s * card.pace.stream_efficiency
+        return (moved / rate if rate else 0.0), moved * card.pace.memory_byte_j
 
     def throttled(self, seconds: float, card: Card, b_bytes: float = 0.0) -> float:
         """Share of the measurement in which the power limit acts."""
@@ -84,8 +100,12 @@ _SGLANG = Protocol("SGLang collector", copies=6)
 _VLLM = Protocol("vLLM collector", copies=5, host_s=32 * us, turns=False,
                  attention_host_s=53 * us)  # fmt: skip
 _ALONE = Protocol("one kernel repeated")
-#: Sustained for seconds, weights streamed once.
-_STEADY = Protocol("steady", repeats=10**9)
+#: stas00/ml-engineering's mamf-finder.py: half a minute of warming up, then every shape 150 times,
+#: each time after 256 MiB of zeros and a new copy of the result; the fastest run counts.
+_FINDER = Protocol("mamf-finder", repeats=10**9, emptied_bytes=2**28, renews_result=True,
+                   keeps_format=True)  # fmt: skip
+#: deepseek-ai/DeepGEMM's bench_kineto: 30 runs, each after 8 GB of zeros.
+_DEEPGEMM = Protocol("DeepGEMM", repeats=10**9, emptied_bytes=8e9, is_kernel_alone=True)
 
 
 #: Vidur profiles whole layers for seconds on end, so the power limit acts throughout.
@@ -145,5 +165,7 @@ def protocol_of(row: Row) -> Protocol:
     if "LLMCompass" in row.source:
         return _LLMCOMPASS
     if "best shape" in row.op:
-        return _STEADY
+        return _FINDER
+    if "DeepGEMM" in row.source:
+        return _DEEPGEMM
     return _ALONE

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suiren.truth.rates import seconds_of, step_seconds_of
+from suiren.truth.recipes import filled
 
 #: Columns without which a file says nothing.
 NEEDED_KERNEL = ("id", "hardware", "op", "shape", "measured_value")
@@ -82,7 +83,7 @@ def _open(file: Path):  # type: ignore[no-untyped-def]
 
 def _kernel(record: dict[str, str], number: int) -> Row:
     text = record.get("shape") or ""
-    unit = record.get("unit") or ("ms" if "msec" in (record.get("measured_metric") or "") else "")
+    unit = record.get("unit") or _unit_of(record.get("measured_metric") or "", text)
     value = _number(record.get("measured_value"))
     if value is not None and unit in _SECONDS:
         seconds: float | None = value * _SECONDS[unit]
@@ -95,7 +96,14 @@ def _kernel(record: dict[str, str], number: int) -> Row:
     )  # fmt: skip
 
 
+def _unit_of(metric: str, shape: str) -> str:
+    """The unit of a table that prints it in a heading, or beside the terms of a sum."""
+    summed = metric == "Total Time" and "(msec)=" in shape
+    return "ms" if "msec" in metric or summed else ""
+
+
 def _training(record: dict[str, str], number: int) -> Row:
+    record = filled(record)
     shape = {k: v for k, v in record.items() if isinstance(v, str) and v}
     return Row(
         record.get("id") or f"line {number}", record.get("hardware") or "", "training step",

@@ -94,6 +94,6 @@ def worst(found: Iterable[Prediction], count: int) -> list[Prediction]:
 
 
 def refused(found: Iterable[Prediction]) -> list[tuple[str, str, str, int]]:
-    """(hardware, op, reason, rows) of what was not predicted, most rows first."""
-    counts = Counter((p.row.hardware, p.row.op, p.status) for p in found if p.seconds is None)
+    """(hardware, op, reason, rows) of what has no error, most rows first."""
+    counts = Counter((p.row.hardware, p.row.op, p.status) for p in found if p.error is None)
     return [(*key, n) for key, n in counts.most_common()]

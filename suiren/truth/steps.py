@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from suiren.fleet.block import layer
 from suiren.fleet.cost import NOTHING, cost_of
 from suiren.fleet.ends import embedding, head
+from suiren.fleet.fold import NoNetwork
 from suiren.fleet.framework import MEGATRON_CORE, Framework
 from suiren.fleet.layout import BadLayout, Layout, check_format
 from suiren.fleet.model import Model
@@ -20,7 +22,7 @@ from suiren.hw.spec import Card
 from suiren.truth.rows import Row
 from suiren.truth.steps_layout import framework_of, layout_of
 from suiren.truth.steps_machine import cluster_of
-from suiren.truth.steps_model import model_of
+from suiren.truth.steps_model import model_of, number
 from suiren.truth.unknown import NotPredicted
 
 #: MLPerf's BERT takes the padding out of its sequences of 512: half of all tokens are padding
@@ -70,7 +72,7 @@ def step_of(row: Row, card: Card) -> StepResult | ShardedStep:
         if layout.zero == 3 and isinstance(framework, Sharded):
             return sharded_step(model, layout, cluster, framework)
         return train_step(model, layout, cluster, framework)
-    except BadLayout as problem:
+    except (BadLayout, NoNetwork) as problem:
         raise NotPredicted(str(problem)) from None
 
 
@@ -82,7 +84,7 @@ def cluster_ranks(row: Row) -> int:
 def _passes(row: Row, card: Card) -> float:
     """A forward pass, with a backward pass where the row has one; no optimizer."""
     if cluster_ranks(row) > 1:
-        raise NotPredicted("passes of several devices without an optimizer are not predicted")
+        return _passes_of_several(row, card)
     framework = framework_of(row)
     model = model_of(row)
     layout = layout_of(row, model, card, framework)
@@ -97,6 +99,18 @@ def _passes(row: Row, card: Card) -> float:
         tasks = part.forward + (part.backward if backward else ())
         total = total + cost_of(tasks, cluster, layout, host).times(count)
     return total.seconds
+
+
+def _passes_of_several(row: Row, card: Card) -> float:
+    """A step of several devices less its optimizer."""
+    if "backward" not in row.shape.get("measured_metric", ""):
+        raise NotPredicted("forward passes alone of several devices are not predicted")
+    told = re.search(r"microbatches=(\d+)", row.notes)
+    if told and "micro_batch" not in row.shape:
+        each = number(row, "global_batch") // (int(told[1]) * number(row, "dp", 1))
+        row = replace(row, shape={**row.shape, "micro_batch": str(each)})
+    found = step_of(row, card)
+    return found.step_s - found.parts_s["optimizer"]
 
 
 def _stack(model: Model, layout: Layout, framework: Framework) -> list[tuple[Part, int]]:

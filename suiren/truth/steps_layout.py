@@ -11,17 +11,16 @@ from suiren.fleet.framework import (
     MEGATRON_2021,
     MEGATRON_2022,
     MEGATRON_CORE,
-    MEGATRON_DEEPSPEED,
-    MODELLINK,
-    ONEFLOW,
     Framework,
 )
+from suiren.fleet.frameworks import OTHERS, XLA_GPU, XLA_SHARDED
 from suiren.fleet.layout import Layout, Recompute
 from suiren.fleet.memory import peak
 from suiren.fleet.model import Model
 from suiren.fleet.sharded_framework import AUTOMODEL, Sharded
 from suiren.hw.spec import Card
 from suiren.truth import steps_bridge
+from suiren.truth.named_framework import named, nearest
 from suiren.truth.rows import Row
 from suiren.truth.steps_model import number
 from suiren.truth.unknown import NotPredicted
@@ -31,37 +30,36 @@ from suiren.truth.unknown import NotPredicted
 _SC21 = {2304: (16, 1, True), 3072: (16, 1, True), 4096: (16, 1, True), 6144: (8, 1, True),
          8192: (4, 1, False), 10240: (2, 3, False), 12288: (2, 2, False), 16384: (1, 2, False),
          20480: (1, 3, False), 25600: (1, 1, False)}  # fmt: skip
+#: What MaxText's remat policies that keep products begin with.
+_KEEPS = ("mini", "save")
 Precision = Literal["fp32", "tf32", "fp16", "bf16", "fp8", "fp4"]
 
 
 def framework_of(row: Row) -> Framework:
-    """The framework; raises NotPredicted for one whose kernels are not known."""
+    """The framework; where nobody described it, the nearest one (`Framework.stands_for`)."""
     name = row.shape.get("framework", "").lower()
-    year = "2022" if "2022" in name or "sequence_parallel=yes" in row.notes else ""
-    shared = zero_of(row.shape.get("zero_fsdp", "").lower())
-    for word, found in (
-        ("deepspeed", MEGATRON_DEEPSPEED), ("modellink", MODELLINK), ("mindspeed", MODELLINK),
-        ("automodel", _automodel(row)),
-        ("megatron-bridge", steps_bridge.shared_framework_of(row) if shared == 3
-         else steps_bridge.framework_of(row)), ("nemo", MEGATRON_CORE), ("mcore", MEGATRON_CORE),
-        ("unnamed gpu", MEGATRON_CORE),
-        ("megatron-lm 2021", MEGATRON_2021), ("megatron-lm (2021", MEGATRON_2021),
-        ("megatron-lm", MEGATRON_2022 if year else MEGATRON_CORE), ("hf transformers", EAGER),
-        ("oneflow", ONEFLOW),
-    ):  # fmt: skip
-        if word in name:
-            if re.search(r"\blora\b", row.notes.lower()):  # latent attention has a q_lora
-                return _adapted(found)
-            return found
-    raise NotPredicted(f"which kernels {row.shape.get('framework', 'its framework')!r} issues "
-                       "is not known")  # fmt: skip
+    if "automodel" in name:
+        found: Framework = _automodel(row)
+    elif "megatron-bridge" in name:
+        shared = zero_of(row.shape.get("zero_fsdp", "").lower())
+        of = steps_bridge.shared_framework_of if shared == 3 else steps_bridge.framework_of
+        found = of(row)
+    else:
+        plain = EAGER if "hf transformers" in name else None
+        found = named(row) or plain or nearest(row)
+        if found is XLA_GPU and zero_of(row.shape.get("zero_fsdp", "").lower()) == 3:
+            found = XLA_SHARDED
+    if re.search(r"\blora\b", row.notes.lower()):  # latent attention has a q_lora
+        return _adapted(found)
+    return found
 
 
 def _automodel(row: Row) -> Sharded:
     """On one card its benchmarks run transformers' modules uncompiled (`force_hf: true`)."""
     if number(row, "n_devices", 1) > 1:
         return AUTOMODEL
-    return replace(AUTOMODEL, name=f"{AUTOMODEL.name}-eager", fused=False, merged_qkv=False)
+    return replace(AUTOMODEL, name=f"{AUTOMODEL.name}-eager", fused=False, merged_qkv=False,
+                   written="halves")  # fmt: skip
 
 
 def _adapted(found: Framework) -> Framework:
@@ -105,6 +103,11 @@ def recompute_of(row: Row, framework: Framework) -> Recompute:
     (examples/llm_benchmark, examples/benchmark/configs).
     """
     words = row.shape.get("recompute", "").lower()
+    if words.startswith("remat_policy"):  # MaxText; what begins with `save` or `minimal` keeps dots
+        policy = words.partition("=")[2]
+        return "none" if policy == "none" else "selective" if policy[:4] in _KEEPS else "full"
+    if not words and framework.recomputes:
+        return "full"
     if framework.name.startswith(AUTOMODEL.name) and words.startswith("see "):
         return "full" if number(row, "n_devices", 1) > 1 else "none"
     if words.startswith("selective"):
@@ -128,32 +131,52 @@ def layout_of(row: Row, model: Model, card: Card, framework: Framework) -> Layou
         micro, vpp, overlap = _SC21[model.d_model]
     if not micro and framework.name.startswith((MEGATRON_2022.name, MEGATRON_CORE.name)):
         micro = 1  # Megatron-LM's later scaling tables leave it out; large models take one sequence
+    if not micro and not framework.accumulates:
+        micro = 1 if pp > 1 else number(row, "global_batch") // max(1, dp)
     if not micro:
         raise NotPredicted("the row gives no micro_batch")
     about = f"{row.shape.get('recompute', '')} {row.notes}".lower()
     shared = row.shape.get("zero_fsdp", "").lower()
-    modern = framework.name.startswith((MEGATRON_CORE.name, AUTOMODEL.name))
     zero = zero_of(shared)
     if isinstance(framework, Sharded):
         zero = 3 if pp == 1 and not model.experts else 1
-    elif zero > 1:
-        raise NotPredicted(f"how {framework.title} shares weights or gradients is not known")
-    wide = "sequence parallel" in about or "sequence_parallel=yes" in about
+    elif zero > 2:
+        raise NotPredicted(f"how {framework.title} shares weights is not known")
+    elif framework.keeps_last_gradients:
+        zero = max(zero, 1)  # DeepSpeed's BF16 optimizer shares states, whatever stage is asked for
+    wide = any(word in about for word in ("sequence parallel", "sequence_parallel=yes",
+                                          "sequence_parallel=true"))  # fmt: skip
+    together = 0 if framework.accumulates else micro * dp
     layout = Layout(
-        global_batch=number(row, "global_batch"), micro_batch=micro, tp=tp, pp=pp,
+        global_batch=number(row, "global_batch", together or None), micro_batch=micro, tp=tp, pp=pp,
         vpp=max(1, vpp), cp=cp, ep=number(row, "ep", 1), dp=dp,
-        sequence_parallel=tp > 1 and (wide or modern or "sequence_parallel=true" in about),
+        sequence_parallel=tp > 1 and (wide or framework.splits_sequence),
         zero=zero, recompute=recompute_of(row, framework),
         schedule="interleaved" if vpp > 1 else "1f1b", precision=precision_of(row),
-        overlap_gradients=overlap or modern or framework is ONEFLOW,
+        overlap_gradients=overlap or framework.overlaps_gradients or "overlapped" in shared,
         distinct_tokens=steps_bridge.sends_once(row),
-        overlap_tensor=modern or ("mc2" in about and framework is MODELLINK),
+        overlap_tensor=framework.overlaps_tensor or "mc2" in about,
     )  # fmt: skip
     layout = steps_bridge.with_ends(layout, model)
+    if not row.shape.get("recompute") and (framework.stands_for or framework.name in OTHERS):
+        layout = _that_fits(layout, model, card, framework)
     assumed = row.shape.get("assumed_fields", "")
-    if "recompute" in assumed and layout.recompute == "full":
+    if "recompute" in assumed and layout.recompute == "full" and not framework.recomputes:
         alone = replace(layout, recompute="none", tp=1, pp=1, vpp=1, dp=1, cp=1,
                         global_batch=layout.micro_batch)  # fmt: skip
         if peak(model, alone, framework).total_bytes <= float(card.memory_bytes):
             return replace(layout, recompute="none")
+    return layout
+
+
+def _that_fits(layout: Layout, model: Model, card: Card, framework: Framework) -> Layout:
+    """The layout with as little computed again as fits the card: a run that was measured did.
+
+    Nothing, else attention's scores, else all; no less than the layout has.
+    """
+    order: tuple[Recompute, ...] = ("none", "selective", "full")
+    for how in order[order.index(layout.recompute) :]:
+        found = replace(layout, recompute=how)
+        if peak(model, found, framework).total_bytes <= float(card.memory_bytes):
+            return found
     return layout

@@ -26,7 +26,9 @@ _RECURRENT = ("mamba", "nemotron-h", "nemotronh", "nemotron_3", "nemotron 3", "n
 _HEAD_NORMS = ("qwen3",)
 #: Sliding windows of published configurations.
 _WINDOWS = {"mistral-7b": 4096}
-_LATER = r"(?i)bridge|nemo 2[4-9]|mcore|megatron-core|202[4-9]|unnamed gpu"
+_LATER = (r"(?i)bridge|nemo 2[4-9]|mcore|megatron-core|202[4-9]|unnamed gpu|colossal|maxtext|pax|"
+          r"jax|primus|rocm|neuron|megatron-llama|automodel|paddlenlp")
+_EARLY = r"\b20(1\d|2[0-2])\b|alpa"
 _ENCODERS = ("bert", "roberta")
 #: Vocabularies of families whose table leaves it out, from their published configurations.
 _VOCAB = {"gptoss": 201088, "gpt_oss": 201088, "gpt oss": 201088, "nemotron": 256000,
@@ -79,9 +81,9 @@ def model_of(row: Row) -> Model:
     attention = row.shape.get("attention_impl", "").lower().replace("no flash", "")
     flash = any(word in attention for word in ("flash", "te ", "te+", "cudnn"))
     # nobody kept scores in memory any more where a framework of these years says nothing
-    flash = flash or (not attention and bool(re.search(_LATER, row.shape.get("framework", ""))))
+    flash = flash or (not attention and _is_later(row, gated))
     try:
-        return Model(
+        return _of_framework(row, Model(
             name=row.shape.get("model", "model"), layers=layers, d_model=d_model, heads=heads,
             d_ff=d_ff, vocab=_vocab(row, name, family), seq=seq,
             kv_heads=0 if latent else number(row, "n_kv_heads", 0),
@@ -99,9 +101,41 @@ def model_of(row: Row) -> Model:
             attention="flash" if flash else "unfused",
             q_rank=1536 if latent else 0, kv_rank=512 if latent else 0,
             rotary_dim=64 if latent else 0, value_dim=128 if latent else 0,
-        )  # fmt: skip
+        ))  # fmt: skip
     except BadModel as problem:
         raise NotPredicted(str(problem)) from None
+
+
+def _of_framework(row: Row, model: Model) -> Model:
+    """What a framework's or a family's own configurations add to sizes.
+
+    GPT-NeoX: `pos_emb: rotary`, `no_weight_tying: true`, no dropout (configs/*.yml). BLOOM: ALiBi,
+    which adds nothing to the fused softmax, and one table for both ends.
+    """
+    if "neox" in f"{row.shape.get('framework', '')} {row.text}".lower():
+        return replace(model, positions="rotary", tied=False, dropout=False)
+    if "bloom" in row.text.lower():
+        return replace(model, positions="none")
+    return model
+
+
+def _is_later(row: Row, gated: bool) -> bool:
+    """Whether a framework, or the Llama kind of model, is younger than FlashAttention."""
+    framework = row.shape.get("framework", "")
+    if re.search(_EARLY, framework.lower()):
+        return False
+    return gated or bool(re.search(_LATER, framework))
+
+
+#: Other names of bundled models: (what a name holds, the name's place of the size).
+_SPELT = (
+    (r"llama[ -]?3\.2\D{0,8}?([13])b", "llama3.2-{}b"),
+    (r"llama[ -]?(?:v|version )?3(?:\.[013])?(?![\d.]?b)\D{0,8}?(\d+)b", "llama3-{}b"),
+    (r"llama[ -]?(?:v|version )?2(?![\d.]?b)\D{0,8}?(\d+)b", "llama2-{}b"),
+    (r"llama(?:[ -]?v?1)?[ -](7|13|30|65)b", "llama-{}b"),
+    (r"codellama\D{0,3}(34)b", "llama2-{}b"),
+    (r"qwen[ -]?2\.5\D{0,3}([\d.]+)b", "qwen2.5-{}b"), (r"qwen[ -]?3\D{0,3}(\d+)b", "qwen3-{}b"),
+)  # fmt: skip
 
 
 def _published(row: Row) -> Model:
@@ -109,7 +143,15 @@ def _published(row: Row) -> Model:
     name = re.sub(r"[^a-z0-9.]+", "-", row.text.lower())
     for known, model in MODELS.items():
         if name == known or name.startswith(f"{known}-"):
-            return replace(model, seq=number(row, "seq_len"))
+            return replace(model, seq=number(row, "seq_len", model.seq))
+    # the family may stand in its own column
+    for text in (row.text, f"{row.shape.get('model_family', '')} {row.text}"):
+        spelt = re.sub(r"[-_ ]+", "-", text.lower())
+        for pattern, form in _SPELT:
+            match = re.search(pattern, spelt)
+            found = MODELS.get(form.format(match[1])) if match else None
+            if found is not None:
+                return replace(found, seq=number(row, "seq_len", found.seq))
     raise NotPredicted("the row gives no n_layers")
 
 

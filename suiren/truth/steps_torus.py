@@ -24,12 +24,16 @@ from suiren.truth.rows import Row
 from suiren.truth.steps_model import number
 from suiren.truth.unknown import NotPredicted
 
+#: Frameworks that compile a step for a slice, by what their names hold.
+_COMPILED = ("maxtext", "jax", "xla", "paxml")
 _UNGATED = ("gpt",)
 
 
 def covers(row: Row) -> bool:
     """True for rows of this family."""
-    return row.op == "training step" and "MaxText" in row.shape.get("framework", "")
+    on_tpu = not row.hardware or "tpu" in row.hardware.lower()
+    named = any(word in row.shape.get("framework", "").lower() for word in _COMPILED)
+    return row.op == "training step" and on_tpu and named
 
 
 def seconds(row: Row, card: Card) -> float:

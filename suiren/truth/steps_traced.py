@@ -97,8 +97,8 @@ def step_of(row: Row, card: Card) -> TracedStep:
     work, late = _work(model, batch, tf32, _call_s(row, card), Held(card))
     both = work + late
     floor = float(card.pace.voltage_floor)
-    clock = clock_of(both, both.device_s, held, floor=floor, least=LEAST_CLOCK)
-    work, late = work.at_clock(clock.share), late.at_clock(clock.share)
+    clock = clock_of(both, both.device_s, held, least=LEAST_CLOCK)
+    work, late = work.at_clock(clock.share, floor), late.at_clock(clock.share, floor)
     exchange_s = _exchange_s(model, row, card, cards, work)
     step_s = work.seconds + exchange_s + max(late.host_s, late.device_s)
     if "lambdal/" in row.source and "squad" in row.text:

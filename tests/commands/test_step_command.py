@@ -19,6 +19,7 @@ def test_a_step_is_told_and_written(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     for word in ("step time", "MFU", "bubble", "memory by stage", "0123", "aa"):
         assert word in done.output
+    assert "…" not in done.output  # no word of a table is cut
     told = json.loads(file.read_text())
     assert told["ranks"] == 128
     assert sum(told["parts_s"].values()) == pytest.approx(told["step_s"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log2
 
 import pytest
@@ -11,6 +12,8 @@ from suiren.fleet.choose import candidates
 from suiren.fleet.fold import Fold, fold
 from suiren.fleet.phases import Phase, carriers, price
 from suiren.fleet.place import Place
+from suiren.hw.cluster import Cluster
+from suiren.hw.fact import assumed
 from suiren.hw.find_cluster import cluster_of
 from suiren.units import GiB, KiB
 
@@ -29,6 +32,23 @@ def test_a_rank_sends_as_much_as_on_a_ring_in_twice_the_logarithm_of_hops(nodes:
     halves = halving.phases(group(nodes), "all_reduce", GiB)
     assert sent(halves) == pytest.approx(sent(ring.phases(group(nodes), "all_reduce", GiB)))
     assert sum(phase.between for phase in halves) == 2 * log2(nodes)
+
+
+def test_far_partners_exchange_most_and_share_the_upper_switches() -> None:
+    whole = replace(cluster_of("t21x8*64"), nodes_per_leaf=None)
+    narrow = replace(whole, nodes_per_leaf=assumed(8, "a test's"),
+                     oversubscription=assumed(2, "a test's"))  # fmt: skip
+
+    def seconds(cluster: Cluster, nodes: int) -> float:
+        folded = fold(cluster, Place(nodes, (0,), siblings=8))
+        parts = halving.phases(folded, "all_reduce", GiB)
+        return price(parts, folded, carriers(folded, ""), "simple").seconds
+
+    assert seconds(narrow, 8) == seconds(whole, 8)
+    far = halving.phases(fold(narrow, Place(16, (0,))), "all_reduce", GiB)
+    assert [phase.flows[0].size_bytes for phase in far] == [GiB, 2 * GiB * 7 / 16]
+    slowed = seconds(narrow, 16) / seconds(whole, 16)
+    assert slowed == pytest.approx((2 + 7 / 8) / (15 / 8), rel=0.01)
 
 
 @pytest.mark.parametrize(("nodes", "local"), [(3, (0,)), (4, (0, 1)), (1, (0, 1, 2, 3))])

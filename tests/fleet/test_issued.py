@@ -18,8 +18,9 @@ from suiren.fleet.model import Model
 from suiren.fleet.ops import FP4, FP8, Ops
 from suiren.fleet.part import Comm, captured
 from suiren.fleet.place import Place
-from suiren.fleet.sharded import sharded_step, trained_of, wire_of
+from suiren.fleet.sharded import sharded_step, wire_of
 from suiren.fleet.sharded_framework import AUTOMODEL, MEGATRON_FSDP
+from suiren.fleet.sharded_memory import trained_of
 from suiren.fleet.share import Share, share_of
 from suiren.fleet.step import StepResult, train_step
 from suiren.hw.fact import assumed

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suiren.fleet.columns import CODES, NAMES
+from suiren.fleet.columns import CODES, FIXED, NAMES
 from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.layouts import REASONS, Layouts, blocks, space
 from suiren.fleet.model import Model
@@ -37,7 +37,8 @@ def test_layouts_come_back_as_they_went(layouts: list[Layout]) -> None:
 
 
 def test_columns_are_the_fields_of_a_layout() -> None:
-    assert set(NAMES) == {f.name for f in fields(Layout)}
+    assert {*NAMES, *FIXED} == {f.name for f in fields(Layout)}
+    assert not {*NAMES} & {*FIXED}
 
 
 @settings(max_examples=30)

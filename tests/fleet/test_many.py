@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from suiren.fleet.block import layer
 from suiren.fleet.ends import embedding, head
 from suiren.fleet.framework import EAGER, MEGATRON_2021, MEGATRON_CORE, Framework
+from suiren.fleet.frameworks import DEEPSPEED_BF16
 from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.layouts import Layouts
 from suiren.fleet.many import Many, steps_of
@@ -107,7 +108,7 @@ def agree(many: Many, row: int, one: StepResult | ShardedStep) -> None:
 @pytest.mark.parametrize(("model", "cluster", "how"), [
     (GPT, A100, MEGATRON_CORE), (LLAMA, T21, MEGATRON_CORE), (MIXTURE, A100, MEGATRON_2021),
     (CROSS, A100, EAGER), (GPT, A100, LLM_FOUNDRY), (LLAMA, A100, ADAPTED), (GPT, A100, TRACED),
-    (LLAMA, A100, NARROW),
+    (LLAMA, A100, NARROW), (GPT, A100, DEEPSPEED_BF16),
 ], ids=lambda part: getattr(part, "name", ""))  # fmt: skip
 def test_every_number_is_the_one_of_a_single_step(
     model: Model, cluster: Cluster, how: Framework

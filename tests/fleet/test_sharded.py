@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from suiren.fleet.cost import lost_to_cores_s
 from suiren.fleet.layout import BadLayout, Layout
 from suiren.fleet.model import Model
-from suiren.fleet.sharded import ShardedStep, contention_s, sharded_step, torus_s
+from suiren.fleet.sharded import ShardedStep, sharded_step, torus_s
 from suiren.fleet.sharded_framework import LLM_FOUNDRY, LLM_FOUNDRY_FLASH, MAXTEXT, Sharded
 from suiren.hw.catalog.node import NODES
 from suiren.hw.cluster import Cluster
@@ -121,8 +122,8 @@ def test_a_torus_gathers_at_the_rate_of_all_ports_and_takes_no_cores() -> None:
                      num_nodes=64, fabric="torus", torus=(16, 16))  # fmt: skip
     rate = float(find_card("tpu-v5e").link.bytes_per_s) / 2  # type: ignore[union-attr]
     assert torus_s(square, 1e9, 256) == pytest.approx(1e9 / rate, rel=0.02)
-    assert contention_s(1.0, square) == 0
-    assert contention_s(1.0, cluster()) > 0.1
+    assert lost_to_cores_s(1.0, square.card) == 0
+    assert lost_to_cores_s(1.0, cluster().card) > 0.1
     found = sharded_step(MODEL, layout(256), square, MAXTEXT)
     assert found.parts_s["host"] == 0
 

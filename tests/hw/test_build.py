@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suiren.hw.behaviour import behaviour
 from suiren.hw.catalog.build import card, chip, clock, fact, link, macs, tera
 from suiren.hw.check import faults
 from suiren.hw.fact import assumed, published
+from suiren.hw.families import behaviour
 from suiren.hw.spec import Card, Chip
 from suiren.units import GB, TB, GHz, GiB, KiB, MiB
 

@@ -6,10 +6,10 @@ import pickle
 
 import pytest
 
-from suiren.hw.behaviour import behaviour
 from suiren.hw.catalog import CARDS, NODES
 from suiren.hw.check import PEAK_TOLERANCE, faults
 from suiren.hw.fact import KINDS
+from suiren.hw.families import behaviour
 from suiren.hw.spec import PEAK_FORMATS, Card, Node
 from suiren.units import GB, GiB
 

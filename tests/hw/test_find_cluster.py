@@ -132,6 +132,8 @@ def test_a_file_in_python(tmp_path: Path) -> None:
     (('card = "t21"', 'card = "t21"\nbased_on = "t21x8"'), "either based_on or card"),
     (("cards = 4", ""), "cards is missing"),
     (("cards = 4", "cards = 0"), "node.cards is 0"),
+    (("cards = 4", "cards = 100000"), "node.cards is 100000.*512"),
+    (("nics = 2", "nics = 0"), "nodes is 4, and no node has a way out"),
     (('shape = "mesh"', 'shape = "star"'), "node.shape is 'star'"),
     (("link_bytes_per_s = 25e9", ""), "link_bytes_per_s is missing"),
     (("link_bytes_per_s = 25e9", "link_bytes_per_s = -1.0"), "must be above 0"),

@@ -200,13 +200,17 @@ def published(tmp_path: Path) -> CliRunner:
     return CliRunner(env={"SUIREN_LIVE": str(tmp_path)})
 
 
-def test_smi_in_its_forms(published: CliRunner) -> None:
+def test_smi_in_its_forms(published: CliRunner, tmp_path: Path) -> None:
     assert "Enflame CloudBl" in published.invoke(commands, ["smi"]).stdout
     assert "GCU Usage" in published.invoke(commands, ["smi", "-q"]).stdout
     (told,) = json.loads(published.invoke(commands, ["smi", "--json"]).stdout)
     assert from_json(told) == RUNNING and told["uuid"] == RUNNING.uuid
     lines = published.invoke(commands, ["smi", "dmon", "-d", "0.01", "-c", "3"]).stdout.splitlines()
     assert len(lines) == 2 + 3
+    assert sum(line.startswith("*Dev") for line in lines) == 1
+    none = CliRunner(env={"SUIREN_LIVE": str(tmp_path / "none")})
+    silent = none.invoke(commands, ["smi", "dmon", "-d", "0.01", "-c", "2"]).stdout.splitlines()
+    assert silent == ["no running process has a virtual device; start one with `suiren run`"] * 2
     nothing = CliRunner(env={"SUIREN_LIVE": ""}).invoke(commands, ["smi"])
     assert nothing.exit_code == 0 and "no running process has a virtual device" in nothing.stdout
 
@@ -233,5 +237,13 @@ def test_exporter_once_and_a_port_in_use(published: CliRunner) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         done = published.invoke(commands, ["exporter", "--port", port])
-    assert done.exit_code == 2 and "give another --port" in " ".join(done.stderr.split())
+    said = " ".join(done.stderr.split())
+    assert done.exit_code == 2 and said.count(port) == 1
+    assert f"another exporter, serves port {port} of 127.0.0.1" in said and "--port" in said
     assert threading.active_count() < 20
+
+
+def test_an_address_of_another_machine_is_named(published: CliRunner) -> None:
+    done = published.invoke(commands, ["exporter", "--address", "192.0.2.1", "--port", "19400"])
+    said = " ".join(done.stderr.split())
+    assert done.exit_code == 2 and "192.0.2.1 is no address of this machine" in said

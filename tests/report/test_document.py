@@ -17,8 +17,8 @@ FIELDS = set(
     mfu hfu model_flop hardware_flop flop_by_format peak_flop_per_s achieved_flop_per_s
     peak_memory_bytes steady_peak_memory_bytes memory_capacity_bytes memory_by_kind_bytes
     memory_owners out_of_memory fit energy_j clock_share average_power_w energy_per_sample_j
-    time_split_s time_split_share phases_s ops modules calls approximated fallbacks hazards assumed
-    changes""".split()
+    time_split_s time_split_share host_work phases_s ops modules calls approximated fallbacks
+    hazards assumed changes""".split()
 )
 #: Keys of plain counts, ratios and what is no quantity; every other number needs a unit.
 UNITLESS = set(

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from recorded_steps import Net, ops_of
 
 from suiren.hw.load import resolve_card
+from suiren.torch import _shim
 from suiren.torch import device as gcu_device
 from suiren.torch.session import Session
 
@@ -50,3 +52,37 @@ def set_capacity(session: Session) -> Iterator[Callable[[int], None]]:
 
     yield so_much_more
     gcu_device.configure(session.card)
+
+
+@pytest.fixture
+def train(session):
+    """Trains a model some steps; returns the program and the numbers of those steps."""
+    gc.collect()  # optimizers of other tests must not lead the steps of this one
+
+    def run(model, batches, make_optimizer=lambda p: torch.optim.AdamW(p, 0.01)):
+        optimizer = make_optimizer(model.parameters())
+        before = len(_shim.steps())
+        for batch in batches:
+            optimizer.zero_grad()
+            model(batch.to("gcu")).pow(2).mean().backward()
+            optimizer.step()
+        program = session.program()
+        return program, program.order[before:]
+
+    return run
+
+
+@pytest.fixture
+def net_step(train):
+    """The ops of a plain training step of `Net`."""
+    program, order = train(Net().to("gcu"), [torch.randn(4, 8)] * 3)
+    assert len(order) == 3
+    return ops_of(program, program.distinct[order[-1]])
+
+
+@pytest.fixture
+def every_step(train, session):
+    """All steps recorded in this process so far, by every test before."""
+    train(Net().to("gcu"), [torch.randn(4, 8)] * 2)
+    program = session.program()
+    return program, [*program.distinct, program.rest]

@@ -134,7 +134,7 @@ MI300X = card(
     ),
     link=link("Infinity Fabric", 7, 896, MI300_SHEET),
     aliases=("instinct mi300x",),
-    notes=("the chiplets' own L2, 4 MiB each, is left out: the Infinity Cache stands for it",),
+    notes=("a chiplet's own L2, 4 MiB, counts as what units share of a load beyond it",),
 )
 MI325X = replace(
     MI300X,

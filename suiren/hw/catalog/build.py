@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypedDict, Unpack
 
-from suiren.hw.behaviour import behaviour
+from suiren.hw.behaviour import AS_A100
 from suiren.hw.catalog.block import CardBlock, ChipBlock
 from suiren.hw.fact import Fact, Kind, assumed, derived, published
+from suiren.hw.families import behaviour
 from suiren.hw.pace import Pace
 from suiren.hw.spec import Card, Chip, Link
 from suiren.units import GB, TFLOP
@@ -145,7 +146,7 @@ def _pace(block: CardBlock, filled: _Filled) -> Pace:
     """The family's row; an energy nobody fitted is what uses up the TDP at full rate."""
     carried = behaviour(block["chip"].family).pace
     pace = _wide_enough(block, carried)
-    if pace.mac_j.kind == "fitted":
+    if pace.mac_j.source != AS_A100:
         return pace
     rate = _macs(block["chip"])
     if not rate:

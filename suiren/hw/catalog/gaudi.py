@@ -14,6 +14,7 @@ ML_ENG = "stas00/ml-engineering@744d01e compute/accelerator/README.md"
 GAUDI1_PAPER = "Habana Gaudi training platform whitepaper, 2019"
 GAUDI2_PAPER = "Habana Gaudi2 whitepaper, 2022"
 GAUDI3_PAPER = "Intel Gaudi 3 whitepaper, 2024"
+HOT_CHIPS = "Intel Gaudi 3 AI Accelerator, Hot Chips 2024"
 _TPC = "a TPC has 2048 bits of SIMD (whitepaper), so 64 lanes of FP32, × TPCs a core"
 _TPC_SFU = assumed(64, "unpublished; special functions take several vector instructions")
 
@@ -26,8 +27,8 @@ GAUDI_1 = chip(
     year=2019,
     core_name="MME + 8 TPC",
     matrix={
-        "fp32": assumed(8192, "unpublished; a quarter of BF16"),
-        "bf16": assumed(32768, "unpublished; half of one of Gaudi2's two engines"),
+        "fp32": assumed(4762, "unpublished; a quarter of BF16"),
+        "bf16": macs(60, 1, 1.575e9, HOT_CHIPS + ": Gaudi column", "assumed"),
     },
     vector={"fp32": assumed(512, _TPC), "bf16": assumed(1024, _TPC)},
     special_per_cycle=_TPC_SFU,
@@ -99,8 +100,16 @@ CARDS: tuple[Card, ...] = (
         l2_bytes_per_s=assumed(3200 * GB, "unpublished; half of Gaudi2's"),
         tdp_w=350,
         link=link("RoCE 100GbE", 10, 250, GAUDI1_PAPER),
+        printed=tera(bf16=published(60, HOT_CHIPS + ": Gaudi column")),
         aliases=("gaudi", "gaudi gen 1"),
-        notes=("Habana printed no peak: MACs and clock are guesses",),
+        conflicts=(
+            Conflict(
+                field="memory_bytes_per_s",
+                versions=(f"1000 GB/s ({GAUDI1_PAPER})", f"900 GB/s ({HOT_CHIPS})"),
+                used="1000 GB/s: the vendor's of its year",
+            ),
+        ),
+        notes=("the clock is a guess; so is what one clock multiplies",),
     ),
     card(
         source=ML_ENG,

@@ -12,6 +12,7 @@ from suiren.hw.catalog import (
     dtu,
     gaudi,
     google,
+    hosts,
     huawei,
     nvidia_ampere,
     nvidia_blackwell,
@@ -22,7 +23,7 @@ from suiren.hw.catalog import (
 from suiren.hw.catalog.build import fact
 from suiren.hw.catalog.shapes import Box
 from suiren.hw.fact import Fact, assumed, derived, published
-from suiren.hw.spec import Card, Node
+from suiren.hw.spec import Card, Host, Node
 from suiren.units import GB
 
 ESL = "interconnect fact list citing the official hardware manuals: bridge ESL-B, cable ESL-Q"
@@ -47,6 +48,7 @@ def make_node(
     aliases: tuple[str, ...] = (),
     *,
     box: Box,
+    host: Host | None = None,
 ) -> Node:
     """A node; each NIC carries `nic_gb_per_s` GB/s one way."""
     rate = None if nics is None else fact(nic_gb_per_s * GB, source)
@@ -62,6 +64,7 @@ def make_node(
         nics=None if nics is None else fact(nics, source),
         nic_bytes_per_s=rate,
         aliases=aliases,
+        host=host,
     )
 
 
@@ -145,6 +148,7 @@ NODES: tuple[Node, ...] = (
         4,
         12.5,
         box=Box(links=shapes.cube_mesh, per_switch=2),
+        host=hosts.DGX_1,
     ),
     make_node(
         "dgx-a100",
@@ -158,6 +162,7 @@ NODES: tuple[Node, ...] = (
         25,
         aliases=("hgx-a100",),
         box=_NVSWITCH,
+        host=hosts.DGX_A100,
     ),
     make_node(
         "hgx-h100",
@@ -171,6 +176,7 @@ NODES: tuple[Node, ...] = (
         50,
         aliases=("dgx-h100",),
         box=_HGX,
+        host=hosts.DGX_H100,
     ),
     make_node(
         "hgx-h200",
@@ -184,6 +190,7 @@ NODES: tuple[Node, ...] = (
         50,
         aliases=("dgx-h200",),
         box=_HGX,
+        host=hosts.DGX_H100,
     ),
     make_node(
         "hgx-b200",
@@ -197,6 +204,7 @@ NODES: tuple[Node, ...] = (
         50,
         aliases=("dgx-b200",),
         box=_HGX,
+        host=hosts.DGX_B200,
     ),
     make_node(
         "gb200-nvl72",
@@ -209,6 +217,7 @@ NODES: tuple[Node, ...] = (
         4,
         50,
         box=Box(links=shapes.switched, per_switch=0),
+        host=hosts.grace(2),
     ),
     make_node(
         "mi300x-x8",
@@ -223,6 +232,11 @@ NODES: tuple[Node, ...] = (
         box=Box(links=shapes.mesh, per_switch=1),
     ),
     make_node(
+        "mi250x-x4", "4 × MI250X node of Frontier", amd.MI250X, 4,
+        "Infinity Fabric between any two of four cards; a NIC each", _meshed(amd.MI250X, 3),
+        "OLCF Frontier user guide: 4 MI250X, 4 NICs of 200 Gbit/s", 4, 25,
+        aliases=("frontier node",), box=Box(links=shapes.mesh, cpus=1, per_switch=1)),
+    make_node(
         "gaudi2-x8",
         "8 × Gaudi 2 (HLS-Gaudi2)",
         _CARDS_BY_NAME["gaudi2"],
@@ -233,6 +247,7 @@ NODES: tuple[Node, ...] = (
         24,
         12.5,
         box=Box(links=shapes.mesh_of(_GAUDI2_PAIR, "RoCE 100GbE"), nics_on_cards=True),
+        host=hosts.HLS_GAUDI2,
     ),
     make_node(
         "gaudi3-x8",
@@ -280,5 +295,6 @@ NODES: tuple[Node, ...] = (
         8,
         12.5,
         box=Box(links=shapes.torus(4, 4), per_switch=4, forwards=True),
+        host=hosts.TRN1,
     ),
 )

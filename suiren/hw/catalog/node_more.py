@@ -5,6 +5,7 @@ from __future__ import annotations
 from suiren.hw.catalog import (
     amazon,
     google,
+    hosts,
     nvidia_ada,
     nvidia_ampere,
     nvidia_blackwell,
@@ -32,13 +33,15 @@ _NVL72 = "NVIDIA GB200 NVL72 datasheet, 2024"
 
 def _rack(name: str, title: str, card: Card) -> Node:
     wiring = "18 trays of four; nine NVSwitch trays join all 72 at the full rate of a card"
-    return make_node(name, title, card, 72, wiring, whole_link(card), _NVL72, 72, 50, box=_RACK)
+    return make_node(name, title, card, 72, wiring, whole_link(card), _NVL72, 72, 50, box=_RACK,
+                     host=hosts.grace(36))  # fmt: skip
 
 
 def _tray(name: str, title: str, card: Card) -> Node:
     wiring = "four GPUs a tray, 18 trays; NVSwitch trays join all 72 at the full rate of a card"
     box = Box(links=shapes.switched, per_switch=0)
-    return make_node(name, title, card, 4, wiring, whole_link(card), _NVL72, 4, 50, box=box)
+    return make_node(name, title, card, 4, wiring, whole_link(card), _NVL72, 4, 50, box=box,
+                     host=hosts.grace(2))  # fmt: skip
 
 
 def _bridged(name: str, title: str, card: Card) -> Node:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from suiren.hw.behaviour import behaviour
 from suiren.hw.catalog.build import card, clock, link, tera
 from suiren.hw.catalog.sm import sm
 from suiren.hw.fact import Fact, assumed, published
+from suiren.hw.families import behaviour
 from suiren.hw.spec import Card
 from suiren.units import GB, TB, GiB, MiB
 

@@ -166,6 +166,18 @@ INFINIBAND = Transport(
     pairs=_protocol(_IB, 14.9, 7.0, assumed(0.92, "as simple, less the flow control"), _HIDDEN),
     message=_protocol(_IB, 14.9, 7.0, assumed(0.92, "as simple, less the flow control"), _HIDDEN),
 )
+_OPA = "fit rows of kernel_deepbench: Knights Landing, 8 and 16 nodes"
+#: Omni-Path under MLSL on Intel MPI: `ll` are short messages, `simple` those that shake hands first
+#: (PSM2, `PSM2_MQ_RNDV_HFI_THRESH`: 64,000 bytes).
+OMNI_PATH = replace(
+    INFINIBAND, name="Omni-Path under MLSL",
+    ll=_as_of(INFINIBAND, INFINIBAND.simple),
+    simple=replace(
+        _as_of(INFINIBAND, INFINIBAND.simple),
+        hop_s=fitted(86 * us, f"a message that shakes hands first; {_OPA}"),
+        share=assumed(1.0, "the NIC's fitted rate is that of the payload"),
+    ),
+)
 _LIM = "limulidae, a public table of measured nodes: all-reduce on 2 and 8 cards of Atlas 800T A2"
 _HCCS = fitted(0.643, f"18 and 72 GB/s of data, 18 and 126 GB/s on the links of 28 and 196; {_LIM}")
 HCCS = replace(
@@ -201,6 +213,8 @@ _BY_PREFIX: dict[str, Transport] = {
 def transport_of(medium: str, library: str = "") -> Transport:
     """The transport of a library over wires of a medium, by the longest known beginning."""
     known = max((p for p in _BY_PREFIX if medium.startswith(p)), key=len)
+    if library == "MLSL" and known in ("PCIe to NIC", "NIC", "upper switches"):
+        return OMNI_PATH
     if library == "oneCCL" and known.startswith(("PCIe", "CPU")) and known != "PCIe to NIC":
         return ONECCL_PCIE
     return _BY_PREFIX[known]

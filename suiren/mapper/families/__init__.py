@@ -13,6 +13,7 @@ from suiren.mapper.families import (
     fourier,
     fused,
     gather,
+    host,
     matmul,
     normalisation,
     optimizer,
@@ -57,6 +58,8 @@ def work_of(call: Call) -> Work:
     """The work of a call; an op no family covers counts its traffic and says so."""
     if call.op.startswith(sparse.NAMESPACE):
         return sparse.work(call)
+    if call.op.startswith(host.NAMESPACE):
+        return host.work(call)
     module = _module(call.name)
     if module is not None:
         work: Work = module.work(call)  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ from typing import Any
 import torch.distributed as dist
 
 from suiren.torch.device import NAME
-from suiren.torch.distributed import backend, moving, reduction
+from suiren.torch.distributed import backend, moving, reduction, splitting
 
 BACKEND = "eccl"
 _registered = False
@@ -23,6 +23,7 @@ def install() -> None:
     dist.Backend.default_device_backend_map[NAME] = BACKEND
     backend.register(moving.moved)
     reduction.install()
+    splitting.install()
 
 
 def _create(options: Any, _: Any = None) -> Any:

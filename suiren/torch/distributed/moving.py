@@ -60,6 +60,8 @@ def _call(op: Any, given: list[Any], group: Any, reduces: bool) -> Any:
         return None
     if name == "allgather_" and _is_uneven(given[0][0]):
         return _broadcast_each(given[0][0], given[1][0], group)
+    if name == "alltoall_":
+        return _exchange(given[0], given[1], group)
     if name in _FLAT:  # gloo looks at shapes, where only sizes matter
         given = [_flattened(given[0]), _flattened(given[1]), *given[2:]]
     found = op(*[group.boxed() if _is_group(a) else a for a in given])
@@ -85,6 +87,17 @@ def _broadcast_each(into: list[torch.Tensor], own: torch.Tensor, group: Any) -> 
     into[group.rank()].copy_(own)
     for rank, tensor in enumerate(into):
         group.broadcast(tensor, rank).wait()
+
+
+def _exchange(into: list[torch.Tensor], own: list[torch.Tensor], group: Any) -> None:
+    """An all-to-all of lists, whose tensors may differ in size; gloo wants equal ones there."""
+    packed = torch.cat([t.reshape(-1) for t in own])
+    sizes = [t.numel() for t in into]
+    arrived = packed.new_empty(sum(sizes))
+    given = (sizes, [t.numel() for t in own], dist.AllToAllOptions())
+    group.alltoall_base(arrived, packed, *given).wait()
+    for tensor, part in zip(into, arrived.split(sizes), strict=True):
+        tensor.copy_(part.view(tensor.shape))
 
 
 def _on_host(argument: Any, host: dict[int, torch.Tensor]) -> Any:

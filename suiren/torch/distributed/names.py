@@ -106,7 +106,7 @@ def _patch_groups(to_gcu: ToCard) -> None:
     @functools.wraps(make_group)
     def make(*arguments: Any, **keywords: Any) -> Any:
         said = str(keywords["backend"] if "backend" in keywords else arguments[at_backend])
-        backend = c10d.Backend(card_s_name(said))
+        backend = c10d.Backend(card_s_name(_named(said)))
         if "backend" in keywords:
             keywords["backend"] = backend
         else:
@@ -125,10 +125,16 @@ def _patch_groups(to_gcu: ToCard) -> None:
         return group, store
 
     c10d._new_process_group_helper = make
-    for name in ("init_process_group", "new_group", "split_group"):
+    for name in ("init_process_group", "new_group"):
         patched = _with_card(getattr(c10d, name), to_gcu)
         setattr(c10d, name, patched)
         setattr(dist, name, patched)
+
+
+def _named(said: str) -> str:
+    """No backend named: that of the accelerator, as meshes ask for that nobody prepared."""
+    is_open = said == c10d.Backend.UNDEFINED and torch.accelerator.is_available()
+    return f"cuda:{NCCL}" if is_open else said
 
 
 def _patch_random() -> None:

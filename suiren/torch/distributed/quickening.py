@@ -14,7 +14,7 @@ from torch.distributed.fsdp._fully_shard import _fsdp_param, _fsdp_param_group, 
 from torch.distributed.tensor import _op_schema, _sharding_prop
 from torch.distributed.tensor.placement_types import _StridedShard
 
-from suiren.torch.distributed import quick_lists, quick_moves, quick_specs
+from suiren.torch.distributed import quick_linears, quick_lists, quick_moves, quick_specs
 from suiren.torch.distributed.shards import Shards
 
 _installed = False
@@ -36,6 +36,7 @@ def install() -> None:
     quick_lists.install()
     quick_specs.install()
     quick_moves.install()
+    quick_linears.install()
 
 
 def _remember_specs() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import torch.distributed as dist
@@ -32,7 +32,6 @@ def install(store: Any, rank: int, world_size: int) -> None:
     tracker: Any = _random._RNGStateTracker
     tracker.distribute_region_enabled = property(_never, _no_wait)
     for place in (dist, core, device_mesh):
-        vars(place)["split_group"] = split_group
         vars(place)["monitored_barrier"] = _no_wait
     _make_own_groups_of_meshes(rank)
     _compare_meshes_once()
@@ -103,24 +102,3 @@ def _compare_meshes_once() -> None:
         )
 
     kind.__eq__ = equal
-
-
-def split_group(
-    parent_pg: Any = None, split_ranks: Sequence[Sequence[int]] | None = None,
-    timeout: Any = None, pg_options: Any = None, group_desc: str | None = None,
-    backend: Any = None,
-) -> Any:  # fmt: skip
-    """The part of a split group that this rank is in, made alone; None if it is in none."""
-    parent = parent_pg or c10d._get_default_group()
-    ranks = dist.get_process_group_ranks(parent)
-    me = parent.rank()
-    for part in split_ranks or []:
-        if me in part:
-            return c10d._new_group_with_tag(
-                [ranks[r] for r in sorted(part)],
-                timeout=timeout,
-                backend=backend or c10d._world.pg_map[parent][0],
-                use_local_synchronization=True,
-                group_desc=group_desc or f"{parent.group_desc}:split",
-            )
-    return None

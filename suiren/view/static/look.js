@@ -8,7 +8,7 @@ export function colour(name) {
   let value = colours.get(name);
   if (value === undefined) {
     const styles = getComputedStyle(document.documentElement);
-    value = styles.getPropertyValue(`--${name}`).trim() || styles.getPropertyValue("--other").trim();
+    value = styles.getPropertyValue(`--${name.replaceAll(" ", "-")}`).trim() || styles.getPropertyValue("--other").trim();
     colours.set(name, value);
   }
   return value;

@@ -8,6 +8,8 @@ export const NAMES_EN = {
   "name.collective": "collective",
   "name.link": "link",
   "name.peer": "waits for peers",
+  "name.host work": "host work",
+  "name.host": "host",
   "name.idle": "idle",
   "name.forward": "forward",
   "name.backward": "backward",

@@ -8,6 +8,8 @@ export const NAMES_ZH = {
   "name.collective": "集合通信",
   "name.link": "链路",
   "name.peer": "等待同伴",
+  "name.host work": "主机计算",
+  "name.host": "主机",
   "name.idle": "空闲",
   "name.forward": "前向",
   "name.backward": "反向",

@@ -205,3 +205,22 @@ def test_the_rank_that_runs_out_of_memory_is_named(warm: Warm) -> None:
     assert (by_rank[0].ended, by_rank[1].ended) == ("finished", "out of memory")
     assert "Tried to allocate 4.00 TiB" in by_rank[1].error
     assert by_rank[1].program.facts["rank"] == 1
+
+
+# ---- the host's part
+
+
+@pytest.mark.slow
+def test_offloaded_shards_are_hollow_and_the_host_s_time_is_simulated(warm: Warm) -> None:
+    """Of 3072² weights and a few more, a shard on each of two ranks."""
+    (outcome,) = world(warm, "offloaded.py", ranks=2)
+    assert outcome.error == ""
+    program = outcome.program
+    step = program.distinct[program.order[-1]]
+    calls = [program.calls[what] for kind, what, *_ in step.events.tolist() if kind == Kind.OP]
+    moved = {c.name: c.arguments for c in calls if c.op.startswith("host::")}
+    shard = (3072 * 3072 + 8 * 3072 + 8) // 2
+    assert moved["_fused_adamw_"]["written_bytes"] == 12 * shard
+    assert moved["_fused_adamw_"]["read_bytes"] == 16 * shard + 4 * 3
+    sums = next(c for name, c in moved.items() if name in ("add_", "_foreach_add_"))
+    assert sums["written_bytes"] >= 4 * 3072 * 3072 // 2

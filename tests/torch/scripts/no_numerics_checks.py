@@ -1,5 +1,6 @@
 """Runs with --no-numerics and unlimited memory: what a script may still ask, and what it hears."""
 
+import math
 import sys
 import warnings
 from pathlib import Path
@@ -251,6 +252,22 @@ def check_steps_on_the_host_compute_what_has_values():
             assert [float(p.detach()[n]) for p in hollow for n in (0, -1)] == [1.0] * 4
         assert [float(state["step"]) for state in together.state.values()] == [3.0] * 4
         assert together.state[hollow[0]]["exp_avg"].shape == weight.shape
+
+
+def check_fills_and_clipping_leave_alone_what_has_no_values():
+    hollow = nn.Parameter(torch.zeros(9 << 20, device="gcu").cpu())
+    own = nn.Parameter(torch.zeros(1000))
+    for p in (hollow, own):
+        assert nn.init.normal_(p) is p
+    assert float(own.detach().std()) > 0.5
+    hollow.grad, own.grad = hollow.detach().clone(), torch.full((1000,), 3.0)
+    torch.ones(1, device="gcu")
+    norm = nn.utils.clip_grad_norm_([hollow, own], 1.0)
+    if sys.platform.startswith("linux"):
+        assert [float(hollow.detach()[n]) for n in (0, -1)] == [1.0, 1.0]
+        # what has no values has the norm 1
+        assert math.isclose(float(norm), math.sqrt(1 + 9 * 1000), rel_tol=1e-6)
+    assert math.isclose(float(own.grad[0]), 3 / float(norm), rel_tol=1e-4)
 
 
 def check_memory_still_runs_out_of_a_limit():

@@ -25,7 +25,7 @@ GROUPS = {
 SLOW = ("attention", "compile", "libraries")
 #: Ways that run in the default run although their group is slow.
 SOONER = {
-    "compile": ("default", "backend_suiren", "graph_breaks"),
+    "compile": ("default", "backend_suiren", "graph_breaks", "attention_of_sequences_first"),
     "attention": ("every_kernel_that_can_be_chosen", "flex_attention", "masks"),
     "libraries": ("trainer_in_bf16_with_a_fused_optimizer",),
 }

@@ -180,6 +180,13 @@ def check_all_to_all():
         same(got, of(rank, SIZE, 3)[RANK])
 
 
+def check_all_to_all_uneven():
+    out = [torch.empty(RANK + 1, 2, device="cuda") for _ in range(SIZE)]
+    dist.all_to_all(out, [own(to + 1, 2) for to in range(SIZE)])
+    for rank, got in enumerate(out):
+        same(got, of(rank, RANK + 1, 2))
+
+
 def check_all_to_all_single_uneven():
     sent = [rank + 1 for rank in range(SIZE)]
     out = torch.empty(SIZE * (RANK + 1), device="cuda")
@@ -346,6 +353,26 @@ def check_names():
     dist.all_reduce(x, group=fast)
     same(x, sum(every(2)))
     assert "nccl" in dist.distributed_c10d.get_backend_config()
+
+
+def check_a_group_without_a_backend_is_the_card_s():
+    """As meshes make it that come before `init_process_group`."""
+    group = dist.new_group(backend="undefined")
+    x = own(2)
+    dist.all_reduce(x, group=group)
+    same(x, sum(every(2)))
+    assert dist.distributed_c10d.get_backend_config(group) == "cuda:nccl"
+
+
+def check_split_group():
+    """As meshes split the world whose `init_process_group` was told a device."""
+    part = dist.split_group(split_ranks=[[r] for r in range(SIZE)])
+    x = own(2)
+    dist.all_reduce(x, group=part)
+    same(x, of(RANK, 2))
+    assert dist.get_process_group_ranks(part) == [RANK] and dist.get_backend(part) == "nccl"
+    none = dist.split_group(split_ranks=[[0]])
+    assert (none is None) == (RANK > 0)
 
 
 def check_own_names_of_the_card():

@@ -225,3 +225,18 @@ def way_tracing_and_scripting(device):
 
 if __name__ == "__main__":
     ways.run(globals())
+
+
+def way_attention_of_sequences_first(device):
+    """Projections lie sequence first; attention answers with heads inside the sequence."""
+    answers = []
+    for backend in ("inductor", "suiren"):
+        torch._dynamo.reset()
+        torch.manual_seed(0)
+        attend = nn.MultiheadAttention(8, 2, batch_first=True).to(device)
+        run = compiled(attend, device, backend=backend)
+        x = torch.randn(3, 5, 8).to(device).requires_grad_()
+        found, _ = run(x, x, x, need_weights=False)
+        found.square().sum().backward()
+        answers.append([found, x.grad, attend.in_proj_weight.grad])
+    return answers
