@@ -27,11 +27,11 @@ def tile_times(runs: Runs, timed: Callable[[Trips], int]) -> dict[Trips, int]:
         return found[trips]
 
     wanted = sorted({trips for _, trips in runs})
-    alike: dict[tuple[int, Trips], list[Trips]] = {}
+    at = _uneven(wanted)
+    alike: dict[Trips, list[Trips]] = {}
     for trips in wanted:
-        at = _uneven(wanted)
-        alike.setdefault((at, trips[:at] + trips[at + 1 :]), []).append(trips)
-    for (at, _), line in alike.items():
+        alike.setdefault(trips[:at] + trips[at + 1 :], []).append(trips)
+    for line in alike.values():
         _fill(line, at, of, found)
     return found
 
