@@ -1,4 +1,7 @@
-"""Frameworks beside Megatron-LM and FSDP, one entry each, from their own sources.
+"""Frameworks beside Megatron-LM and FSDP, one entry each.
+
+Read for it: DeepSpeed, BigScience's Megatron-DeepSpeed, Colossal-AI, NeMo's launcher. GPT-NeoX,
+Alpa, XLA, NeuronX, Paddle and ROCm are stated from general knowledge of these stacks.
 
 DeepSpeed's pipelines, Colossal-AI, XLA on GPUs and Trainium, stacks of AMD and Paddle. An entry
 says only what differs from the one it starts from.

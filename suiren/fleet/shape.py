@@ -8,9 +8,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from suiren.fleet.content import Content, held_by
 from suiren.fleet.layout import Layout
 from suiren.fleet.model import Model
-from suiren.fleet.step import Content, held_by
 from suiren.fleet.weights import layers_before
 
 

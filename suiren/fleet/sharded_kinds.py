@@ -1,6 +1,8 @@
 """Frameworks that shard weights through PyTorch's FSDP or DeepSpeed's ZeRO, one entry each.
 
-What an entry states is read from the framework's own source, named beside it.
+Read for it: PyTorch's `fully_shard`, torchtitan's parallelize and checkpoint policies, fms-fsdp's
+policies. The other files beside an entry are where it can be checked; their content is general
+knowledge of these frameworks.
 """
 
 from __future__ import annotations

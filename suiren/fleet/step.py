@@ -8,6 +8,7 @@ from math import inf
 
 from suiren.fleet.after import after, after_stage, send_s
 from suiren.fleet.block import layer
+from suiren.fleet.content import Content, held_by
 from suiren.fleet.cost import NOTHING, Cost, behind_kernels, clock_of, cost_of
 from suiren.fleet.ends import embedding, ending
 from suiren.fleet.framework import MEGATRON_CORE, Framework
@@ -187,27 +188,6 @@ def _chunks(model: Model, layout: Layout, pieces: Pieces) -> list[Chunks]:
             if one not in known:
                 known[one] = _chunk(pieces, *one)
         found.append([known[one] for one in stage])
-    return found
-
-
-#: What a chunk holds: plain layers, mixtures, layers that attend to an encoder, embedding? head?
-Content = tuple[int, int, int, bool, bool]
-
-
-def held_by(model: Model, layout: Layout) -> list[list[Content]]:
-    """What each chunk of each stage holds, `[stage][chunk]`."""
-    found: list[list[Content]] = [[] for _ in range(layout.pp)]
-    counts = layout.stage_layers(model)
-    first = 0
-    for chunk in range(layout.vpp):
-        for stage in range(layout.pp):
-            count = counts[stage][chunk]
-            dense = max(0, min(first + count, model.dense_layers) - first)
-            mixed = count - dense if model.experts else 0
-            cross = max(0, first + count - max(first, model.layers - model.decoder_layers))
-            last = (stage, chunk) == (layout.pp - 1, layout.vpp - 1)
-            found[stage].append((count - mixed - cross, mixed, cross, stage + chunk == 0, last))
-            first += count
     return found
 
 

@@ -44,7 +44,6 @@ def _dtu(group: int, cores: str) -> Behaviour:
 
 #: TSMC on N3E against N5: power at one speed.
 _N3_POWER = 0.68
-_CDNA3 = "AMD CDNA 3 whitepaper, 2023: "
 _MAF = "AMD, Measuring Max-Achievable FLOPs, part 2, 2025: "
 #: Of a multiply-accumulate at full clock: the cube law's energy with which 625 W hold the clock at
 #: 708 / (0.94 × 1307).
@@ -55,9 +54,11 @@ def _cdna(mac_j: Fact, whose: str) -> Behaviour:
     """Chiplets of AMD: what a die's own L2 takes off the cache that all dies share."""
     pace = replace(
         _UNMEASURED.pace,
-        port_bytes_per_cycle=published(64, f"{_CDNA3}what a compute unit's L1 takes in{whose}"),
-        multicast=derived(
-            6, f"{_CDNA3}an L2 for 38 units; six by six tiles ask what lies beyond it for each "
+        port_bytes_per_cycle=assumed(
+            64, f"what a compute unit's L1 takes in, as on CDNA 2, from memory{whose}"
+        ),
+        multicast=assumed(
+            6, "an L2 for the 38 units of a die: six by six tiles ask what lies beyond it for each "
             f"operand once{whose}"
         ),
         mac_j=mac_j,

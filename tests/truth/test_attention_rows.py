@@ -70,3 +70,11 @@ def test_tiles_go_to_the_core_that_is_free_first() -> None:
     assert dealt(runs, times, 1, 4) == 30
     assert dealt(runs, times, 1, 1) == 120
     assert dealt(runs, times, 3, 1) == 360
+
+
+def test_a_grid_of_very_many_lengths_is_timed_at_a_few() -> None:
+    asked = []
+    runs = tuple((1, (5, n)) for n in range(1, 50_001))
+    times = tile_times(runs, lambda trips: asked.append(trips) or 10 * trips[1])
+    assert len(asked) <= 3
+    assert times[5, 12_345] == 123_450
