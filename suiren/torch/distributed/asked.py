@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,6 +24,8 @@ class Asked:
     """Runs on the group's own stream."""
     result: Any
     """What the work's future holds."""
+    pieces: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
+    """Rows that go to each member of the group and that come from each; of an all_to_all."""
 
     def tensors(self) -> Iterator[torch.Tensor]:
         """Outputs, then inputs."""
@@ -85,6 +87,19 @@ def _from_to(name: str, outputs: str, inputs: str) -> Callable[[Given, Any], Ask
     return asked
 
 
+def _all_to_all(given: Given, group: Any) -> Asked:
+    into, own = given["output"], given["input"]
+    n, size = int(group.size()), max(_bytes([into]), _bytes([own]))
+    made = _make("all_to_all", given, [into], [own], size, -1, into)
+    sent = _rows(own, given.get("input_split_sizes"), n)
+    return replace(made, pieces=(sent, _rows(into, given.get("output_split_sizes"), n)))
+
+
+def _rows(tensor: torch.Tensor, splits: Sequence[int] | None, n: int) -> tuple[int, ...]:
+    """Rows of a tensor for each of `n` members: as given, or as many for each."""
+    return tuple(splits) if splits else (len(tensor) // n if tensor.dim() else 0,) * n
+
+
 def _gather(given: Given, group: Any) -> Asked:
     into = flat(given["output_tensors"])
     own = list(given["input_tensors"])
@@ -126,7 +141,7 @@ ASKED: dict[str, Callable[[Given, Any], Asked]] = {
     "_reduce_scatter_base_": _from_to("reduce_scatter", "output_tensor", "input_tensor"),
     "reduce_scatter_tensor_coalesced_": _from_to("reduce_scatter", "outputs", "inputs"),
     "alltoall_": _from_to("all_to_all", "output_tensors", "input_tensors"),
-    "alltoall_base_": _from_to("all_to_all", "output", "input"),
+    "alltoall_base_": _all_to_all,
     "broadcast_": _rooted("broadcast"),
     "reduce_": _rooted("reduce"),
     "gather_": _gather,

@@ -86,6 +86,14 @@ class Guard:
             ends = (self.rank, asked.peer) if asked.name == "send" else (asked.peer, self.rank)
             name, ranks = f"{name}:{ends[0]}>{ends[1]}", ends
         self._post(name, ranks, brought, what)
+        self._posts_pieces(name, ranks, asked, what)
+
+    def _posts_pieces(self, name: str, ranks: Sequence[int], asked: Asked, what: str) -> None:
+        """Every pair of an all_to_all: what one sends is what the other makes room for."""
+        for peer, sent, got in zip(ranks, *asked.pieces, strict=False):
+            if peer != self.rank:
+                self._post(f"{name}:to {self.rank}>{peer}", (self.rank, peer), str(sent), what)
+                self._post(f"{name}:to {peer}>{self.rank}", (peer, self.rank), str(got), what)
 
     @contextlib.contextmanager
     def meets(self, what: str, name: str, ranks: Sequence[int]) -> Iterator[None]:
@@ -239,7 +247,7 @@ def in_words(asked: Asked) -> tuple[str, str]:
     said = reduction.said() if "reduce" in asked.name else ""
     tensors = asked.inputs or asked.outputs
     shown = tuple((t.dtype, t.shape) for t in tensors[:4])
-    key = (asked.name, asked.peer, asked.size_bytes, said, shown)
+    key = (asked.name, asked.peer, asked.size_bytes, said, shown, asked.pieces)
     if key not in _known:
         _known[key] = describe(asked), brings(asked)
     return _known[key]
@@ -256,6 +264,9 @@ def describe(asked: Asked) -> str:
     said = reduction.said() if "reduce" in asked.name else ""
     words = [asked.name, said.lower() if said != "SUM" else "", shown if asked.size_bytes else ""]
     text = " ".join(word for word in words if word)
+    if any(len(set(piece)) > 1 for piece in asked.pieces):
+        sent, got = map(list, asked.pieces)
+        text += f" sent as {sent}, taken as {got}"
     if asked.peer >= 0:
         joined = {"send": "to", "recv": "from"}.get(asked.name, "root")
         return f"{text} {joined} {asked.peer}"

@@ -24,6 +24,9 @@ for _ in range(2):
 
 if kind == "sizes":
     dist.all_reduce(torch.ones(4 + rank, device="cuda"))
+elif kind == "pieces":
+    got, sent = torch.empty(6, device="cuda"), torch.ones(6, device="cuda")
+    dist.all_to_all_single(got, sent, [3, 3], [2, 4] if rank == 0 else [3, 3])
 elif kind == "order":
     if rank == 0:
         dist.all_reduce(x)
