@@ -130,6 +130,8 @@ class Watching(TorchDispatchMode):
         if any(t.device.type not in ("cpu", "meta") for t in tensors):
             self.write()
             return
+        if all(t.numel() < 2 for t in tensors):
+            return  # a number, such as a scale or a count of steps, is part of issuing an op
         name = str(func.name()).split(".")[0]
         if not name.startswith("aten::") or name in _MOVES_NOTHING:
             return

@@ -112,8 +112,9 @@ def test_the_attention_kernel_is_paced_by_what_was_published() -> None:
     a100, h100 = find_card("a100"), find_card("h100")
     assert LLM_FOUNDRY.attention_slowdown(a100, True) == 2.0
     assert LLM_FOUNDRY_FLASH.attention_slowdown(a100, False) == 1.0
-    assert LLM_FOUNDRY_FLASH.attention_slowdown(h100, False) == 1.75
-    assert MAXTEXT.attention_slowdown(h100, True) == 1.0
+    assert 1.3 < LLM_FOUNDRY_FLASH.attention_slowdown(h100, False) < 1.5
+    assert 1.9 < LLM_FOUNDRY_FLASH.attention_slowdown(h100, True) < 2.2
+    assert 1.1 < MAXTEXT.attention_slowdown(h100, True) < 1.4
 
 
 def test_a_torus_gathers_at_the_rate_of_all_ports_and_takes_no_cores() -> None:

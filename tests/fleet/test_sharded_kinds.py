@@ -35,7 +35,7 @@ SMALL = llama("small", 8, 2048, 16, 4, 5632, 32000, 2048)
 LLAMA3 = llama("llama3-8b", 32, 4096, 32, 8, 14336, 128256, 8192)
 LLAMA2 = llama("llama2-7b", 32, 4096, 32, 0, 11008, 32000, 4096)
 #: Products at the operator library's pace, as the virtual device has them.
-DEVICE = replace(FSDP2, is_before_hopper=False)
+DEVICE = replace(FSDP2, attention_kernel="library")
 SCRIPT = Path(__file__).parent / "scripts" / "sharded_llama.py"
 #: Model, ranks, batch a rank, what is computed again, in one of so many layers; then GiB at the
 #: peak and seconds a step of scripts/sharded_llama.py on virtual H100.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from suiren.fleet.attention_rates import RATES, slowdown
 from suiren.fleet.framework import FRAMEWORKS, MEGATRON_2021, MEGATRON_2022, MEGATRON_CORE
 from suiren.fleet.frameworks import (
     COLOSSAL,
@@ -21,8 +22,6 @@ from suiren.fleet.frameworks import (
     XLA_SHARDED,
 )
 from suiren.fleet.sharded import ShardedStep
-from suiren.fleet.sharded_framework import BEFORE_HOPPER_FORWARD
-from suiren.fleet.slower import slowdown
 from suiren.fleet.step import StepResult
 from suiren.hw.names import card_for_hardware, find_card
 from suiren.truth import steps, steps_torus
@@ -166,8 +165,13 @@ def test_gradients_of_deepspeed_are_summed_whole() -> None:
 
 def test_attention_of_amperes_time_is_slower_on_hopper_alone() -> None:
     h100, a100 = find_card("h100"), find_card("a100")
-    assert slowdown(DEEPSPEED_BF16, h100, False) == float(BEFORE_HOPPER_FORWARD)
-    assert slowdown(DEEPSPEED_BF16, a100, False) == slowdown(MEGATRON_CORE, h100, False) == 1.0
+    old, cudnn = DEEPSPEED_BF16.attention_kernel, MEGATRON_CORE.attention_kernel
+    assert slowdown(old, a100, False) == slowdown("library", h100, False) == 1.0
+    for back in (False, True):  # as far apart as the paper's figures
+        apart = float(RATES[cudnn][back]) / float(RATES[old][back])
+        ours = slowdown(old, h100, back) / slowdown(cudnn, h100, back)
+        assert ours == pytest.approx(apart)
+    assert slowdown(old, h100, False) > 1 > slowdown(cudnn, h100, False)
 
 
 def test_maxtext_on_gpus_is_one_program_with_sharded_weights() -> None:

@@ -68,7 +68,8 @@ def test_words_of_a_row_change_what_its_framework_does() -> None:
         return found
 
     assert kind("compile=False").written == "complex"  # type: ignore[attr-defined]
-    assert kind("", attention_impl="flash attention 3").is_before_hopper is False  # type: ignore[attr-defined]
+    newer = kind("", attention_impl="flash attention 3")
+    assert newer.attention_kernel == "library"  # type: ignore[attr-defined]
     assert kind("pure bf16").weight_bytes == 2  # type: ignore[attr-defined]
     narrow = kind("float8 rowwise")
     assert narrow.gathers_fp8 is False  # type: ignore[attr-defined]
