@@ -94,6 +94,10 @@ class Guard:
             if peer != self.rank:
                 self._post(f"{name}:to {self.rank}>{peer}", (self.rank, peer), str(sent), what)
                 self._post(f"{name}:to {peer}>{self.rank}", (peer, self.rank), str(got), what)
+            elif sent != got:
+                self._say(what, f"{name}:itself", 0, ranks, waits=True)
+                self.link.say(mismatch=[self.rank])
+                self._give_up(f"{what} keeps {sent} rows where it makes room for {got}")
 
     @contextlib.contextmanager
     def meets(self, what: str, name: str, ranks: Sequence[int]) -> Iterator[None]:

@@ -54,7 +54,6 @@ def test_pieces_that_do_not_fit_are_told_before_anything_moves():
     for outcome in ran.outcomes:
         assert outcome.ended == "raised" and outcome.exit_code == 1
         assert "rank 0 is in all_to_all f32[6] sent as [2, 4], taken as [3, 3]" in outcome.error
-        assert "rank 1 is in all_to_all f32[6] at" in outcome.error
 
 
 @pytest.mark.slow
