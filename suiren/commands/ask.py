@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
-from suiren.hw.chipfile import BadChipFile
-from suiren.hw.load import resolve_card
-from suiren.hw.names import UnknownChip
-from suiren.hw.spec import Card
-from suiren.report.answer import Answer
+if TYPE_CHECKING:  # half a second of modules that `suiren --help` does without
+    from suiren.hw.spec import Card
+    from suiren.report.answer import Answer
 
 _plain = Console()
 #: Tables need about a hundred columns; a pipe has as many as we like.
@@ -22,6 +21,10 @@ notices = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def card_named(text: str) -> Card:
     """The card of `--on`, by name or file; it must have published or given peaks."""
+    from suiren.hw.chipfile import BadChipFile
+    from suiren.hw.load import resolve_card
+    from suiren.hw.names import UnknownChip
+
     try:
         card = resolve_card(text)
     except UnknownChip as problem:
