@@ -50,12 +50,22 @@ def install() -> None:
     optimizer: Any = torch.optim.Optimizer
     hook = optimizer.profile_hook_step
     optimizer.profile_hook_step = staticmethod(lambda step: hook(_watched(step, is_on_host)))
+    for kind in _kinds(torch.optim.Optimizer):  # whose first one was made before
+        if getattr(kind.__dict__.get("step"), "hooked", False):
+            kind.step = _watched(kind.__dict__["step"], is_on_host)
     for name in ("clip_grad_norm_", "clip_grad_value_"):
         clip = _watched(getattr(torch.nn.utils, name), lambda _: True, takes_tensors=True)
         setattr(torch.nn.utils, name, clip)
         setattr(torch.nn.utils.clip_grad, name, clip)
     scaler: Any = torch.amp.GradScaler
     scaler.unscale_ = _watched(scaler.unscale_, lambda _: True)
+
+
+def _kinds(kind: Any) -> Iterator[Any]:
+    """All classes that derive from one."""
+    for one in kind.__subclasses__():
+        yield one
+        yield from _kinds(one)
 
 
 def is_on_host(optimizer: torch.optim.Optimizer) -> bool:

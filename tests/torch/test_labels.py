@@ -27,9 +27,7 @@ def test_what_takes_a_gradient_s_number_does_not_take_its_name(session):
         optimizer.step()
     program = session.program()
     owners = memory_use(program, program.distinct[program.order[-1]]).owners
-    size = -(-4 * 300 * 300 // 512) * 512
     assert sum(o.bytes for o in owners if o.kind == "gradients") == 4 * 256 * 256
-    assert sum(o.bytes for o in owners if o.kind == "other") >= 6 * size
     assert any(o.kind == "weights" and o.name == "Linear.weight" for o in owners)
 
 
