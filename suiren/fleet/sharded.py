@@ -22,10 +22,10 @@ from suiren.fleet.part import Task
 from suiren.fleet.sharded_framework import Sharded, adam, flat_gradient, metrics
 from suiren.fleet.sharded_memory import GATHERED_AHEAD, sharded_memory, trained_of
 from suiren.fleet.share import Share, again_of, kept_whole, share_of
+from suiren.fleet.slower import slower
 from suiren.hw.cluster import Cluster
 from suiren.hw.fact import Fact, assumed
 from suiren.mapper.energy import energy_j
-from suiren.trace.call import Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +162,7 @@ def units_of(share: Share, cluster: Cluster, layout: Layout, how: Sharded) -> tu
 def _cost(tasks: tuple[Task, ...], cluster: Cluster, layout: Layout, how: Sharded) -> Cost:
     """The tasks' cost, attention at the pace of the framework's kernel."""
     total = cost_of(tasks, cluster, layout, float(how.host_op_s))
-    for task in tasks:
-        if isinstance(task, Call) and task.name.startswith("_scaled_dot_product"):
-            slower = how.attention_slowdown(cluster.card, task.name.endswith("backward"))
-            one = cost_of((task,), cluster, layout, 0.0)
-            # slower kernels compute as much: only time is added
-            more = replace(one, flop=0.0, engine_j=0.0, memory_j=0.0)
-            total = total + more.times(slower - 1)
-    return total
+    return total + slower(tasks, cluster, layout, how)
 
 
 #: Time of a hop between neighbours of a torus, endpoints included.
